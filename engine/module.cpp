@@ -1,0 +1,259 @@
+// The binding, compiled once per device: _cpu today, _cudasim and _cuda from the same file.
+#include <pybind11/stl.h>
+#include <structmember.h>  // T_PYSSIZET: Python.h itself has it from 3.12 on
+
+#include <map>
+#include <memory>
+
+#include "engine/kernel_object.h"
+#include "engine/memory.h"
+#include "engine/parallel.h"
+#include "engine/registry.h"
+
+#ifndef WW_MODULE
+#define WW_MODULE _cpu
+#endif
+
+namespace ww {
+namespace {
+
+PyTypeObject* kernel_type = nullptr;
+
+const OpNames* names_of(const Op& op) {
+    static std::map<const Op*, std::unique_ptr<OpNames>> all;
+    auto& entry = all[&op];
+    if (!entry) {
+        entry = std::make_unique<OpNames>();
+        entry->op = &op;
+        for (auto& a : op.signature.attrs) entry->attrs.push_back(PyUnicode_InternFromString(a.name.c_str()));
+    }
+    return entry.get();
+}
+
+py::object make_kernel(const std::string& name, const py::object& variant) {
+    const Op* op = find_op(name);
+    if (!op) fail<ShapeError>("kernels.get: expected a registered op, got '%s'; kernels.list() has them all", name.c_str());
+    const Kernel* kernel = nullptr;
+    if (!variant.is_none()) {
+        auto wanted = variant.cast<std::string>();
+        kernel = op->find(wanted);
+        std::string have;
+        for (auto& k : op->kernels) have += (have.empty() ? "" : ", ") + std::string(k.variant);
+        if (!kernel) fail<ShapeError>("kernels.get: expected variant of %s in {%s}, got '%s'", name.c_str(), have.c_str(), wanted.c_str());
+    }
+    auto* self = PyObject_New(KernelObject, kernel_type);
+    if (!self) throw py::error_already_set();
+    self->call = kernel_call;
+    self->names = names_of(*op);
+    self->kernel = kernel;
+    return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(self));
+}
+
+KernelObject& as_kernel(PyObject* self) { return *reinterpret_cast<KernelObject*>(self); }
+
+PyObject* text(const char* s) { return PyUnicode_FromString(s); }
+
+PyObject* kernel_variant(PyObject* self, void*) {
+    const Kernel* kernel = as_kernel(self).kernel;
+    if (!kernel) Py_RETURN_NONE;
+    return text(kernel->variant);
+}
+
+PyObject* kernel_repr(PyObject* object) {
+    auto& self = as_kernel(object);
+    return PyUnicode_FromFormat("<kernel %s%s%s (%s)>", self.names->op->contract->op, self.kernel ? ":" : "",
+                                self.kernel ? self.kernel->variant : "", self.names->op->contract->signature);
+}
+
+// The variant that these arguments would run, and the workspace it would need.
+template <class Result>
+PyObject* kernel_ask(PyObject* object, PyObject* const* args, Py_ssize_t n_args, PyObject* keywords, Result result) {
+    try {
+        Arguments in;
+        read_arguments(as_kernel(object), args, n_args, keywords, in);
+        return result(choose(as_kernel(object), in.call), in.call);
+    } catch (py::error_already_set& error) {
+        error.restore();
+        return nullptr;
+    } catch (const std::exception& error) {
+        return raise(error);
+    }
+}
+
+PyObject* kernel_workspace_bytes(PyObject* object, PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) {
+    return kernel_ask(object, args, n_args, keywords, [](const Kernel& k, const Call& call) {
+        return PyLong_FromSize_t(k.workspace_bytes ? k.workspace_bytes(call) : 0);
+    });
+}
+
+PyObject* kernel_choice(PyObject* object, PyObject* const* args, Py_ssize_t n_args, PyObject* keywords) {
+    return kernel_ask(object, args, n_args, keywords, [](const Kernel& k, const Call&) { return text(k.variant); });
+}
+
+PyMethodDef kernel_methods[] = {
+    {"workspace_bytes", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kernel_workspace_bytes)), METH_FASTCALL | METH_KEYWORDS,
+     "Bytes of workspace that a call with these arguments needs; nothing is run."},
+    {"choice", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kernel_choice)), METH_FASTCALL | METH_KEYWORDS,
+     "The variant that a call with these arguments would run; nothing is run."},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyGetSetDef kernel_fields[] = {
+    {"op", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->op); }, nullptr, "Registered name.", nullptr},
+    {"__name__", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->op); }, nullptr, nullptr, nullptr},
+    {"__doc__", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->doc); }, nullptr, nullptr, nullptr},
+    {"signature", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->signature); }, nullptr,
+     "Views and attributes, in the signature language of engine/registry.h.", nullptr},
+    {"variant", kernel_variant, nullptr, "The variant it is bound to; None where the registry chooses.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyMemberDef kernel_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(KernelObject, call), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
+
+void kernel_free(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+PyTypeObject* make_kernel_type() {
+    PyType_Slot slots[] = {{Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+                           {Py_tp_methods, kernel_methods},
+                           {Py_tp_getset, kernel_fields},
+                           {Py_tp_members, kernel_members},
+                           {Py_tp_repr, reinterpret_cast<void*>(kernel_repr)},
+                           {Py_tp_dealloc, reinterpret_cast<void*>(kernel_free)},
+                           {0, nullptr}};
+    PyType_Spec spec = {"whitewolf.kernels.Kernel", sizeof(KernelObject), 0,
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+    if (!type) throw py::error_already_set();
+    return type;
+}
+
+// empty(shape, dtype, layout): layout None is C order, True channels last, an array its order of dimensions.
+PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+    try {
+        if (n_args != 3 || !PyTuple_Check(args[0])) fail<DTypeError>("empty: expected (shape tuple, numpy dtype, layout)");
+        Py_ssize_t ndim = PyTuple_GET_SIZE(args[0]);
+        if (ndim > 64) fail<ShapeError>("empty: expected at most 64 dimensions, got %zd", ndim);
+        Py_intptr_t shape[64], strides[64];
+        for (Py_ssize_t i = 0; i < ndim; i++) {
+            shape[i] = read_int(PyTuple_GET_ITEM(args[0], i), false, "empty", "shape");
+            if (shape[i] < 0)
+                fail<ShapeError>("empty: expected shape[%zd] >= 0, got %lld", i, static_cast<long long>(shape[i]));
+        }
+        if (!py::detail::npy_api::get().PyArrayDescr_Check_(args[1])) fail<DTypeError>("empty: expected a numpy.dtype");
+        int64_t item = py::reinterpret_borrow<py::dtype>(args[1]).itemsize();
+        const Py_intptr_t* layout = nullptr;
+        if (args[2] == Py_True && ndim > 2) {
+            Py_intptr_t step = item;
+            strides[1] = step;
+            step *= std::max<Py_intptr_t>(shape[1], 1);
+            for (Py_ssize_t i = ndim - 1; i >= 0; i--) {
+                if (i == 1) continue;
+                strides[i] = step;
+                step *= std::max<Py_intptr_t>(shape[i], 1);
+            }
+            layout = strides;
+        } else if (is_numpy_array(args[2]) && array_fields(args[2]).nd == ndim && ndim <= kMaxDims && ndim > 1) {
+            strides_like(array_fields(args[2]), shape, item, strides);
+            layout = strides;
+        }
+        return new_array(args[1], static_cast<int>(ndim), shape, layout, item);
+    } catch (py::error_already_set& error) {
+        error.restore();
+        return nullptr;
+    } catch (const std::exception& error) {
+        return raise(error);
+    }
+}
+
+PyMethodDef empty_method = {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_empty)), METH_FASTCALL,
+                            "empty(shape, dtype, layout): an uninitialised array on the block cache."};
+
+py::list list_kernels() {
+    py::list rows;
+    for (const Op& op : ops())
+        for (const Kernel& k : op.kernels) {
+            py::dict row;
+            py::list dtypes;
+            for (int t = 0; t <= static_cast<int>(DType::complex128); t++)
+                if (k.dtypes >> t & 1) dtypes.append(dtype_name(static_cast<DType>(t)));
+            constexpr const char* promises[] = {"bitwise", "run_to_run", "none"};
+            row["op"] = op.contract->op;
+            row["family"] = op.contract->family;
+            row["variant"] = k.variant;
+            row["isa"] = k.isa;
+            row["dtypes"] = py::tuple(dtypes);
+            row["rank"] = k.rank;
+            row["signature"] = op.contract->signature;
+            row["determinism"] = promises[static_cast<int>(k.determinism)];
+            rows.append(row);
+        }
+    return rows;
+}
+
+py::dict memory_stats_dict() {
+    MemoryStats s = memory_stats();
+    py::dict d;
+    d["bytes_in_use"] = s.bytes_in_use;
+    d["bytes_cached"] = s.bytes_cached;
+    d["peak_in_use"] = s.peak_in_use;
+    d["allocations"] = s.allocations;
+    d["cache_hits"] = s.cache_hits;
+    return d;
+}
+
+void use_variant(const std::string& family, const std::string& variant) {
+    bool family_known = false, variant_known = false;
+    for (const Op& op : ops())
+        if (family == op.contract->family) {
+            family_known = true;
+            variant_known |= op.find(variant) != nullptr;
+        }
+    if (!family_known) fail<ShapeError>("kernels.use: expected a family of kernels, got '%s'", family.c_str());
+    if (!variant_known) fail<ShapeError>("kernels.use: expected a variant of %s, got '%s'", family.c_str(), variant.c_str());
+    push_variant(family, variant);
+}
+
+}  // namespace
+}  // namespace ww
+
+PYBIND11_MODULE(WW_MODULE, m) {
+    using namespace ww;
+    py::register_exception_translator([](std::exception_ptr p) {
+        try {
+            if (p) std::rethrow_exception(p);
+        } catch (const Error& error) {
+            raise(error);
+        }
+    });
+    kernel_type = make_kernel_type();
+    m.attr("Kernel") = py::handle(reinterpret_cast<PyObject*>(kernel_type));
+    m.add_object("empty", py::reinterpret_steal<py::object>(PyCFunction_New(&empty_method, nullptr)));
+    m.def("get", &make_kernel, py::arg("op"), py::arg("variant") = py::none());
+    m.def("list", &list_kernels);
+    m.def("op_names", [] {
+        std::vector<std::string> names;
+        for (const Op& op : ops()) names.push_back(op.contract->op);
+        return names;
+    });
+    m.def("isa", [] { return std::string(selected_isa()); });
+    m.def("push_variant", &use_variant);
+    m.def("pop_variant", &pop_variant);
+    m.def("num_threads", &num_threads);
+    m.def("set_num_threads", &set_num_threads);
+    m.def("memory_stats", &memory_stats_dict);
+    m.def("memory_release_cached", &memory_release_cached);
+    m.def("memory_reset_peak", &memory_reset_peak);
+    m.def("memory_set_poison", &memory_set_poison);
+    m.def("memory_poison", &memory_poison);
+    m.def("profile_start", &profile_start);
+    m.def("profile_stop", [] {
+        py::list rows;
+        for (auto& r : profile_stop())
+            rows.append(py::make_tuple(r.kernel->contract->op, r.kernel->variant, r.seconds, r.bytes));
+        return rows;
+    });
+}
