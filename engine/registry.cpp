@@ -9,10 +9,12 @@
 
 namespace ww {
 
-Registrar*& Registrar::head() {
-    static Registrar* first = nullptr;
+const Registrar*& Registrar::head() {
+    static const Registrar* first = nullptr;
     return first;
 }
+
+Registrar::Registrar(const Kernel* k, size_t n) : kernels(k), count(n), next(head()) { head() = this; }
 
 const Kernel* Op::find(const std::string& variant) const {
     for (const Kernel& k : kernels)
@@ -62,8 +64,9 @@ int chosen_level() {
 std::vector<Op> collect() {
     int level = chosen_level();
     std::vector<Op> all;
-    for (Registrar* r = Registrar::head(); r; r = r->next) {
-        const Kernel& k = r->kernel;
+    std::vector<Kernel> registered;
+    for (const Registrar* r = Registrar::head(); r; r = r->next) registered.insert(registered.end(), r->kernels, r->kernels + r->count);
+    for (const Kernel& k : registered) {
         if (isa_level(k.isa) > level) continue;
         auto op = std::find_if(all.begin(), all.end(), [&](const Op& o) { return !std::strcmp(o.contract->op, k.contract->op); });
         if (op == all.end()) {

@@ -78,11 +78,25 @@ struct Kernel {
     Determinism determinism = Determinism::bitwise;
 };
 
+// Adds kernels before main():
+//
+//   constexpr Kernel kernels[] = {{&kContract, "naive", WW_ISA_NAME, kFloats, by_float<f<float>, f<double>>}};
+//   const Registrar registrar(kernels);
+//
+// The kernels are constants, and the constructor stands in registry.cpp, because this code runs on every machine whatever its
+// instruction set: building a Kernel here could use AVX-512. For the same reason a kernel file has no other static initialiser.
 struct Registrar {
-    Kernel kernel;
-    Registrar* next;
-    explicit Registrar(const Kernel& k) : kernel(k), next(head()) { head() = this; }
-    static Registrar*& head();
+    const Kernel* kernels;
+    size_t count;
+    const Registrar* next;
+    template <size_t n>
+    explicit Registrar(const Kernel (&k)[n]) : Registrar(k, n) {}
+    template <size_t n>
+    explicit Registrar(const Kernel (&&)[n]) = delete;  // a temporary would be gone by the time it is read
+    static const Registrar*& head();
+
+  private:
+    Registrar(const Kernel* k, size_t n);
 };
 
 // fn for kernels written once as a template over float and double.

@@ -42,7 +42,8 @@ void naive(const Call& call) {
     });
 }
 
-const Registrar registrar({&kMatmulForward, "naive", WW_ISA_NAME, kFloats, by_float<naive<float>, naive<double>>});
+constexpr Kernel kernels[] = {{&kMatmulForward, "naive", WW_ISA_NAME, kFloats, by_float<naive<float>, naive<double>>}};
+const Registrar registrar(kernels);
 
 }  // namespace
 }  // namespace ww::WW_ISA
