@@ -1,0 +1,74 @@
+"""Whitewolf: a lean deep-learning engine whose hand-written kernels can be read, run without a GPU, differentiated and benchmarked.
+
+>>> import whitewolf as ww
+>>> x = ww.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from __future__ import annotations
+
+import math as _math
+from typing import Any
+
+from . import autograd, kernels
+from ._errors import DeviceError, FileFormatError, StaleTensorError
+from .autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from .device import Device, device, devices
+from .dtypes import (
+    bool,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from .info import __array_namespace_info__, can_cast, finfo, iinfo, isdtype, result_type
+from .ops.creation import *  # noqa: F403
+from .ops.elementwise import *  # noqa: F403
+from .ops.indexing import *  # noqa: F403
+from .ops.logic import *  # noqa: F403
+from .ops.manipulation import *  # noqa: F403
+from .ops.matmul import *  # noqa: F403
+from .ops.reduce import *  # noqa: F403
+from .ops.search import *  # noqa: F403
+from .runtime import (
+    empty_cache,
+    get_include,
+    get_num_threads,
+    isa,
+    memory_stats,
+    reset_peak_memory,
+    set_num_threads,
+    set_poison,
+)
+from .tensor import Tensor, tensor
+
+__version__ = "0.1.0"
+__array_api_version__ = "2024.12"
+
+e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+
+_LAZY = ("nn", "optim", "data", "io", "cases", "bench", "workloads")
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms that are not needed to compute are imported when they are first named: `import whitewolf` stays quick."""
+    import importlib
+
+    if name in _LAZY:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "bfloat16":
+        from .dtypes import bfloat16
+
+        return bfloat16()
+    raise AttributeError(f"module 'whitewolf' has no attribute {name!r}")

@@ -1,0 +1,141 @@
+"""The op table: one list of cases that the tests, `whitewolf verify` and `whitewolf bench` all run.
+
+A file of this package describes a family of ops. An OpTable names the op, the kernels that it exercises, its float64 NumPy
+reference and how it differentiates; its Cases give shapes and attributes. From that one entry the harness checks values, strides,
+NaN, guard bands, exactness on small integers, gradients, second gradients, bits across threads and batch sizes, every variant of
+every kernel, and errors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One array argument, made from a seeded generator.
+
+    Attributes:
+        shape: its shape.
+        kind: "normal" (standard normal), "positive" (in [0.5, 2)), "unit" (in (-0.9, 0.9)), "index" (int64 in [0, high)),
+            "distinct" (a shuffled grid with gaps of 0.01: no ties, away from kinks), "bool".
+        high: exclusive upper bound of an index.
+        grad: whether the op is differentiable in it.
+        batch: the axis along which samples are independent, or None; forward bits must not depend on who else is in the batch.
+    """
+
+    shape: tuple[int, ...]
+    kind: str = "normal"
+    high: int = 0
+    grad: bool = True
+    batch: int | None = None
+
+    def make(self, rng: np.random.Generator, dtype: Any) -> Array:
+        """The array; floating kinds in `dtype`."""
+        n = int(np.prod(self.shape))
+        if self.kind == "index":
+            return rng.integers(0, self.high, self.shape)
+        if self.kind == "bool":
+            return rng.integers(0, 2, self.shape).astype(bool)
+        if self.kind == "positive":
+            values = rng.uniform(0.5, 2.0, self.shape)
+        elif self.kind == "unit":
+            values = rng.uniform(-0.9, 0.9, self.shape)
+        elif self.kind == "distinct":
+            values = (rng.permutation(n) - n // 2 + 0.5).reshape(self.shape) * 0.01
+        elif self.kind == "normal":
+            values = rng.standard_normal(self.shape)
+        else:
+            raise ValueError(f"Input: expected a known kind, got {self.kind!r}")
+        return np.asarray(values).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of an op.
+
+    Attributes:
+        inputs: positional tensor arguments.
+        attrs: keyword arguments of the op and of its reference.
+        name: short; says what is special ("prime", "empty", "large k").
+        flops, bytes: of the forward call, multiply-add as 2; for `bench`.
+        reduction: length of the longest sum in the op: the tolerance grows with its square root.
+        bench: whether `whitewolf bench` times it.
+        heavy: skipped where every element costs much (simulator, sanitizers).
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    flops: int = 0
+    bytes: int = 0
+    reduction: int = 1
+    bench: bool = False
+    heavy: bool = False
+
+
+@dataclass(frozen=True)
+class BadCall:
+    """A call that must raise: the type, and words that the text must hold."""
+
+    name: str
+    call: Callable[[], Any]
+    error: type[Exception]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OpTable:
+    """All that the harness knows of one op.
+
+    Attributes:
+        op: its name, "matmul".
+        function: takes the case's inputs as Tensors, and its attrs; returns a Tensor or a tuple of them.
+        reference: the same on float64 NumPy arrays.
+        kernels: registered kernels that the function and its gradients run.
+        cases: the calls.
+        gradient: "second" (first and second derivatives are checked), "first", or a sentence that says why there is none.
+        ulps: tolerance of a float32 result in units of its own last place, for reduction length 1; float64 gets the same in its own.
+        exact: on small-integer inputs the result must be exactly the reference's.
+        bad: calls that must raise.
+        torch: the same call on torch tensors, for parity tests and `bench --against torch`; imports torch itself.
+        numpy: the same call on float32 NumPy arrays, where NumPy has it; for `bench --against numpy`.
+    """
+
+    op: str
+    function: Callable[..., Any]
+    reference: Callable[..., Any]
+    kernels: tuple[str, ...]
+    cases: tuple[Case, ...]
+    gradient: str = "second"
+    ulps: float = 8.0
+    exact: bool = False
+    bad: tuple[BadCall, ...] = ()
+    torch: Callable[..., Any] | None = None
+    numpy: Callable[..., Any] | None = None
+
+    def tolerance(self, case: Case, dtype: Any, reference: Array) -> Array:
+        """Largest error allowed at each element: rounding of the result and of the sum's terms, for random signs."""
+        eps = float(np.finfo(dtype).eps)
+        finite = np.abs(reference[np.isfinite(reference)])
+        scale = float(finite.max(initial=1.0))
+        return np.asarray(self.ulps * eps * (np.abs(reference) + scale * np.sqrt(case.reduction)))
+
+
+def tables() -> Iterator[OpTable]:
+    """Every OpTable of every file in this package, in the order of file and table."""
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        yield from importlib.import_module(f"{__name__}.{module}").TABLES
+
+
+# Kernels that no op differentiates through or that have no op of their own, each with the reason; the tests hold this list
+# against the registry.
+KERNELS_WITHOUT_CASE: dict[str, str] = {}

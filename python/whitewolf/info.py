@@ -1,0 +1,140 @@
+"""dtype functions and inspection of the array API standard (2024.12)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .device import NAMES, Device, device, devices
+from .dtypes import DType, is_bfloat16, promote, scalar_dtype
+from .tensor import Tensor
+
+
+class FloatInfo(NamedTuple):
+    """Limits of a floating dtype."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: DType
+
+
+class IntInfo(NamedTuple):
+    """Limits of an integer dtype."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: DType
+
+
+def finfo(type: Any, /) -> FloatInfo:
+    """Limits of a floating dtype, or of a tensor's: `ww.finfo(ww.float32).eps`.
+
+    Raises:
+        TypeError: the dtype is not floating.
+    """
+    dtype = type.dtype if isinstance(type, Tensor) else np.dtype(type)
+    if is_bfloat16(dtype):
+        import ml_dtypes
+
+        info: Any = ml_dtypes.finfo(dtype)
+    elif dtype.kind in "fc":
+        info = np.finfo(dtype)
+    else:
+        raise TypeError(f"finfo: expected a floating dtype, got {dtype}")
+    return FloatInfo(info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), np.dtype(info.dtype))
+
+
+def iinfo(type: Any, /) -> IntInfo:
+    """Limits of an integer dtype, or of a tensor's: `ww.iinfo(ww.int8).max`.
+
+    Raises:
+        TypeError: the dtype is no integer.
+    """
+    dtype = type.dtype if isinstance(type, Tensor) else np.dtype(type)
+    if dtype.kind not in "iu":
+        raise TypeError(f"iinfo: expected an integer dtype, got {dtype}")
+    info = np.iinfo(dtype)
+    return IntInfo(info.bits, int(info.max), int(info.min), dtype)
+
+
+_KINDS = {
+    "bool": "b",
+    "signed integer": "i",
+    "unsigned integer": "u",
+    "integral": "iu",
+    "real floating": "f",
+    "complex floating": "c",
+    "numeric": "iufc",
+}
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether `dtype` is `kind`: a dtype, one of the standard's kinds ("integral", ...), or a tuple of them."""
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, k) for k in kind)
+    dtype = np.dtype(dtype)
+    if isinstance(kind, str) and kind in _KINDS:
+        return dtype.kind in _KINDS[kind] or is_bfloat16(dtype) and "f" in _KINDS[kind]
+    try:
+        return bool(dtype == np.dtype(kind))
+    except TypeError:
+        raise ValueError(f"isdtype: expected kind to be a dtype or one of {', '.join(_KINDS)}, got {kind!r}") from None
+
+
+def can_cast(from_: Any, to: Any, /) -> bool:
+    """Whether promotion may turn `from_` (a tensor or dtype) into dtype `to`."""
+    dtype = from_.dtype if isinstance(from_, Tensor) else np.dtype(from_)
+    try:
+        return bool(promote(dtype, np.dtype(to)) == np.dtype(to))
+    except TypeError:
+        return False
+
+
+def result_type(*arrays_and_dtypes: Any) -> DType:
+    """The dtype that an operation on all of them gives; Python numbers take the dtype of the arrays beside them.
+
+    Raises:
+        TypeError: they have no common dtype.
+        ValueError: there is neither a tensor nor a dtype among them.
+    """
+    dtypes = [a.dtype if isinstance(a, Tensor) else np.dtype(a) for a in arrays_and_dtypes if not isinstance(a, (int, float, complex))]
+    if not dtypes:
+        raise ValueError("result_type: expected at least one tensor or dtype, got none")
+    found = dtypes[0]
+    for dtype in dtypes[1:]:
+        found = promote(found, dtype)
+    for scalar in (a for a in arrays_and_dtypes if isinstance(a, (int, float, complex))):
+        found = scalar_dtype(scalar, found)
+    return found
+
+
+class _Info:
+    """What `__array_namespace_info__()` returns."""
+
+    def capabilities(self) -> dict[str, Any]:
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 12}
+
+    def default_device(self) -> Device:
+        return device("cpu")
+
+    def default_dtypes(self, *, device: Any = None) -> dict[str, DType]:
+        names = {"real floating": "float32", "complex floating": "complex64", "integral": "int64", "indexing": "int64"}
+        return {kind: np.dtype(name) for kind, name in names.items()}
+
+    def devices(self) -> list[Device]:
+        return [device(name) for name in NAMES if devices()[name] == "available"]
+
+    def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, DType]:
+        names = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "complex64",
+                 "complex128")  # fmt: skip
+        return {name: np.dtype(name) for name in names if kind is None or isdtype(np.dtype(name), kind)}
+
+
+def __array_namespace_info__() -> _Info:
+    """Inspection of the namespace, as the array API standard defines it."""
+    return _Info()

@@ -1,0 +1,76 @@
+"""The raw kernels: list them, call them on plain arrays, choose among their variants."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from .device import Device, device as find_device, devices
+
+_list = list
+
+
+def list(op: str | None = None, device: str | Device | None = None) -> _list[dict[str, Any]]:
+    """One row a kernel variant: op, family, variant, isa, dtypes, rank, signature, determinism and device.
+
+    Args:
+        op: only this op ("matmul_forward") or family ("matmul").
+        device: only this device; otherwise all that are there.
+
+    >>> import whitewolf as ww
+    >>> sorted(row["variant"] for row in ww.kernels.list("matmul_forward", device="cpu"))[-1]
+    'naive'
+    """
+    names = [name for name, state in devices().items() if state == "available"] if device is None else [find_device(device).name]
+    rows = [row | {"device": name} for name in names for row in find_device(name).module.list()]
+    return [row for row in rows if op is None or op in (row["op"], row["family"])]
+
+
+def get(op: str, *, device: str | Device | None = None, variant: str | None = None) -> Any:
+    """The raw kernel `op` as a callable on plain arrays: outputs first, then inputs, then attributes by name.
+
+    `get("matmul_forward")(out, x, w)` checks the arrays against the kernel's signature and runs the best variant, or the one asked
+    for. The callable's `__doc__` is its contract; `.workspace_bytes(...)` says what a call would need (allocated unless
+    `workspace=` is given), `.choice(...)` which variant would run.
+
+    Raises:
+        ValueError: there is no such op or variant.
+        ww.DeviceError: the device is not there.
+
+    >>> import numpy as np, whitewolf as ww
+    >>> x, w, out = np.ones((2, 3), "f4"), np.ones((3, 4), "f4"), np.empty((2, 4), "f4")
+    >>> ww.kernels.get("matmul_forward", device="cpu")(out, x, w)
+    >>> out[0, 0].item()
+    3.0
+    """
+    return find_device(device).module.get(op, variant)
+
+
+@contextlib.contextmanager
+def use(**variants: str) -> Iterator[None]:
+    """A scope in which families of kernels run a named variant, in this thread, on every device that has it.
+
+    A call that the variant does not accept is an error, never a silent fall-back.
+
+    Raises:
+        ValueError: there is no such family or variant on any device that is here.
+
+    >>> import whitewolf as ww
+    >>> with ww.kernels.use(matmul="naive"):
+    ...     y = ww.ones((2, 2)) @ ww.ones((2, 2))
+    """
+    modules = [find_device(name).module for name, state in devices().items() if state == "available"]
+    with contextlib.ExitStack() as scope:
+        for family, variant in variants.items():
+            errors = []
+            for module in modules:
+                try:
+                    module.push_variant(family, variant)
+                except ValueError as error:
+                    errors.append(error)
+                else:
+                    scope.callback(module.pop_variant)
+            if len(errors) == len(modules):
+                raise errors[0]
+        yield

@@ -1,0 +1,114 @@
+"""Tensor's operators and methods. Each is an op: `a * b` and `ww.multiply(a, b)` are the same call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import elementwise, indexing, logic, manipulation
+from ._common import SCALARS
+
+
+def bind_methods(tensor_class: Any) -> None:
+    """Sets the operators and methods that whitewolf._methods declares."""
+    for name, op in _operators().items():
+        setattr(tensor_class, name, op)
+    for name, op in _methods().items():
+        setattr(tensor_class, name, op)
+    tensor_class.T = property(_reverse_dims, doc="The transpose of a matrix; all dimensions reversed otherwise.")
+    tensor_class.mT = property(manipulation.matrix_transpose, doc="The last two dimensions exchanged.")
+
+
+def _reverse_dims(x: Any) -> Any:
+    return manipulation.permute_dims(x, tuple(range(x.ndim))[::-1])
+
+
+def _reflected(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda x, other: op(other, x)
+
+
+def _comparison(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    from ..tensor import Tensor
+
+    # Python compares with None and strangers by identity when both sides decline.
+    return lambda x, other: op(x, other) if isinstance(other, (Tensor, *SCALARS)) else NotImplemented
+
+
+def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def run(x: Any, other: Any) -> Any:
+        result = op(x, other)
+        if result.shape != x.shape or result.dtype != x.dtype:
+            raise ValueError(
+                f"{name}: expected a result of shape {x.shape} and dtype {x.dtype}, that of the tensor it is written to, "
+                f"got shape {result.shape} and dtype {result.dtype}"
+            )
+        if result._node is not None:
+            # In a graph `x += y` continues with a new tensor, so that what was saved of x stays as it was.
+            return result
+        if x._requires_grad:
+            from ..autograd import is_grad_enabled
+
+            if is_grad_enabled():
+                return result
+        np.copyto(x._data, result._data)
+        x._overwritten()
+        return x
+
+    return run
+
+
+def _operators() -> dict[str, Callable[..., Any]]:
+    from .elementwise import add, divide, multiply, negative, subtract
+    from .matmul import matmul
+
+    arithmetic: dict[str, Callable[..., Any]] = {
+        "add": add, "sub": subtract, "mul": multiply, "truediv": divide,
+        "matmul": matmul, "and": logic.bitwise_and, "or": logic.bitwise_or, "xor": logic.bitwise_xor,
+        "lshift": logic.bitwise_left_shift, "rshift": logic.bitwise_right_shift,
+    }  # fmt: skip
+    comparisons = {"eq": logic.equal, "ne": logic.not_equal, "lt": logic.less, "le": logic.less_equal, "gt": logic.greater,
+                   "ge": logic.greater_equal}  # fmt: skip
+    found: dict[str, Callable[..., Any]] = {}
+    for name, op in arithmetic.items():
+        found[f"__{name}__"] = op
+        found[f"__r{name}__"] = _reflected(op)
+        found[f"__i{name}__"] = _in_place(name, op)
+    for name, op in comparisons.items():
+        found[f"__{name}__"] = _comparison(op)
+    return found | {"__neg__": negative, "__invert__": logic.bitwise_invert,
+                    "__getitem__": indexing.getitem}  # fmt: skip
+
+
+def _methods() -> dict[str, Callable[..., Any]]:
+    from . import reduce, search
+
+    found: dict[str, Callable[..., Any]] = {
+        name: getattr(module, name)
+        for module, names in (
+            (elementwise, ("exp",)),
+            (reduce, ("sum",)),
+            (logic, ("all", "any")),
+            (search, ("argsort", "sort")),
+            (indexing, ("take", "masked_fill", "nonzero")),
+            (manipulation, ("squeeze", "unsqueeze", "flatten", "contiguous", "transpose", "astype", "to", "split", "chunk")),
+        )
+        for name in names
+    }
+
+    # These take sizes or axes one by one, too: x.reshape(2, 3) and x.reshape((2, 3)).
+    def spread(op: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x, *sizes: op(x, sizes[0] if len(sizes) == 1 else sizes)
+
+    found["reshape"] = found["view"] = spread(manipulation.reshape)
+    found["permute"] = spread(manipulation.permute_dims)
+    found["expand"] = spread(lambda x, shape: manipulation.broadcast_to(
+        x, tuple(x.shape[i - len(shape)] if n == -1 else n for i, n in enumerate(shape))))  # fmt: skip
+    found["clone"] = lambda x: manipulation.astype(x, x.dtype)
+    found["float"] = lambda x: manipulation.astype(x, "float32", copy=False)
+    found["double"] = lambda x: manipulation.astype(x, "float64", copy=False)
+    found["long"] = lambda x: manipulation.astype(x, "int64", copy=False)
+    found["dim"] = lambda x: x.ndim
+    found["numel"] = lambda x: x.size
+    return found

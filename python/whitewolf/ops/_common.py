@@ -1,0 +1,161 @@
+"""What every op needs: its operands as tensors of one device and dtype, and broadcasting there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from .._errors import DeviceError
+from ..dtypes import promote, scalar_dtype
+from ..tensor import Tensor, wrap
+
+if TYPE_CHECKING:
+    Operand: TypeAlias = "Tensor | complex"
+
+KERNEL_FLOATS = (np.dtype("float32"), np.dtype("float64"))
+SCALARS = (int, float, complex, np.generic)  # bool is an int
+
+
+def check_tensor(op: str, name: str, value: object) -> Tensor:
+    """`value`, if it is a Tensor.
+
+    Raises:
+        TypeError: it is not; the text names op and argument.
+    """
+    if not isinstance(value, Tensor):
+        hint = "; ww.asarray makes one" if isinstance(value, (np.ndarray, list, tuple)) else ""
+        raise TypeError(f"{op}: expected {name} to be a Tensor, got {type(value).__name__}{hint}")
+    return value
+
+
+def check_same_device(op: str, **tensors: Tensor | None) -> None:
+    """Raises DeviceError, naming the tensors, unless all that are given live on one device."""
+    first: tuple[str, Tensor] | None = None
+    for name, tensor in tensors.items():
+        if tensor is None:
+            continue
+        if first is None:
+            first = name, tensor
+        elif tensor.device is not first[1].device:
+            raise DeviceError(
+                f"{op}: expected {name} on {first[1].device}, as {first[0]} (shape {first[1].shape}), "
+                f"got {name} (shape {tensor.shape}) on {tensor.device}; move one with .to()"
+            )
+
+
+def check_float(op: str, name: str, tensor: Tensor) -> None:
+    """Raises TypeError unless the dtype is float32 or float64, what the kernels compute in."""
+    if tensor._data.dtype not in KERNEL_FLOATS:
+        raise TypeError(f"{op}: expected {name}.dtype == float32 or float64, got {tensor.dtype}")
+
+
+def check_same_dtype(op: str, **tensors: Tensor | None) -> None:
+    """Raises TypeError, naming the tensors, unless all that are given have one dtype."""
+    first: tuple[str, Tensor] | None = None
+    for name, tensor in tensors.items():
+        if tensor is None:
+            continue
+        if first is None:
+            first = name, tensor
+        elif tensor.dtype != first[1].dtype:
+            raise TypeError(f"{op}: expected {name}.dtype == {first[1].dtype} (as {first[0]}), got {tensor.dtype}")
+
+
+def _from_scalar(op: str, name: str, value: object, beside: Tensor) -> Tensor:
+    if not isinstance(value, SCALARS):
+        check_tensor(op, name, value)
+    dtype = scalar_dtype(value, beside.dtype)
+    if dtype.kind in "iu" and isinstance(value, int) and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise OverflowError(f"{op}: expected {name} in the range of {dtype}, got {value}")
+    return wrap(beside.device.xp.asarray(value, dtype), beside.device)
+
+
+def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
+    """Both as tensors of one device and dtype. A Python scalar takes the tensor's dtype unless its kind is wider.
+
+    Raises:
+        TypeError: neither is a Tensor, or one is something else than a Tensor or a number, or the dtypes have no common one.
+        ww.DeviceError: they live on different devices.
+    """
+    if isinstance(x1, Tensor):
+        if not isinstance(x2, Tensor):
+            x2 = _from_scalar(op, "x2", x2, x1)
+        elif x1.device is not x2.device:
+            check_same_device(op, x1=x1, x2=x2)
+    elif isinstance(x2, Tensor):
+        x1 = _from_scalar(op, "x1", x1, x2)
+    else:
+        x1 = check_tensor(op, "x1", x1)
+    if x1._data.dtype is not x2._data.dtype and x1.dtype != x2.dtype:  # type: ignore[union-attr]
+        from .manipulation import astype
+
+        dtype = promote(x1.dtype, x2.dtype)  # type: ignore[union-attr]
+        return astype(x1, dtype, copy=False), astype(x2, dtype, copy=False)  # type: ignore[arg-type]
+    return x1, x2  # type: ignore[return-value]
+
+
+def broadcast_shape(op: str, a: Tensor, b: Tensor) -> tuple[int, ...]:
+    """The shape that two tensors broadcast to.
+
+    Raises:
+        ValueError: they do not.
+    """
+    s, t = a._data.shape, b._data.shape
+    if s == t or not t:
+        return s
+    if not s:
+        return t
+    try:
+        return np.broadcast_shapes(s, t)
+    except ValueError:
+        raise ValueError(f"{op}: expected shapes that broadcast to one, got x1.shape == {s}, x2.shape == {t}") from None
+
+
+def unbroadcast(grad: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The sum of `grad` over the dimensions along which `shape` was broadcast: the adjoint of broadcasting."""
+    if grad._data.shape == shape:
+        return grad
+    from .manipulation import reshape
+    from .reduce import sum
+
+    lead = grad.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and grad.shape[lead + i] != 1)
+    return reshape(sum(grad, axis=axes, keepdims=True), shape)
+
+
+def normalize_axis(op: str, axis: int, ndim: int, name: str = "axis") -> int:
+    """`axis` counted from the front.
+
+    Raises:
+        IndexError: it is outside [-ndim, ndim).
+    """
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"{op}: expected {name} to be an int, got {type(axis).__name__}")
+    if not -ndim <= axis < ndim:
+        raise IndexError(f"{op}: expected {name} in [{-ndim}, {ndim}), got {axis}")
+    return int(axis) % ndim if ndim else 0
+
+
+def normalize_axes(op: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """All axes for None; otherwise the given ones counted from the front.
+
+    Raises:
+        ValueError: an axis is named twice.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(normalize_axis(op, a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{op}: expected each axis once, got axis == {axis}")
+    return axes
+
+
+def pair(op: str, name: str, value: Any, n: int = 2) -> tuple[int, ...]:
+    """An int for all `n` dimensions, or `n` ints."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return (int(value),) * n
+    if isinstance(value, (tuple, list)) and len(value) == n and all(isinstance(v, (int, np.integer)) for v in value):
+        return tuple(int(v) for v in value)
+    raise ValueError(f"{op}: expected {name} to be an int or {n} ints, got {value!r}")

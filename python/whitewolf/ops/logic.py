@@ -1,0 +1,123 @@
+"""Comparisons, logic, bits and inspection: no gradients, NumPy's (CuPy's) work, in the array API's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..tensor import Tensor, wrap
+from ._common import broadcast_shape, check_tensor, normalize_axes, operands
+
+if TYPE_CHECKING:
+    from ._common import Operand
+
+
+def _compare(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
+    def op(x1: Operand, x2: Operand, /) -> Tensor:
+        a, b = operands(name, x1, x2)
+        broadcast_shape(name, a, b)
+        return wrap(getattr(a.device.xp, name)(a._data, b._data), a.device)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = f"x1 {sign} x2 as a bool tensor, with broadcasting. A comparison with NaN is false; NaN != NaN is true."
+    return op
+
+
+equal = _compare("equal", "==")
+not_equal = _compare("not_equal", "!=")
+less = _compare("less", "<")
+less_equal = _compare("less_equal", "<=")
+greater = _compare("greater", ">")
+greater_equal = _compare("greater_equal", ">=")
+
+
+def _integer_binary(name: str, numpy_name: str, kinds: str, doc: str) -> Callable[[Operand, Operand], Tensor]:
+    def op(x1: Operand, x2: Operand, /) -> Tensor:
+        a, b = operands(name, x1, x2)
+        if a.dtype.kind not in kinds:
+            expected = "bool" if kinds == "b" else "an integer dtype" if kinds == "iu" else "bool or an integer dtype"
+            raise TypeError(f"{name}: expected {expected}, got {a.dtype}")
+        broadcast_shape(name, a, b)
+        return wrap(getattr(a.device.xp, numpy_name)(a._data, b._data), a.device)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = doc
+    return op
+
+
+logical_and = _integer_binary("logical_and", "logical_and", "b", "x1 and x2, of bool tensors.")
+logical_or = _integer_binary("logical_or", "logical_or", "b", "x1 or x2, of bool tensors.")
+logical_xor = _integer_binary("logical_xor", "logical_xor", "b", "Either x1 or x2 but not both, of bool tensors.")
+bitwise_and = _integer_binary("bitwise_and", "bitwise_and", "biu", "x1 & x2, bit by bit.")
+bitwise_or = _integer_binary("bitwise_or", "bitwise_or", "biu", "x1 | x2, bit by bit.")
+bitwise_xor = _integer_binary("bitwise_xor", "bitwise_xor", "biu", "x1 ^ x2, bit by bit.")
+bitwise_left_shift = _integer_binary("bitwise_left_shift", "left_shift", "iu", "x1 << x2.")
+bitwise_right_shift = _integer_binary("bitwise_right_shift", "right_shift", "iu", "x1 >> x2, keeping the sign.")
+
+
+def logical_not(x: Tensor, /) -> Tensor:
+    """not x, of a bool tensor."""
+    x = check_tensor("logical_not", "x", x)
+    if x.dtype.kind != "b":
+        raise TypeError(f"logical_not: expected bool, got {x.dtype}")
+    return wrap(~x._data, x.device)
+
+
+def bitwise_invert(x: Tensor, /) -> Tensor:
+    """~x, bit by bit; for bool, not x."""
+    x = check_tensor("bitwise_invert", "x", x)
+    if x.dtype.kind not in "biu":
+        raise TypeError(f"bitwise_invert: expected bool or an integer dtype, got {x.dtype}")
+    return wrap(~x._data, x.device)
+
+
+def _inspect(name: str, doc: str) -> Callable[[Tensor], Tensor]:
+    def op(x: Tensor, /) -> Tensor:
+        x = check_tensor(name, "x", x)
+        return wrap(getattr(x.device.xp, name)(x._data), x.device)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = doc
+    return op
+
+
+isnan = _inspect("isnan", "Where x is NaN, as a bool tensor.")
+isinf = _inspect("isinf", "Where x is +Inf or -Inf, as a bool tensor.")
+isfinite = _inspect("isfinite", "Where x is neither NaN nor infinite, as a bool tensor.")
+signbit = _inspect("signbit", "Where the sign bit of x is set (also for -0.0), as a bool tensor.")
+
+
+def _reduce_bool(name: str, doc: str) -> Callable[..., Tensor]:
+    def op(x: Tensor, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+        x = check_tensor(name, "x", x)
+        axes = normalize_axes(name, axis if axis is None or isinstance(axis, int) else tuple(axis), x.ndim)
+        return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axes, keepdims=keepdims)), x.device)
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = doc
+    return op
+
+
+all = _reduce_bool("all", "Whether all elements along `axis` are true (not zero).")
+any = _reduce_bool("any", "Whether any element along `axis` is true (not zero).")
+
+
+def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether |x1 - x2| <= atol + rtol |x2| everywhere."""
+    a, b = operands("allclose", x1, x2)
+    return bool(np.allclose(a.numpy(), b.numpy(), rtol, atol, equal_nan))
+
+
+def array_equal(x1: Tensor, x2: Tensor) -> bool:
+    """Whether shapes and all elements are equal."""
+    a, b = operands("array_equal", x1, x2)
+    return bool(np.array_equal(a.numpy(), b.numpy()))
+
+
+__all__ = [
+    "all", "allclose", "any", "array_equal", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less",
+    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal", "signbit",
+]

@@ -1,0 +1,357 @@
+"""Shapes, layouts, dtypes and devices. Views wherever strides can say it; the gradient of each is its inverse.
+
+Names and arguments as in the array API standard (2024.12), and `flatten`, `contiguous`, `to` as users of PyTorch know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Node, record
+from ..device import NAMES, Device, device as find_device
+from ..dtypes import is_floating
+from ..tensor import Tensor, wrap
+from ._common import check_same_device, check_tensor, normalize_axes, normalize_axis, unbroadcast
+
+
+def _view(name: str, x: Tensor, data: Any, backward: Any) -> Tensor:
+    """A result that shares x's memory, and so its version; a copy (reshape of a transposed array) is recognised as such."""
+    result: Tensor = record(name, data, (x,), backward)
+    if data is x._data or getattr(data, "base", None) is not None and np.may_share_memory(data, x._data):
+        result._version = x._version
+    return result
+
+
+def reshape(x: Tensor, /, shape: int | Sequence[int], *, copy: bool | None = None) -> Tensor:
+    """x in C order with another shape; one size may be -1. A view where the strides allow it.
+
+    Raises:
+        ValueError: the sizes do not multiply to x.size, or copy=False where a copy is needed.
+
+    >>> import whitewolf as ww
+    >>> ww.reshape(ww.arange(6), (2, -1)).shape
+    (2, 3)
+    """
+    x = check_tensor("reshape", "x", x)
+    before = x.shape
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        data = np.reshape(x._data, sizes)
+    except (ValueError, TypeError):
+        raise ValueError(f"reshape: expected a shape of {x.size} elements (x.shape == {before}), got {sizes}") from None
+    shared = np.may_share_memory(data, x._data)
+    if copy is False and not shared and x.size:
+        raise ValueError(f"reshape: expected strides that give {sizes} without a copy, got x.strides == {x.strides}")
+    if copy and shared:
+        data = data.copy()
+    return _view("reshape", x, data, lambda node, grad: (reshape(grad, before),))
+
+
+def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
+    """x with its dimensions in the order `axes`; a view."""
+    x = check_tensor("permute_dims", "x", x)
+    order = normalize_axes("permute_dims", tuple(axes), x.ndim)
+    if len(order) != x.ndim:
+        raise ValueError(f"permute_dims: expected axes to name all {x.ndim} dimensions, got {tuple(axes)}")
+    inverse = tuple(int(i) for i in np.argsort(order))
+    return _view("permute_dims", x, x._data.transpose(order), lambda node, grad: (permute_dims(grad, inverse),))
+
+
+def matrix_transpose(x: Tensor, /) -> Tensor:
+    """x with its last two dimensions exchanged; a view."""
+    x = check_tensor("matrix_transpose", "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"matrix_transpose: expected x of at least 2 dimensions, got x.shape == {x.shape}")
+    return _view("matrix_transpose", x, x._data.swapaxes(-1, -2), lambda node, grad: (matrix_transpose(grad),))
+
+
+def transpose(x: Tensor, axis0: int, axis1: int) -> Tensor:
+    """x with two dimensions exchanged; a view."""
+    order = list(range(check_tensor("transpose", "x", x).ndim))
+    a, b = normalize_axis("transpose", axis0, x.ndim, "axis0"), normalize_axis("transpose", axis1, x.ndim, "axis1")
+    order[a], order[b] = b, a
+    return permute_dims(x, order)
+
+
+def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
+    """x with the dimensions `source` moved to the places `destination`; a view."""
+    x = check_tensor("moveaxis", "x", x)
+    src = normalize_axes("moveaxis", source if isinstance(source, int) else tuple(source), x.ndim)
+    dst = normalize_axes("moveaxis", destination if isinstance(destination, int) else tuple(destination), x.ndim)
+    if len(src) != len(dst):
+        raise ValueError(f"moveaxis: expected as many destinations as sources, got {source} and {destination}")
+    order = [i for i in range(x.ndim) if i not in src]
+    for d, s in sorted(zip(dst, src)):
+        order.insert(d, s)
+    return permute_dims(x, order)
+
+
+def squeeze(x: Tensor, /, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x without the dimensions `axis`, each of size 1; None means all of size 1."""
+    x = check_tensor("squeeze", "x", x)
+    if axis is None:
+        axes = tuple(i for i, n in enumerate(x.shape) if n == 1)
+    else:
+        axes = normalize_axes("squeeze", axis if isinstance(axis, int) else tuple(axis), x.ndim)
+        for a in axes:
+            if x.shape[a] != 1:
+                raise ValueError(f"squeeze: expected x.shape[{a}] == 1, got x.shape == {x.shape}")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def expand_dims(x: Tensor, /, *, axis: int = 0) -> Tensor:
+    """x with a dimension of size 1 at `axis`."""
+    x = check_tensor("expand_dims", "x", x)
+    at = normalize_axis("expand_dims", axis, x.ndim + 1)
+    return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+
+
+def unsqueeze(x: Tensor, axis: int) -> Tensor:
+    """expand_dims under PyTorch's name."""
+    return expand_dims(x, axis=axis)
+
+
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """x with the dimensions start_dim to end_dim as one, in C order."""
+    x = check_tensor("flatten", "x", x)
+    if x.ndim == 0:
+        return reshape(x, (1,))
+    start, end = normalize_axis("flatten", start_dim, x.ndim, "start_dim"), normalize_axis("flatten", end_dim, x.ndim, "end_dim")
+    if start > end:
+        raise ValueError(f"flatten: expected start_dim <= end_dim, got {start_dim} and {end_dim}")
+    middle = int(np.prod(x.shape[start : end + 1], dtype=np.int64))
+    return reshape(x, (*x.shape[:start], middle, *x.shape[end + 1 :]))
+
+
+def contiguous(x: Tensor) -> Tensor:
+    """x itself if it is in C order without gaps, else a copy that is."""
+    x = check_tensor("contiguous", "x", x)
+    if x._data.flags.c_contiguous:
+        return x
+    data = x.device.empty(x.shape, x.dtype)
+    data[...] = x._data
+    return record("contiguous", data, (x,), lambda node, grad: (grad,))  # type: ignore[no-any-return]
+
+
+def broadcast_to(x: Tensor, /, shape: Sequence[int]) -> Tensor:
+    """x repeated along dimensions of size 1 without a copy: their stride is zero."""
+    x = check_tensor("broadcast_to", "x", x)
+    before = x.shape
+    try:
+        data = np.broadcast_to(x._data, tuple(shape))
+    except ValueError:
+        raise ValueError(f"broadcast_to: expected a shape that {before} broadcasts to, got {tuple(shape)}") from None
+    return _view("broadcast_to", x, data, lambda node, grad: (unbroadcast(grad, before),))
+
+
+def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:
+    """All arrays broadcast to one shape."""
+    shapes = [check_tensor("broadcast_arrays", f"arrays[{i}]", a).shape for i, a in enumerate(arrays)]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(f"broadcast_arrays: expected shapes that broadcast to one, got {shapes}") from None
+    return [broadcast_to(a, shape) for a in arrays]
+
+
+def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
+    """The arrays joined along `axis` (None: flattened first).
+
+    Raises:
+        ValueError: no arrays, or sizes that differ in another dimension.
+    """
+    from ..dtypes import promote
+
+    xs = [check_tensor("concat", f"arrays[{i}]", a) for i, a in enumerate(arrays)]
+    if not xs:
+        raise ValueError("concat: expected at least one array, got none")
+    if axis is None:
+        xs, axis = [flatten(x) for x in xs], 0
+    at = normalize_axis("concat", axis, xs[0].ndim)
+    dtype = xs[0].dtype
+    for i, x in enumerate(xs):
+        check_same_device("concat", **{"arrays[0]": xs[0], f"arrays[{i}]": x})
+        same = x.ndim == xs[0].ndim and all(n == m for d, (n, m) in enumerate(zip(x.shape, xs[0].shape)) if d != at)
+        if not same:
+            raise ValueError(f"concat: expected arrays[{i}] to match {xs[0].shape} but along axis {at}, got shape {x.shape}")
+        dtype = promote(dtype, x.dtype)
+    xs = [astype(x, dtype, copy=False) for x in xs]
+    data = xs[0].device.xp.concatenate([x._data for x in xs], axis=at)
+    ends = np.cumsum([x.shape[at] for x in xs]).tolist()
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        lead = (slice(None),) * at
+        return tuple(
+            grad[(*lead, slice(begin, end))] if need else None for begin, end, need in zip([0, *ends[:-1]], ends, node.needs)
+        )
+
+    return record("concat", data, tuple(xs), backward)  # type: ignore[no-any-return]
+
+
+def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
+    """The arrays joined along a new dimension `axis`."""
+    xs = [check_tensor("stack", f"arrays[{i}]", a) for i, a in enumerate(arrays)]
+    if not xs:
+        raise ValueError("stack: expected at least one array, got none")
+    for i, x in enumerate(xs):
+        if x.shape != xs[0].shape:
+            raise ValueError(f"stack: expected arrays[{i}].shape == {xs[0].shape}, got {x.shape}")
+    at = normalize_axis("stack", axis, xs[0].ndim + 1)
+    return concat([expand_dims(x, axis=at) for x in xs], axis=at)
+
+
+def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of x along `axis`, without that dimension."""
+    x = check_tensor("unstack", "x", x)
+    at = normalize_axis("unstack", axis, x.ndim)
+    return tuple(x[(*((slice(None),) * at), i)] for i in range(x.shape[at]))
+
+
+def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
+    """Views of x along `axis`: pieces of `sections` elements (the last may be smaller), or of the sizes given, as in PyTorch."""
+    x = check_tensor("split", "x", x)
+    at = normalize_axis("split", axis, x.ndim)
+    n = x.shape[at]
+    if isinstance(sections, int):
+        if sections < 1:
+            raise ValueError(f"split: expected sections >= 1, got {sections}")
+        sizes = [min(sections, n - i) for i in range(0, n, sections)] or [0]
+    else:
+        sizes = list(sections)
+        if sum(sizes) != n:
+            raise ValueError(f"split: expected sizes that add up to {n} (x.shape[{at}]), got {sizes}")
+    ends = np.cumsum(sizes).tolist()
+    return tuple(x[(*((slice(None),) * at), slice(end - size, end))] for end, size in zip(ends, sizes))
+
+
+def chunk(x: Tensor, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` views of x along `axis`, all but the last of one size, as in PyTorch."""
+    x = check_tensor("chunk", "x", x)
+    if chunks < 1:
+        raise ValueError(f"chunk: expected chunks >= 1, got {chunks}")
+    return split(x, max(1, -(-x.shape[normalize_axis("chunk", axis, x.ndim)] // chunks)), axis)
+
+
+def flip(x: Tensor, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x backwards along `axis` (None: all); a view with negative strides."""
+    x = check_tensor("flip", "x", x)
+    axes = normalize_axes("flip", axis if axis is None or isinstance(axis, int) else tuple(axis), x.ndim)
+    key = tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))
+    return _view("flip", x, x._data[key], lambda node, grad: (flip(grad, axis=axes),))
+
+
+def roll(x: Tensor, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None) -> Tensor:
+    """x moved by `shift` places along `axis`, what falls off coming in at the other end (None: as if flattened)."""
+    x = check_tensor("roll", "x", x)
+    back: Any = -shift if isinstance(shift, int) else tuple(-s for s in shift)
+    data = x.device.xp.roll(x._data, shift, axis)
+    return record("roll", data, (x,), lambda node, grad: (roll(grad, back, axis=axis),))  # type: ignore[no-any-return]
+
+
+def tile(x: Tensor, repetitions: Sequence[int], /) -> Tensor:
+    """x repeated `repetitions[i]` times along dimension i."""
+    x = check_tensor("tile", "x", x)
+    reps = tuple(repetitions)
+    n = max(x.ndim, len(reps))
+    shape, reps = (1,) * (n - x.ndim) + x.shape, (1,) * (n - len(reps)) + reps
+    pairs = tuple(v for r, s in zip(reps, shape) for v in (r, s))
+    spread = broadcast_to(reshape(x, tuple(v for s in shape for v in (1, s))), pairs)
+    return reshape(spread, tuple(r * s for r, s in zip(reps, shape)))
+
+
+def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> Tensor:
+    """Each element (or slice along `axis`) `repeats` times in a row; `repeats` may be an int64 tensor of counts."""
+    from .indexing import take
+
+    x = check_tensor("repeat", "x", x)
+    if axis is None:
+        x, axis = flatten(x), 0
+    at = normalize_axis("repeat", axis, x.ndim)
+    counts = repeats._data if isinstance(repeats, Tensor) else repeats
+    if np.any(np.asarray(counts) < 0):
+        raise ValueError("repeat: expected repeats >= 0, got a negative count")
+    return take(x, wrap(np.repeat(np.arange(x.shape[at]), counts), x.device), axis=at)
+
+
+def pad_constant(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+    """x with `widths[i] = (before, after)` elements of `value` around dimension i; negative widths cut."""
+    x = check_tensor("pad", "x", x)
+    if len(widths) != x.ndim:
+        raise ValueError(f"pad: expected one (before, after) for each of {x.ndim} dimensions, got {len(widths)}")
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, widths))
+    if any(n < 0 for n in shape):
+        raise ValueError(f"pad: expected widths that leave sizes >= 0, got {tuple(widths)} for x.shape == {x.shape}")
+    inner = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, widths))
+    outer = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths))
+    data = x.device.empty(shape, x.dtype, x._data)
+    data.fill(value)
+    data[inner] = x._data[outer]
+    back = [(-a, -b) for a, b in widths]
+    return record("pad", data, (x,), lambda node, grad: (pad_constant(grad, back),))  # type: ignore[no-any-return]
+
+
+def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
+    """x with zeros above the k-th diagonal of its last two dimensions."""
+    return _triangle("tril", np.tril, x, k)
+
+
+def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
+    """x with zeros below the k-th diagonal of its last two dimensions."""
+    return _triangle("triu", np.triu, x, k)
+
+
+def _triangle(name: str, function: Any, x: Tensor, k: int) -> Tensor:
+    x = check_tensor(name, "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"{name}: expected x of at least 2 dimensions, got x.shape == {x.shape}")
+    return record(name, function(x._data, k), (x,), lambda node, grad: (_triangle(name, function, grad, k),))  # type: ignore[no-any-return]
+
+
+def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Tensor:
+    """x converted to `dtype`; x itself if it has it and copy=False. Gradients flow between floating dtypes.
+
+    Raises:
+        TypeError: from complex to real.
+    """
+    x = check_tensor("astype", "x", x)
+    target, before = np.dtype(dtype), x.dtype
+    if device is not None:
+        x = to(x, device)
+    if target == before and not copy:
+        return x
+    if before.kind == "c" and target.kind not in "cb":
+        raise TypeError(f"astype: expected a complex dtype for a complex tensor, got {target}; take its real part first")
+    data = x.device.empty(x.shape, target, x._data)
+    with np.errstate(all="ignore"):
+        data[...] = x._data
+    if not is_floating(target) or not is_floating(before):
+        return wrap(data, x.device)
+    return record("astype", data, (x,), lambda node, grad: (astype(grad, before, copy=False),))  # type: ignore[no-any-return]
+
+
+def to(x: Tensor, target: Any) -> Tensor:
+    """x on another device, or in another dtype; x itself if it is there already.
+
+    Raises:
+        ww.DeviceError: the device is not there.
+    """
+    x = check_tensor("to", "x", x)
+    if not isinstance(target, Device) and not (isinstance(target, str) and target in NAMES):
+        return astype(x, target, copy=False)
+    where = find_device(target)
+    if where is x.device:
+        return x
+    home = x.device
+    result: Tensor = record("to", x._data, (x,), lambda node, grad: (to(grad, home),))
+    result._data, result.device = where.xp.asarray(x.numpy()).copy(), where
+    return result
+
+
+__all__ = [
+    "astype", "broadcast_arrays", "broadcast_to", "chunk", "concat", "expand_dims", "flatten", "flip",
+    "matrix_transpose", "moveaxis", "permute_dims", "repeat", "reshape", "roll", "split", "squeeze", "stack",
+    "tile", "transpose", "tril", "triu", "unsqueeze", "unstack",
+]

@@ -1,0 +1,275 @@
+"""ww.Tensor: an array on a device, with a place in the graph."""
+
+from __future__ import annotations
+
+from types import ModuleType, NotImplementedType
+from typing import Any
+
+import numpy as np
+
+from . import autograd as _autograd  # noqa: F401  (autograd imports this module back; see the end of this file)
+from .device import Array, Device, device as _find_device
+from .dtypes import DType, is_floating
+
+
+class Tensor:
+    """An n-dimensional array on one device. Make one with `ww.tensor`, `ww.asarray`, `ww.zeros`, ...
+
+    Attributes:
+        device: where it lives; compare with a name, `x.device == "cpu"`.
+        grad: what backward added up, or None; assignable.
+        requires_grad: whether ops on it are recorded; assignable on leaves.
+    """
+
+    __slots__ = ("_data", "device", "_grad", "_requires_grad", "_node", "_output", "_version", "__weakref__")
+    __array_ufunc__ = None  # NumPy's operators give way to ours
+    __array_priority__ = 1000
+
+    _data: Array
+    device: Device
+    _grad: Tensor | None
+    _requires_grad: bool
+    _node: Any  # the autograd.Node that made it; None for a leaf
+    _output: int  # which of the node's outputs
+    _version: list[int]  # one cell for all tensors that share memory, counted up by each in-place change
+
+    def __init__(self) -> None:
+        raise TypeError("Tensor: expected ww.tensor(data) or ww.asarray(data) to make one, got a call of the class")
+
+    # ---- what it is ----
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return int(self._data.size)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes to step along each dimension."""
+        return self._data.strides
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._node is None
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and not is_floating(self.dtype):
+            raise TypeError(f"requires_grad: expected a floating dtype, got {self.dtype}")
+        if self._node is not None and not value:
+            raise ValueError("requires_grad: expected a leaf, got a tensor that an op made; detach() gives one without a graph")
+        self._requires_grad = bool(value)
+
+    @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype or value.device is not self.device:
+                raise ValueError(
+                    f"grad: expected shape {self.shape}, dtype {self.dtype} on {self.device}, "
+                    f"got shape {value.shape}, dtype {value.dtype} on {value.device}"
+                )
+        self._grad = value
+
+    def requires_grad_(self, value: bool = True) -> Tensor:
+        """Sets requires_grad; returns self."""
+        self.requires_grad = value
+        return self
+
+    # ---- out to NumPy and Python ----
+
+    def numpy(self) -> Array:
+        """The array, without a copy on cpu and cudasim: read-only if the tensor requires grad. A copy on cuda."""
+        if self.device.name == "cuda":
+            return self._data.get()  # type: ignore[attr-defined,no-any-return]
+        view = self._data.view()
+        if self._requires_grad:
+            view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The one element as a Python number.
+
+        Raises:
+            ValueError: there is more than one element, or none.
+        """
+        if self.size != 1:
+            raise ValueError(f"item: expected a tensor of one element, got shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"__array__: expected dtype {array.dtype} with copy=False, got {np.dtype(dtype)}")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if self._requires_grad:
+            raise ValueError("__dlpack__: expected a tensor without grad, since a consumer could write to it; use x.detach()")
+        return self._data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        return self._data.__dlpack_device__()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+            raise ValueError(f"__array_namespace__: expected api_version up to 2024.12, got {api_version!r}")
+        import whitewolf
+
+        return whitewolf
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"bool: expected a tensor of one element, got shape {self.shape}; use ww.any or ww.all")
+        return bool(self._data)
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"index: expected an integer tensor, got dtype {self.dtype}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len: expected a tensor with at least one dimension, got a 0-d one")
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=100, precision=4)
+        extra = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
+        extra += "" if self.device.name == "cpu" else f", device='{self.device}'"
+        extra += f", op={self._node.name}" if self._node is not None else ", requires_grad=True" if self._requires_grad else ""
+        return f"tensor({body}{extra})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self.ndim == 0 else str(self), spec)
+
+    __hash__ = object.__hash__
+
+    # ---- the graph ----
+
+    def detach(self) -> Tensor:
+        """The same memory outside the graph."""
+        result = wrap(self._data, self.device)
+        result._version = self._version
+        return result
+
+    def backward(self, grad: Tensor | None = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+        """Adds the gradient of this tensor (times `grad`) to every leaf's `.grad`; see `ww.autograd.backward`."""
+        _autograd.backward(self, grad, retain_graph=retain_graph, create_graph=create_graph)
+
+    # ---- copies ----
+
+    def __copy__(self) -> Tensor:
+        return self.detach().requires_grad_(self._requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise ValueError("deepcopy: expected a leaf, got a tensor that an op made; detach() gives one without a graph")
+        copy = wrap(self._data.copy(order="K"), self.device)
+        copy._requires_grad = self._requires_grad
+        memo[id(self)] = copy
+        copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        if type(self) is not Tensor:
+            copy.__class__ = type(self)
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._node is not None:
+            raise ValueError("pickle: expected a leaf, got a tensor that an op made; detach() gives one without a graph")
+        return _unpickle, (type(self), self.numpy(), self.device.name, self._requires_grad)
+
+    # ---- in place ----
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        ops.setitem(self, key, value)
+
+    def _overwritten(self) -> None:
+        """Notes that the memory changed, so that backward can refuse what was saved before."""
+        self._version[0] += 1
+
+
+def wrap(data: Any, device: Device) -> Tensor:
+    """A tensor around an array, which it does not copy. NumPy's scalars, which reductions return, become 0-d arrays."""
+    tensor = _new(Tensor)
+    tensor._data = data if isinstance(data, np.ndarray) else device.xp.asarray(data)
+    tensor.device = device
+    tensor._grad = None
+    tensor._requires_grad = False
+    tensor._node = None
+    tensor._output = 0
+    tensor._version = [0]
+    return tensor
+
+
+_new = object.__new__
+
+
+def _unpickle(kind: type[Tensor], data: Array, device: str, requires_grad: bool) -> Tensor:
+    result = wrap(data, _find_device(device))
+    result.__class__ = kind
+    result._requires_grad = requires_grad
+    return result
+
+
+def tensor(data: Any, dtype: Any = None, device: str | Device | None = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor that holds a copy of `data`.
+
+    Args:
+        data: numbers, nested lists of them, a NumPy array (keeps its dtype) or a Tensor. Python floats become float32, ints int64.
+        dtype: to convert to.
+        device: "cpu" unless given.
+        requires_grad: record ops on it.
+
+    Raises:
+        TypeError: `data` is no array of numbers, or requires grad with a dtype that is not floating.
+    """
+    from .ops.creation import asarray
+
+    result = asarray(data, dtype=dtype, device=device, copy=True)
+    return result.requires_grad_() if requires_grad else result
+
+
+# Methods and operators are the ops themselves, bound here: one call, no wrapper around it.
+from . import ops  # noqa: E402
+
+ops.bind(Tensor)
+
+__all__ = ["NotImplementedType", "Tensor", "tensor", "wrap"]
