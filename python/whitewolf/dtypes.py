@@ -7,7 +7,7 @@ keeps its own width, as in PyTorch: an int64 mask never turns float32 arithmetic
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,7 +43,7 @@ def is_floating(dtype: DType) -> Any:
     return dtype.kind == "f" or is_bfloat16(dtype)
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote(a: DType, b: DType) -> DType:
     """The dtype that an operation on `a` and `b` computes and returns.
 

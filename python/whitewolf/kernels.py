@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from .device import Device, device as find_device, devices
+from .device import Device, devices
+from .device import device as find_device
 
 _list = list
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd as _autograd  # noqa: F401  (autograd imports this module back; see the end of this file)
-from .device import Array, Device, device as _find_device
+from . import autograd as _autograd
+from ._methods import TensorMethods
+from .device import Array, Device
+from .device import device as _find_device
 from .dtypes import DType, is_floating
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An n-dimensional array on one device. Make one with `ww.tensor`, `ww.asarray`, `ww.zeros`, ...
 
     Attributes:

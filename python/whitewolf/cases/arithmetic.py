@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import whitewolf as ww
 
 from . import BadCall, Case, Input, OpTable
-
-import numpy as np
 
 BROADCASTS = (
     Case("same", (Input((7, 13), batch=0), Input((7, 13), batch=0))),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .._errors import DeviceError
-from ..device import Device, device as find_device
+from ..device import Device
+from ..device import device as find_device
 from ..dtypes import DType, float32
 from ..tensor import Tensor, wrap
 from ._common import check_tensor

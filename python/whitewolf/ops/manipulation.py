@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Node, record
-from ..device import NAMES, Device, device as find_device
+from ..device import NAMES, Device
+from ..device import device as find_device
 from ..dtypes import is_floating
 from ..tensor import Tensor, wrap
 from ._common import check_same_device, check_tensor, normalize_axes, normalize_axis, unbroadcast

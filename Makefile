@@ -1,0 +1,38 @@
+# make demo   a virtual environment, the build, a ConvNet on real digits, the kernels' benchmark
+# make test   the tests
+# make build  only the environment and the build (again after a change of engine/ or kernels/: incremental)
+# make lint   form and types
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find engine kernels -type f 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
+
+.PHONY: demo test build lint clean
+
+build: $(VENV)/.built
+
+$(VENV)/.tools: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 10) and "whitewolf: expected Python 3.10 or later, got %d.%d; name one: make PYTHON=python3.12" % v or 0)'
+	@$(PYTHON) -m venv $(VENV) || { echo 'whitewolf: $(PYTHON) -m venv failed (Debian, Ubuntu: apt-get install python3-venv)' >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet 'setuptools>=68' wheel 'pybind11>=2.13' 'cmake>=3.20' 'ninja>=1.10'
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.tools $(SOURCES)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[all]'
+	@touch $@
+
+demo: build
+	$(BIN)/whitewolf train lenet --out runs/demo
+	$(BIN)/whitewolf bench --quick
+
+test: build
+	$(BIN)/python -m pytest
+
+lint: build
+	$(BIN)/python -m pip install --quiet 'ruff>=0.6' 'mypy>=1.11'
+	$(BIN)/ruff check python tests setup.py
+	$(BIN)/mypy
+
+clean:
+	rm -rf build $(VENV) runs python/whitewolf/_*.so python/*.egg-info

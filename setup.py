@@ -1,0 +1,98 @@
+"""Builds the compiled modules with CMake; all else is in pyproject.toml.
+
+Environment: CXX (the compiler), CMAKE_ARGS (further arguments to CMake), WHITEWOLF_BUILD_JOBS (compilers at a time).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+ROOT = Path(__file__).resolve().parent
+SOURCES = ("engine", "kernels")
+
+
+def find_compiler() -> str:
+    """The C++ compiler, or an error that says what is missing and how to name one."""
+    asked = os.environ.get("CXX")
+    for name in [asked] if asked else ["c++", "g++", "clang++"]:
+        if shutil.which(name.split()[0]):
+            return name
+    what = f"CXX={asked} is no program on the path" if asked else "none of c++, g++, clang++ is on the path"
+    sys.exit(
+        f"whitewolf: expected a C++17 compiler (GCC 9 or later, or Clang 10 or later), but {what}.\n"
+        "Install one (Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++), or name it: CXX=/path/to/g++ pip install ."
+    )
+
+
+class CMakeBuild(build_ext):
+    """Configures and builds once; the modules land beside the package."""
+
+    def run(self) -> None:
+        import pybind11
+
+        find_compiler()
+        if shutil.which("cmake") is None:
+            sys.exit("whitewolf: expected cmake 3.20 or later on the path; pip installs it with the build requirements")
+        target = ROOT / "python" / "whitewolf" if self.inplace else Path(self.build_lib).resolve() / "whitewolf"
+        tag = f"{sys.implementation.cache_tag}-{sys.platform}"
+        folder = ROOT / "build" / tag
+        folder.mkdir(parents=True, exist_ok=True)
+        jobs = os.environ.get("WHITEWOLF_BUILD_JOBS") or str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+        generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+        cache = folder / "CMakeCache.txt"
+        if cache.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}\n" not in cache.read_text():
+            cache.unlink()  # the folder was moved or copied: its absolute paths are stale
+        configure = [
+            "cmake", "-S", str(ROOT), "-B", str(folder), *generator,
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            "-DCMAKE_BUILD_TYPE=Release",
+            *os.environ.get("CMAKE_ARGS", "").split(),
+        ]  # fmt: skip
+        for command in (configure, ["cmake", "--build", str(folder), "--parallel", jobs],
+                        ["cmake", "--install", str(folder), "--prefix", str(target.parent)]):  # fmt: skip
+            try:
+                subprocess.run(command, check=True)
+            except subprocess.CalledProcessError as error:
+                sys.exit(f"whitewolf: building the kernels failed: `{' '.join(command)}` ended with status {error.returncode}; see above")
+
+
+class PackageSources(build_py):
+    """Puts engine/ and kernels/ into the wheel, so that people can compile kernels of their own against them."""
+
+    def run(self) -> None:
+        super().run()
+        if getattr(self, "editable_mode", False):
+            return
+        for name in SOURCES:
+            for path in sorted((ROOT / name).rglob("*")):
+                if path.suffix in (".h", ".cpp", ".cu", ".cuh"):
+                    goal = Path(self.build_lib) / "whitewolf" / "include" / path.relative_to(ROOT)
+                    goal.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, goal)
+
+
+class SourceDistribution(sdist):
+    """Adds what CMake needs: an sdist that does not build is no use."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        for name in SOURCES:
+            shutil.copytree(ROOT / name, Path(base_dir) / name, dirs_exist_ok=True)
+        for name in ("CMakeLists.txt", "LICENSE"):
+            shutil.copyfile(ROOT / name, Path(base_dir) / name)
+
+
+setup(
+    ext_modules=[Extension("whitewolf._cpu", sources=[])],
+    cmdclass={"build_ext": CMakeBuild, "build_py": PackageSources, "sdist": SourceDistribution},
+)
