@@ -46,7 +46,8 @@ class CMakeBuild(build_ext):
         tag = f"{sys.implementation.cache_tag}-{sys.platform}"
         folder = ROOT / "build" / tag
         folder.mkdir(parents=True, exist_ok=True)
-        jobs = os.environ.get("WHITEWOLF_BUILD_JOBS") or str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+        jobs = os.environ.get("WHITEWOLF_BUILD_JOBS") or str(cores)
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         cache = folder / "CMakeCache.txt"
         if cache.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}\n" not in cache.read_text():
@@ -63,7 +64,7 @@ class CMakeBuild(build_ext):
             try:
                 subprocess.run(command, check=True)
             except subprocess.CalledProcessError as error:
-                sys.exit(f"whitewolf: building the kernels failed: `{' '.join(command)}` ended with status {error.returncode}; see above")
+                sys.exit(f"whitewolf: expected `{' '.join(command)}` to end with status 0, got {error.returncode}; its output is above")
 
 
 class PackageSources(build_py):

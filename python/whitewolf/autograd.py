@@ -44,9 +44,13 @@ class Node:
     __slots__ = ("name", "number", "backward", "edges", "_saved", "_versions", "n_outputs", "context", "__weakref__")
 
     name: str
+    number: int
+    backward: Backward
     edges: tuple[Edge, ...]
     _saved: tuple[Tensor, ...] | None
-    context: Any
+    _versions: tuple[int, ...]
+    n_outputs: int
+    context: Any  # whatever else backward needs: shapes, axes, attributes
 
     @property
     def needs(self) -> tuple[bool, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ._errors import DeviceError
 
-Array: TypeAlias = "np.ndarray[Any, Any]"
+Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
 
 NAMES = ("cpu", "cudasim", "cuda")
 

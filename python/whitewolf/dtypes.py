@@ -31,7 +31,8 @@ def bfloat16() -> DType:
     """
     import ml_dtypes
 
-    return np.dtype(ml_dtypes.bfloat16)
+    found: DType = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def is_bfloat16(dtype: DType) -> Any:
@@ -73,7 +74,8 @@ def scalar_dtype(value: object, beside: DType) -> DType:
     """The dtype that a Python scalar takes beside an array of dtype `beside`: the array's, unless the scalar's kind is wider."""
     if isinstance(value, np.generic) and not isinstance(value, (float, complex)):
         return promote(beside, value.dtype)
-    kind = 0 if isinstance(value, (int,)) and type(value).__name__ == "bool" else 1 if isinstance(value, int) else 2 if isinstance(value, float) else 3
+    # `bool` is this module's dtype; True is a bool of Python's all the same.
+    kind = 0 if value is True or value is False else 1 if isinstance(value, int) else 2 if isinstance(value, float) else 3
     if kind <= _KIND_RANK[beside.kind]:
         return beside
     if kind == 1:

@@ -41,7 +41,7 @@ def finfo(type: Any, /) -> FloatInfo:
     if is_bfloat16(dtype):
         import ml_dtypes
 
-        info: Any = ml_dtypes.finfo(dtype)
+        info: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     elif dtype.kind in "fc":
         info = np.finfo(dtype)
     else:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Input:
     def make(self, rng: np.random.Generator, dtype: Any) -> Array:
         """The array; floating kinds in `dtype`."""
         n = int(np.prod(self.shape))
+        values: Any
         if self.kind == "index":
             return rng.integers(0, self.high, self.shape)
         if self.kind == "bool":

@@ -121,7 +121,7 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
     at = normalize_axis("take", axis, x.ndim)
     if indices.dtype.kind not in "iu":
         raise IndexError(f"take: expected integer indices, got dtype {indices.dtype}")
-    return getitem(x, (*((slice(None),) * at), indices))
+    return getitem(x, (slice(None),) * at + (indices,))
 
 
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:

@@ -208,7 +208,7 @@ def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices of x along `axis`, without that dimension."""
     x = check_tensor("unstack", "x", x)
     at = normalize_axis("unstack", axis, x.ndim)
-    return tuple(x[(*((slice(None),) * at), i)] for i in range(x.shape[at]))
+    return tuple(x[(slice(None),) * at + (i,)] for i in range(x.shape[at]))
 
 
 def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
@@ -225,7 +225,7 @@ def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> tuple[Tens
         if sum(sizes) != n:
             raise ValueError(f"split: expected sizes that add up to {n} (x.shape[{at}]), got {sizes}")
     ends = np.cumsum(sizes).tolist()
-    return tuple(x[(*((slice(None),) * at), slice(end - size, end))] for end, size in zip(ends, sizes))
+    return tuple(x[(slice(None),) * at + (slice(end - size, end),)] for end, size in zip(ends, sizes))
 
 
 def chunk(x: Tensor, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
