@@ -70,6 +70,7 @@ class Case:
         flops, bytes: of the forward call, multiply-add as 2; for `bench`.
         reduction: length of the longest sum in the op: the tolerance grows with its square root.
         bench: whether `whitewolf bench` times it.
+        train: whether it then times forward with backward, too.
         heavy: skipped where every element costs much (simulator, sanitizers).
     """
 
@@ -80,6 +81,7 @@ class Case:
     bytes: int = 0
     reduction: int = 1
     bench: bool = False
+    train: bool = False
     heavy: bool = False
 
 
@@ -107,6 +109,7 @@ class OpTable:
         ulps: tolerance of a float32 result in units of its own last place, for reduction length 1; float64 gets the same in its own.
         exact: on small-integer inputs the result must be exactly the reference's.
         bad: calls that must raise.
+        nonfinite: empty where NaN and Inf in an input come out as in the reference; else the sentence that says why they do not.
         torch: the same call on torch tensors, for parity tests and `bench --against torch`; imports torch itself.
         numpy: the same call on float32 NumPy arrays, where NumPy has it; for `bench --against numpy`.
     """
@@ -120,6 +123,7 @@ class OpTable:
     ulps: float = 8.0
     exact: bool = False
     bad: tuple[BadCall, ...] = ()
+    nonfinite: str = ""
     torch: Callable[..., Any] | None = None
     numpy: Callable[..., Any] | None = None
 

@@ -1,0 +1,215 @@
+"""Watching each kernel call that an op makes: every call of every device goes through `device.kernels`, so the checks hang there.
+
+Watch counts calls. With `guard`, outputs and workspaces get NaN on both sides and inside, and inputs are compared after the call.
+With `retry`, each call is run again on every variant that takes it, in every layout, and must give the same values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..cases import Array
+from ..device import Device
+from . import layouts
+from .calls import CheckFailure, compare, floating
+
+Tolerance = Callable[[int, Any, Array], Array]  # of a sum of so many terms, in a dtype, with these expected values
+_PARAMETER = re.compile(r"\s*(?:(out|inout)\s+)?(\w+)\s*:")
+
+
+def parameters(signature: str) -> list[tuple[str, str]]:
+    """(direction, name) of each view of a signature: direction is "", "out" or "inout"."""
+    views = re.sub(r"\[[^\]]*\]", "", signature.split(";")[0])
+    found = [_PARAMETER.match(part) for part in views.split(",") if part.strip()]
+    return [(m.group(1) or "", m.group(2)) for m in found if m]
+
+
+class Watch:
+    """A scope in which the device's kernels are watched.
+
+    Attributes:
+        calls: how often each (kernel, variant) ran.
+        refused: how often each (kernel, variant) was tried and did not accept the call.
+    """
+
+    def __init__(self, device: Device, *, guard: bool = False, retry: Tolerance | None = None) -> None:
+        self.device = device
+        self.guard = guard
+        self.retry = retry
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self.worst = 0.0
+        self.blocks: list[tuple[Array, int, str]] = []  # guarded memory, bytes of it in use, what it is
+        self._variants: dict[str, list[str]] = {}
+        for row in device.module.list():
+            self._variants.setdefault(row["op"], []).append(row["variant"])
+
+    def __enter__(self) -> Watch:
+        self._kernels, self._empty = self.device.kernels, self.device._empty
+        self.device.kernels = {name: _Watched(self, name, kernel) for name, kernel in self._kernels.items()}
+        if self.guard:
+            self.device._empty = self._guarded_empty
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.device.kernels, self.device._empty = self._kernels, self._empty
+
+    def _guarded_empty(self, shape: tuple[int, ...], dtype: Any, layout: Any) -> Array:
+        model = self._empty(shape, dtype, layout)
+        size = max(model.size, 1) * model.itemsize
+        block = layouts.poisoned(size)
+        self.blocks.append((block, size, f"an output of shape {tuple(shape)}"))
+        return np.ndarray(model.shape, model.dtype, block.data, layouts.GUARD, model.strides)
+
+    def workspace(self, kernel: str, size: int) -> Array:
+        block = layouts.poisoned(size)
+        self.blocks.append((block, size, f"the workspace ({size} bytes) of {kernel}"))
+        return block[layouts.GUARD : layouts.GUARD + size]
+
+    def check_guards(self, after: str) -> None:
+        """Raises if a byte beside a block was written."""
+        for block, size, what in self.blocks:
+            for name, band in (("before", block[: layouts.GUARD]), ("after", block[layouts.GUARD + size :])):
+                written = np.flatnonzero(band != 0xFF)
+                if written.size:
+                    at = int(written[0]) - layouts.GUARD if name == "before" else int(written[0])
+                    raise CheckFailure(f"{after}: wrote outside {what}: {written.size} bytes {name} it, the first at offset {at}")
+
+    def variants(self, kernel: str) -> list[str]:
+        return self._variants[kernel]
+
+
+def _arrays(values: Sequence[Any]) -> Iterator[Array]:
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from value
+        elif value is not None:
+            yield value
+
+
+def _map(value: Any, f: Callable[[Array], Array]) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [f(v) for v in value]
+    return None if value is None else f(value)
+
+
+class _Watched:
+    """Stands in for one raw kernel."""
+
+    def __init__(self, watch: Watch, name: str, kernel: Any) -> None:
+        self.watch, self.op, self.kernel = watch, name, kernel
+        self.views = parameters(kernel.signature)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.kernel, name)
+
+    def __call__(self, *args: Any, **attrs: Any) -> None:
+        watch, n = self.watch, len(self.views)
+        watch.calls[self.op, self.kernel.choice(*args, **attrs)] += 1
+        if not watch.guard and watch.retry is None:
+            self.kernel(*args, **attrs)
+            return
+        views = list(args[:n])
+        directions = [direction for direction, _ in self.views[: len(views)]]
+        written = [v for v, d in zip(views, directions) if d]
+        read = [v for v, d in zip(views, directions) if not d]
+        before = [a.copy() for a in _arrays(read)]
+        initial = [_map(v, np.copy) for v in written]
+        if watch.guard:
+            attrs = dict(attrs)
+            size = self.kernel.workspace_bytes(*args, **attrs)
+            if size:
+                attrs["workspace"] = watch.workspace(self.op, size)
+            self.kernel(*args, **attrs)
+            watch.check_guards(self.op)
+        else:
+            self.kernel(*args, **attrs)
+        outs = list(_arrays(written))
+        for at, (now, was) in enumerate(zip(_arrays(read), before)):
+            if not any(np.may_share_memory(now, out) for out in outs) and now.tobytes() != was.tobytes():
+                raise CheckFailure(f"{self.op}: expected its inputs unchanged, got other values in input {at}")
+        aliased = any(np.may_share_memory(a, o) for a in _arrays(read) for o in outs)
+        if watch.retry is not None and not aliased and sum(a.size for a in outs) < 1 << 16:
+            self._again(views, directions, args[n:], attrs, initial)
+
+    def _again(self, views: list[Any], directions: list[str], rest: Sequence[Any], attrs: dict[str, Any], initial: list[Any]) -> None:
+        start = iter(initial)
+        base = [next(start) if d else v for v, d in zip(views, directions)]
+        plain = [_map(v, np.copy) if d else v for v, d in zip(views, directions)]
+        for variant in self.watch.variants(self.op):
+            self._compare(variant, "as called", base, directions, plain, rest, attrs)
+            for at, value in enumerate(views):
+                if value is None:
+                    continue
+                for pattern in layouts.EMPTY:
+                    moved = list(base)
+                    moved[at] = _map(base[at], partial(layouts.lay, pattern=pattern))
+                    self._compare(variant, f"{self.views[at][1]} in {pattern}", moved, directions, plain, rest, attrs)
+            for pattern in ("all stepped", "negative", "mixed"):
+                moved = [_map(v, partial(layouts.lay, pattern=pattern)) for v in base]
+                self._compare(variant, f"everything in {pattern}", moved, directions, plain, rest, attrs)
+        for at, (value, direction) in enumerate(zip(base, directions)):
+            if not direction and isinstance(value, np.ndarray) and floating(value):
+                self._broadcast(at, base, directions, rest, attrs)
+
+    def _broadcast(self, at: int, base: list[Any], directions: list[str], rest: Sequence[Any], attrs: dict[str, Any]) -> None:
+        """Input `at` with stride 0, against the same values written out, on each variant."""
+        for name, spread in layouts.broadcasts(base[at]).items():
+            moved = list(base)
+            moved[at] = spread.copy()
+            expected = self._run(None, moved, directions, rest, attrs)
+            moved[at] = spread
+            for variant in self.watch.variants(self.op):
+                self._compare(variant, f"{self.views[at][1]} with {name}", moved, directions, expected, rest, attrs)
+
+    def _run(self, variant: str | None, views: list[Any], directions: list[str], rest: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        """What the call writes, from fresh outputs; None where the variant does not accept it."""
+        fresh = [_map(v, partial(_fresh, poison=d == "out")) if d else v for v, d in zip(views, directions)]
+        kernel = self.kernel if variant is None else self.watch.device.module.get(self.op, variant)
+        try:
+            kernel.choice(*fresh, *rest, **attrs)
+        except ValueError as error:
+            if variant is None or f"that variant '{variant}' accepts" not in str(error):
+                raise
+            self.watch.refused[self.op, variant] += 1
+            return None
+        kernel(*fresh, *rest, **attrs)
+        return fresh
+
+    def _compare(self, variant: str, how: str, views: list[Any], directions: list[str], plain: list[Any], rest: Sequence[Any],
+                 attrs: dict[str, Any]) -> None:  # fmt: skip
+        found = self._run(variant, views, directions, rest, attrs)
+        if found is None:
+            return
+        self.watch.calls[self.op, variant] += 1
+        assert self.watch.retry is not None
+        terms = max((a.size for a in _arrays(views)), default=1)
+        for at, direction in enumerate(directions):
+            if not direction or found[at] is None:
+                continue
+            pairs = zip(*(v if isinstance(v, list) else [v] for v in (found[at], plain[at])))
+            for got, expected in pairs:
+                allowed = partial(self.watch.retry, terms, got.dtype)
+                try:
+                    worst = compare([got], [expected.astype(np.float64) if floating(expected) else expected], allowed, got.dtype)
+                except CheckFailure as error:
+                    raise CheckFailure(f"{self.op}:{variant}, {how}: {self.views[at][1]}: {error}") from error
+                self.watch.worst = max(self.watch.worst, worst)
+
+
+def _fresh(array: Array, poison: bool) -> Array:
+    """An array with the same strides and, unless `poison`, the same values; what lies between its elements is poison."""
+    low = sum(min(0, (n - 1) * s) for n, s in zip(array.shape, array.strides))
+    high = sum(max(0, (n - 1) * s) for n, s in zip(array.shape, array.strides)) + array.itemsize
+    block = layouts.poisoned(max(high - low, array.itemsize))
+    made = np.ndarray(array.shape, array.dtype, block.data, layouts.GUARD - min(low, 0), array.strides) if array.size else array.copy()
+    if not poison:
+        made[...] = array
+    return made
