@@ -176,9 +176,9 @@ WW_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
 template <class T>
 WW_INLINE Vec<T> sqrt(Vec<T> a) {
     using Raw = typename Vec<T>::Raw;
-#if defined(__AVX512F__)
-    if constexpr (std::is_same_v<T, float>) return Vec<T>(Raw(_mm512_sqrt_ps(a.v)));
-    else return Vec<T>(Raw(_mm512_sqrt_pd(a.v)));
+#if defined(__AVX512F__)  // all lanes of the masked form: the other one warns of its own undefined operand in GCC 12
+    if constexpr (std::is_same_v<T, float>) return Vec<T>(Raw(_mm512_maskz_sqrt_ps(0xFFFF, a.v)));
+    else return Vec<T>(Raw(_mm512_maskz_sqrt_pd(0xFF, a.v)));
 #elif defined(__AVX2__)
     if constexpr (std::is_same_v<T, float>) return Vec<T>(Raw(_mm256_sqrt_ps(a.v)));
     else return Vec<T>(Raw(_mm256_sqrt_pd(a.v)));

@@ -12,7 +12,7 @@
 //   log      0.93 (0.93)   0.90 (0.90)     erf       1.36 (1.43)   1.54 (1.72)
 //   log1p    0.88 (0.88)   0.89 (0.89)     sin, cos  0.51 (0.51)   0.86 (0.90)
 //
-// normal_cdf: 2 ulp above -1; below it, where exp(-x^2 / 2) magnifies the rounding of x^2, about x^2 ulp.
+// normal_cdf: 2 ulp above -1; below it exp magnifies the rounding of x^2 / 2, to at most 2 x^2 ulp.
 //
 // NaN gives NaN; infinities, signed zeros, overflow and subnormal arguments and results are as IEEE 754 and C's annex F say.
 #pragma once
@@ -33,9 +33,11 @@ struct MathConstants<float> {
     static constexpr int mantissa_bits = 23, bias = 127, subnormal_shift = 25;
     static constexpr float round_shift = 0x1.8p23f;  // adding it leaves an integer in the low bits
     static constexpr float integer_shift = 0x1p23f, subnormal_scale = 0x1p25f;
-    static constexpr float log2_e = 1.44269502f, ln2_high = 0.69287109375f, ln2_low = 0.000276086823f;  // high: 11 bits
+    static constexpr float log2_e = 1.44269502f, log2_e_low = 1.92596303e-08f;
+    static constexpr float ln2_high = 0.69287109375f, ln2_low = 0.000276086823f;  // high: 11 bits
     static constexpr Unsigned sqrt_half_bits = 0x3f3504f3;
-    static constexpr float exp_low = -105, exp_high = 89, expm1_low = -20, erfc_zero = 11;
+    static constexpr float exp_low = -105, exp_high = 89, exp2_low = -151, exp2_high = 128;
+    static constexpr float expm1_low = -20, erfc_zero = 11;
     // exp(r) = 1 + r + r^2 q(r), |r| <= ln(2) / 2, 2^-28.3; expm1 asks for more, 2^-32
     static constexpr float exp_q[] = {0.49999994f, 0.166665196f, 0.0416683927f, 0.00836878084f, 0.001381448f};
     static constexpr float expm1_q[] = {0.5f, 0.166666672f, 0.041666355f, 0.00833327323f, 0.00139411027f, 0.000199143018f};
@@ -57,9 +59,11 @@ struct MathConstants<double> {
     static constexpr int mantissa_bits = 52, bias = 1023, subnormal_shift = 54;
     static constexpr double round_shift = 0x1.8p52;
     static constexpr double integer_shift = 0x1p52, subnormal_scale = 0x1p54;
-    static constexpr double log2_e = 1.4426950408889634, ln2_high = 0x1.62e42fefa38p-1, ln2_low = 5.497923018708371e-14;  // 42 bits
+    static constexpr double log2_e = 1.4426950408889634, log2_e_low = 2.0355273740931033e-17;
+    static constexpr double ln2_high = 0x1.62e42fefa38p-1, ln2_low = 5.497923018708371e-14;  // high: 42 bits
     static constexpr Unsigned sqrt_half_bits = 0x3fe6a09e667f3bcd;
-    static constexpr double exp_low = -746, exp_high = 710, expm1_low = -40, erfc_zero = 28;
+    static constexpr double exp_low = -746, exp_high = 710, exp2_low = -1076, exp2_high = 1024;
+    static constexpr double expm1_low = -40, erfc_zero = 28;
     // 2^-57.9 and 2^-61.7
     static constexpr double exp_q[] = {0.50000000000000111,    0.1666666666666641,     0.041666666666529191,  0.008333333333495627,
                                        0.0013888888943922714,  0.0001984126950475609,  2.4801492762708938e-05, 2.7557587350851224e-06,
@@ -130,6 +134,19 @@ WW_INLINE Vec<T> copy_sign(Vec<T> magnitude, Vec<T> sign) {
     return abs(magnitude) | (sign & bit);
 }
 
+// exp(r) for |r| <= ln(2) / 2.
+template <class T>
+WW_INLINE Vec<T> exp_fraction(Vec<T> r) {
+    return Vec<T>(T(1)) + fma(r * r, polynomial(r, MathConstants<T>::exp_q), r);
+}
+
+// 2^n y in two steps, since 2^n overflows before the result does, and so that a subnormal result is rounded once.
+template <class T>
+WW_INLINE Vec<T> scale(Vec<T> y, Vec<T> n) {
+    Vec<T> half = nearest_small(n * Vec<T>(T(0.5)));
+    return (y * power_of_two(half)) * power_of_two(n - half);
+}
+
 // x = n ln(2) + r with |r| <= ln(2) / 2.
 template <class T>
 struct ExpParts {
@@ -140,15 +157,13 @@ struct ExpParts {
         r = fma(n, Vec<T>(-C::ln2_high), x);
         r = fma(n, Vec<T>(-C::ln2_low), r);
     }
-    // exp(r)
-    WW_INLINE Vec<T> fraction() const { return Vec<T>(T(1)) + fma(r * r, polynomial(r, MathConstants<T>::exp_q), r); }
 };
 
 // exp(x) where the result is known to be a normal number.
 template <class T>
 WW_INLINE Vec<T> exp_normal(Vec<T> x) {
     ExpParts<T> parts(x);
-    return parts.fraction() * power_of_two(parts.n);
+    return exp_fraction(parts.r) * power_of_two(parts.n);
 }
 
 // y = 2^exponent m with m in [sqrt(1/2), sqrt(2)), y a positive finite number.
@@ -192,9 +207,7 @@ WW_INLINE Vec<T> exp(Vec<T> x) {
     using C = MathConstants<T>;
     Vec<T> low(C::exp_low), high(C::exp_high);
     math::ExpParts<T> parts(where<T>(x > high, high, where<T>(x < low, low, x)));
-    // In two steps, since 2^n overflows before the result does, and so that a subnormal result is rounded once.
-    Vec<T> half = math::nearest_small(parts.n * Vec<T>(T(0.5)));
-    return (parts.fraction() * math::power_of_two(half)) * math::power_of_two(parts.n - half);
+    return math::scale(math::exp_fraction(parts.r), parts.n);
 }
 
 // exp(x) - 1. With t = exp(r) - 1: 2^n t + (2^n - 1), computed at half its size because 2^n overflows first.
@@ -209,6 +222,15 @@ WW_INLINE Vec<T> expm1(Vec<T> x) {
     return where<T>(abs(x) < Vec<T>(std::numeric_limits<T>::epsilon() / 4), x, y + y);
 }
 
+// 2^n e^(r ln 2), where x = n + r is exact.
+template <class T>
+WW_INLINE Vec<T> exp2(Vec<T> x) {
+    using C = MathConstants<T>;
+    Vec<T> low(C::exp2_low), high(C::exp2_high);
+    Vec<T> inside = where<T>(x > high, high, where<T>(x < low, low, x)), n = math::nearest_small(inside);
+    return math::scale(math::exp_fraction((inside - n) * Vec<T>(T(0.69314718055994530942))), n);
+}
+
 template <class T>
 WW_INLINE Vec<T> log(Vec<T> x) {
     using C = MathConstants<T>;
@@ -216,6 +238,14 @@ WW_INLINE Vec<T> log(Vec<T> x) {
     Vec<T> f = parts.m - Vec<T>(T(1)), e = parts.exponent;
     Vec<T> y = e * Vec<T>(C::ln2_high) + (f - (math::log_tail(f) - e * Vec<T>(C::ln2_low)));
     return math::log_ends(x, y);
+}
+
+template <class T>
+WW_INLINE Vec<T> log2(Vec<T> x) {
+    using C = MathConstants<T>;
+    math::LogParts<T> parts(x);
+    Vec<T> f = parts.m - Vec<T>(T(1)), l = f - math::log_tail(f);
+    return math::log_ends(x, fma(l, Vec<T>(C::log2_e), fma(l, Vec<T>(C::log2_e_low), parts.exponent)));
 }
 
 // log(1 + x). u = 1 + x is rounded by c; where u is near 1, x itself is the fraction, elsewhere c / u is the first-order mend.
@@ -289,9 +319,11 @@ WW_INLINE Vec<T> normal_cdf(Vec<T> x) {
 
 namespace math {
 
-WW_INLINE bool any(Vec<double>::Mask mask) {
-    int64_t set = 0;
-    for (int i = 0; i < Vec<double>::width; i++) set |= mask[i];
+// Whether any lane of the mask is set.
+template <class T>
+WW_INLINE bool any(typename Vec<T>::Mask mask) {
+    typename Vec<T>::Int set = 0;
+    for (int i = 0; i < Vec<T>::width; i++) set |= mask[i];
     return set != 0;
 }
 
@@ -314,7 +346,7 @@ WW_INLINE Vec<double> sine(Vec<double> x, const double (&s)[NS], const double (&
     D y = where<double>(odd, cos_r, sin_r) ^ from_unsigned<double>((quadrant >> 1) << 63);
     D a = abs(x);
     D::Mask hard = ~(a < D(0x1p20)) | ((abs(high) < D(0x1p-30)) & (a > half));
-    if (__builtin_expect(any(hard), 0))
+    if (__builtin_expect(any<double>(hard), 0))
         for (int i = 0; i < D::width; i++)
             if (hard[i]) y.v[i] = cosine ? std::cos(x[i]) : std::sin(x[i]);
     return y;
