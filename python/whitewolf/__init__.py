@@ -59,6 +59,7 @@ __array_api_version__ = "2024.12"
 e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
 
 _LAZY = ("nn", "optim", "data", "io", "cases", "bench", "workloads")
+_FROM_IO = ("save", "load", "save_checkpoint", "load_checkpoint")
 
 
 def __getattr__(name: str) -> Any:
@@ -67,6 +68,8 @@ def __getattr__(name: str) -> Any:
 
     if name in _LAZY:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FROM_IO:
+        return getattr(importlib.import_module(f"{__name__}.io"), name)
     if name == "bfloat16":
         from .dtypes import bfloat16
 

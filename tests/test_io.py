@@ -1,0 +1,565 @@
+"""Files: safetensors both ways, checksums, hostile files, and saves that a kill cannot halve."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+import whitewolf as ww
+from whitewolf.io.format import MAX_HEADER
+
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64"]
+
+
+def header_and_data(path: Path) -> tuple[dict[str, Any], bytes]:
+    raw = path.read_bytes()
+    n = int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8 : 8 + n]), raw[8 + n :]
+
+
+def write(path: Path, header: Any, data: bytes = b"") -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def f32(shape: list[Any], begin: int, end: int) -> dict[str, Any]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if "whitewolf-tmp" in p.name]
+
+
+# ---- there and back ----
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (5, 7), (2, 3, 4, 5)])
+def test_values_shapes_and_dtypes_come_back(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    values = (np.random.default_rng(0).standard_normal(shape) * 50).astype(np.float32).astype(np.complex64 if dtype == "complex64" else np.float64)
+    array = np.asarray(np.abs(values) if dtype[0] == "u" else values).astype(dtype)
+    ww.save({"x": array, "y": ww.asarray(array)}, tmp_path / "f")
+    loaded = ww.load(tmp_path / "f")
+    assert list(loaded) == ["x", "y"]
+    for tensor in loaded.values():
+        assert tensor.dtype == array.dtype and tensor.shape == shape
+        assert tensor.numpy().tobytes() == array.tobytes()
+
+
+def test_bfloat16_comes_back(tmp_path: Path) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    array = np.array([[1.5, -2.25, 3e38], [0, np.inf, -0.0]], ml_dtypes.bfloat16)
+    ww.save({"x": array}, tmp_path / "f")
+    assert header_and_data(tmp_path / "f")[0]["x"]["dtype"] == "BF16"
+    loaded = ww.load(tmp_path / "f")["x"]
+    assert loaded.dtype == ww.bfloat16 and loaded.numpy().tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda x: x.T, lambda x: x[::2, 1:], lambda x: x[::-1], lambda x: np.broadcast_to(x[:, :1], x.shape), lambda x: x[1, 2, ...]],
+    ids=["transposed", "stepped", "reversed", "broadcast", "scalar"],
+)
+def test_strided_arrays_are_written_in_c_order(tmp_path: Path, view: Any) -> None:
+    array = view(np.arange(20.0).reshape(4, 5))
+    ww.save({"x": array}, tmp_path / "f")
+    assert header_and_data(tmp_path / "f")[1] == array.tobytes("C")
+    assert np.array_equal(ww.load(tmp_path / "f")["x"].numpy(), array)
+
+
+def test_big_endian_arrays_are_written_little_endian(tmp_path: Path) -> None:
+    ww.save({"x": np.arange(5, dtype=">i4")}, tmp_path / "f")
+    assert ww.load(tmp_path / "f")["x"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_loaded_tensors_are_writable_and_own_their_memory(tmp_path: Path) -> None:
+    ww.save({"x": ww.zeros(3)}, tmp_path / "f")
+    x = ww.load(tmp_path / "f", device="cpu")["x"]
+    x[0] = 5.0
+    assert ww.load(tmp_path / "f")["x"].tolist() == [0.0, 0.0, 0.0] and x.tolist() == [5.0, 0.0, 0.0]
+
+
+def test_data_begins_at_a_multiple_of_eight_and_each_tensor_at_one_of_its_elements(tmp_path: Path) -> None:
+    tensors = {"a": np.zeros(3, bool), "b": np.zeros(3, "f8"), "c": np.zeros(5, "i2"), "d": np.zeros(1, "f4")}
+    ww.save(tensors, tmp_path / "f")
+    raw = (tmp_path / "f").read_bytes()
+    header, _ = header_and_data(tmp_path / "f")
+    assert int.from_bytes(raw[:8], "little") % 8 == 0 and list(header)[1:] == list(tensors)
+    for name, array in tensors.items():
+        assert header[name]["data_offsets"][0] % array.itemsize == 0
+
+
+def test_the_safetensors_package_reads_our_files_and_we_read_its(tmp_path: Path) -> None:
+    theirs = pytest.importorskip("safetensors.numpy")
+    import safetensors
+
+    rng = np.random.default_rng(1)
+    tensors = {f"t.{d}": (rng.standard_normal((3, 4)) * 9).astype(d) for d in DTYPES if d not in ("complex64",) and d[0] != "u"}
+    tensors |= {"empty": np.zeros((0, 3), "f4"), "scalar": np.array(2.5, "f4"), "ü/π": np.ones(2, "u1")}
+    ww.save(tensors, tmp_path / "ours", metadata={"format": "pt", "note": 'a "quoted" \\ line\n'})
+    loaded = theirs.load_file(tmp_path / "ours")
+    theirs.save_file(tensors, tmp_path / "theirs", metadata={"who": "them"})
+    back = ww.load(tmp_path / "theirs")
+    for name, array in tensors.items():
+        for got in (loaded[name], back[name].numpy()):
+            assert got.dtype == array.dtype and got.shape == array.shape and np.array_equal(got, array)
+    with safetensors.safe_open(tmp_path / "ours", "np") as file:
+        assert file.metadata()["note"] == 'a "quoted" \\ line\n'
+
+
+def test_no_pickle_is_written_or_read(tmp_path: Path) -> None:
+    import pickle
+
+    (tmp_path / "f").write_bytes(pickle.dumps({"x": 1}))
+    with pytest.raises(ww.FileFormatError):
+        ww.load(tmp_path / "f")
+    root = Path(ww.__file__).parent / "io"
+    assert not any("pickle" in line and "import" in line for p in root.glob("*.py") for line in p.read_text().splitlines())
+
+
+# ---- what cannot be saved ----
+
+
+@pytest.mark.parametrize(
+    ("tensors", "error", "words"),
+    [
+        ({1: np.zeros(1)}, TypeError, "names to be strings"),
+        ({"w": [1.0]}, TypeError, "'w'"),
+        ({"w": {"x": np.zeros(1)}}, TypeError, "'w'"),
+        ({"w": np.zeros(1, complex)}, TypeError, "complex128"),
+        ({"w": np.array(["a"])}, TypeError, "'w'"),
+        ({"__metadata__": np.zeros(1)}, ValueError, "reserves"),
+        ({"\ud800": np.zeros(1)}, ValueError, "UTF-8"),
+        ([np.zeros(1)], TypeError, "dict"),
+    ],
+)
+def test_what_cannot_be_saved_is_named_and_no_file_appears(tmp_path: Path, tensors: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        ww.save(tensors, tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_names_of_ours_and_other_types_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="whitewolf"):
+        ww.save({}, tmp_path / "f", metadata={"whitewolf.header": "0"})
+    with pytest.raises(TypeError, match="'n'"):
+        ww.save({}, tmp_path / "f", metadata={"n": 1})  # type: ignore[dict-item]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        ww.save({}, tmp_path / "nowhere" / "f")
+    with pytest.raises(IsADirectoryError, match="folder"):
+        ww.save({}, tmp_path)
+
+
+# ---- checksums ----
+
+
+def sample(path: Path) -> Path:
+    ww.save({"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.array([True, False]), "c": np.zeros(0)}, path, metadata={"k": "v"})
+    return path
+
+
+def test_every_flipped_bit_is_an_error(tmp_path: Path) -> None:
+    raw = sample(tmp_path / "f").read_bytes()
+    target = tmp_path / "g"
+    for position in range(len(raw)):
+        for bit in range(8):
+            changed = bytearray(raw)
+            changed[position] ^= 1 << bit
+            target.write_bytes(changed)
+            with pytest.raises(ww.FileFormatError, match=str(target)):
+                ww.load(target)
+
+
+def test_a_flipped_bit_in_data_names_the_tensor(tmp_path: Path) -> None:
+    path = sample(tmp_path / "f")
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 0x10  # the last float of a: its 24 bytes come first, then b's 2
+    path.write_bytes(raw)
+    with pytest.raises(ww.FileFormatError, match="tensor 'a': expected SHA-256"):
+        ww.load(path)
+
+
+def test_every_truncation_is_an_error(tmp_path: Path) -> None:
+    raw = sample(tmp_path / "f").read_bytes()
+    for n in range(len(raw)):
+        (tmp_path / "g").write_bytes(raw[:n])
+        with pytest.raises(ww.FileFormatError):
+            ww.load(tmp_path / "g")
+
+
+def test_appended_bytes_are_an_error(tmp_path: Path) -> None:
+    path = sample(tmp_path / "f")
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ww.FileFormatError, match="belong to no tensor"):
+        ww.load(path)
+
+
+def test_a_file_without_tensors_is_covered_too(tmp_path: Path) -> None:
+    ww.save({}, tmp_path / "f")
+    raw = (tmp_path / "f").read_bytes()
+    assert ww.load(tmp_path / "f") == {}
+    for position in range(len(raw)):
+        changed = bytearray(raw)
+        changed[position] ^= 1
+        (tmp_path / "f").write_bytes(changed)
+        with pytest.raises(ww.FileFormatError):
+            ww.load(tmp_path / "f")
+
+
+@settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_random_damage_is_a_file_format_error_and_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
+    with_sums = data.draw(st.booleans())
+    source = sample(tmp_path / "f")
+    if not with_sums:
+        header, body = header_and_data(source)
+        del header["__metadata__"]
+        write(source, header, body)
+    raw = bytearray(source.read_bytes())
+    kind = data.draw(st.sampled_from(["bytes", "cut", "insert", "splice"]))
+    at = data.draw(st.integers(0, len(raw) - 1))
+    if kind == "bytes":
+        for _ in range(data.draw(st.integers(1, 6))):
+            raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    elif kind == "cut":
+        del raw[at : at + data.draw(st.integers(1, 40))]
+    elif kind == "insert":
+        raw[at:at] = data.draw(st.binary(min_size=1, max_size=40))
+    else:
+        end = data.draw(st.integers(at, len(raw)))
+        raw[at:end] = raw[: end - at]
+    (tmp_path / "g").write_bytes(raw)
+    try:
+        loaded = ww.load(tmp_path / "g")
+    except ww.FileFormatError:
+        return
+    if with_sums:
+        assert bytes(raw) == source.read_bytes()
+    else:  # damage to data that nobody can see, or to a name: whole tensors all the same
+        assert sum(t.numpy().nbytes for t in loaded.values()) == len(header_and_data(tmp_path / "g")[1])
+
+
+@settings(max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    header=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["F32", "BOOL", "C64"]),
+        lambda inner: st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["dtype", "shape", "data_offsets", "__metadata__", "w"]), inner, max_size=4),
+        max_leaves=20,
+    ),
+    body=st.binary(max_size=16),
+)
+def test_random_json_headers_load_whole_or_are_refused(tmp_path: Path, header: Any, body: bytes) -> None:
+    try:
+        loaded = ww.load(write(tmp_path / "f", header, body))
+    except ww.FileFormatError:
+        return
+    assert sum(t.numpy().nbytes for t in loaded.values()) == len(body)
+
+
+# ---- hostile files ----
+
+HOSTILE: dict[str, tuple[Any, bytes, str]] = {
+    "overlap": ({"a": f32([2], 0, 8), "b": f32([2], 4, 12)}, bytes(12), "tensor 'b'.*overlaps"),
+    "the same bytes twice": ({"a": f32([2], 0, 8), "b": f32([2], 0, 8)}, bytes(8), "tensor 'b'.*overlaps"),
+    "hole": ({"a": f32([1], 0, 4), "b": f32([1], 8, 12)}, bytes(12), "tensor 'b'.*hole"),
+    "hole at the start": ({"a": f32([1], 4, 8)}, bytes(8), "tensor 'a'.*hole"),
+    "short data": ({"a": f32([4], 0, 16)}, bytes(15), "truncated"),
+    "long data": ({"a": f32([4], 0, 16)}, bytes(17), "no tensor"),
+    "size and offsets differ": ({"a": f32([3], 0, 16)}, bytes(16), "tensor 'a': expected 12 bytes.*got data_offsets"),
+    "negative size": ({"a": f32([-1, -4], 0, 16)}, bytes(16), "tensor 'a': expected shape"),
+    "overflowing shape": ({"a": f32([2**32, 2**32, 2**32], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
+    "overflow to the right size": ({"a": f32([2**62, 4], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
+    "empty and huge": ({"a": f32([0, 2**62, 2**62], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
+    "huge offsets": ({"a": f32([2**60], 0, 2**62)}, bytes(16), "truncated"),
+    "size over 64 bits": ({"a": f32([2**70], 0, 16)}, bytes(16), "22 digits"),
+    "a number of many digits": (b'{"a":{"dtype":"F32","shape":[' + b"9" * 10000 + b'],"data_offsets":[0,4]}}', bytes(4), "10000 digits"),
+    "float size": ({"a": f32([1.0], 0, 4)}, bytes(4), "no integer"),
+    "boolean size": ({"a": f32([True], 0, 4)}, bytes(4), "tensor 'a': expected shape"),
+    "text as shape": ({"a": f32("1", 0, 4)}, bytes(4), "tensor 'a': expected shape"),  # type: ignore[arg-type]
+    "33 dimensions": ({"a": f32([1] * 33, 0, 4)}, bytes(4), "tensor 'a': expected shape to be at most 32"),
+    "offsets backwards": ({"a": f32([1], 4, 0)}, bytes(4), "tensor 'a': expected data_offsets"),
+    "negative offset": ({"a": f32([1], -4, 0)}, bytes(4), "tensor 'a': expected data_offsets"),
+    "three offsets": ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}, bytes(4), "tensor 'a': expected data_offsets"),
+    "unknown dtype": ({"a": {"dtype": "F33", "shape": [1], "data_offsets": [0, 4]}}, bytes(4), "tensor 'a': expected dtype.*'F33'"),
+    "dtype is a list": ({"a": {"dtype": ["F32"], "shape": [1], "data_offsets": [0, 4]}}, bytes(4), "tensor 'a': expected dtype"),
+    "a field is missing": ({"a": {"dtype": "F32", "shape": [1]}}, bytes(4), "tensor 'a': expected dtype, shape"),
+    "a field too many": ({"a": f32([1], 0, 4) | {"x": 1}}, bytes(4), "tensor 'a': expected dtype, shape"),
+    "an entry is a list": ({"a": [1]}, b"", "tensor 'a'"),
+    "duplicate tensor": (b'{"a":%b,"a":%b}' % ((json.dumps(f32([1], 0, 4)).encode(),) * 2), bytes(4), "'a' appears twice"),
+    "duplicate field": (b'{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}', bytes(4), "'dtype' appears twice"),
+    "a list": ([1, 2], b"", "object"),
+    "a number": (b"7", b"", "object"),
+    "leading space": (b" {}", b"", "first byte"),
+    "byte order mark": (b"\xef\xbb\xbf{}", b"", "JSON"),
+    "not UTF-8": (b'{"\xff":1}', b"", "UTF-8"),
+    "half of a surrogate pair": (b'{"\\ud800":' + json.dumps(f32([1], 0, 4)).encode() + b"}", bytes(4), "surrogate"),
+    "half of a pair in metadata": (b'{"__metadata__":{"a":"\\ud800"}}', b"", "surrogate"),
+    "nested deep": (b"[" * 200_000, b"", "header of JSON"),
+    "nested deep in objects": (b'{"a":' * 200_000, b"", "header of JSON"),
+    "NaN": (b'{"a":NaN}', b"", "no integer"),
+    "nothing": (b"", b"", "JSON"),
+    "metadata is a list": ({"__metadata__": []}, b"", "__metadata__"),
+    "metadata holds a number": ({"__metadata__": {"a": 1}}, b"", "__metadata__"),
+    "one checksum only": ({"__metadata__": {"whitewolf.header": "0" * 64}}, b"", "whitewolf.tensors"),
+    "bytes that are no booleans": ({"a": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}, b"\1\2", "tensor 'a'.*got 2"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    header, body, words = HOSTILE[name]
+    path = write(tmp_path / "f.safetensors", header, body)
+    with pytest.raises(ww.FileFormatError, match=words) as caught:
+        ww.load(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [MAX_HEADER + 1, 2**40, 2**63, 2**64 - 1])
+def test_giant_header_lengths_are_refused_before_anything_is_read(tmp_path: Path, length: int) -> None:
+    (tmp_path / "f").write_bytes(length.to_bytes(8, "little") + b"{}")
+    with pytest.raises(ww.FileFormatError, match="at most"):
+        ww.load(tmp_path / "f")
+
+
+def test_a_header_longer_than_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes((MAX_HEADER).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ww.FileFormatError, match="truncated"):
+        ww.load(tmp_path / "f")
+
+
+def test_files_of_others_without_checksums_or_alignment_load(tmp_path: Path) -> None:
+    body = np.array([1.0, 2.0], "<f4").tobytes()
+    path = write(tmp_path / "f", b'{"b":{"data_offsets":[0,8],"shape":[2,1],"dtype":"F32"},"e":{"dtype":"I8","shape":[0],"data_offsets":[8,8]}}  ', body)
+    loaded = ww.load(path)
+    assert loaded["b"].tolist() == [[1.0], [2.0]] and loaded["e"].shape == (0,)
+
+
+def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ww.load(tmp_path / "none")
+
+
+# ---- replacing files whole ----
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = sample(tmp_path / "f")
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        ww.save({"a": ww.ones(3)}, path)
+    assert path.read_bytes() == before and leftovers(tmp_path) == []
+
+
+def test_file_and_folder_are_synced_and_in_that_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_sync(handle: int) -> None:
+        events.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def note_rename(a: Any, b: Any) -> None:
+        events.append("rename")
+        replace(a, b)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    ww.save({}, tmp_path / "f")
+    assert events == ["file", "rename", "folder"]
+
+
+def test_a_symbolic_link_and_the_permissions_stay(tmp_path: Path) -> None:
+    path = sample(tmp_path / "f")
+    path.chmod(0o640)
+    (tmp_path / "link").symlink_to(path)
+    ww.save({"z": ww.ones(1)}, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and list(ww.load(path)) == ["z"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_leftovers_of_the_dead_go_and_files_of_the_living_stay(tmp_path: Path) -> None:
+    import fcntl
+
+    dead, living, other, strange = (tmp_path / n for n in (
+        ".f.0123456789abcdef.whitewolf-tmp", ".f.fedcba9876543210.whitewolf-tmp", ".g.0123456789abcdef.whitewolf-tmp", ".f.x.whitewolf-tmp"))  # fmt: skip
+    for path in (dead, living, other, strange):
+        path.write_bytes(b"half")
+    with open(living, "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ww.save({}, tmp_path / "f")
+    assert sorted(leftovers(tmp_path)) == sorted([living.name, other.name, strange.name])
+
+
+def test_savers_of_one_file_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: ww.save({"i": np.full(1000, i)}, tmp_path / "f"), range(80)))
+    assert len(set(ww.load(tmp_path / "f")["i"].tolist())) == 1 and leftovers(tmp_path) == []
+
+
+SAVER = """
+import sys, numpy as np, whitewolf as ww
+path, i = sys.argv[1], 0
+print("ready", flush=True)
+while True:
+    i += 1
+    ww.save_checkpoint(path, step=i, values={"x": np.full((400, 500), i), "y": np.full(7, i)})
+"""
+
+
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new_file_whole(tmp_path: Path) -> None:
+    path, last, seen = tmp_path / "c.safetensors", 0, set()
+    interrupted = 0
+    for round in range(12):
+        child = subprocess.Popen([sys.executable, "-c", SAVER, str(path)], stdout=subprocess.PIPE, env=environment())
+        assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+        time.sleep(0.02 + 0.013 * round)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        interrupted += bool(leftovers(tmp_path))
+        if path.exists():
+            found = ww.load_checkpoint(path)
+            assert (found["values"]["x"].numpy() == found["step"]).all() and (found["values"]["y"].numpy() == found["step"]).all()
+            seen.add(found["step"])
+        assert len(leftovers(tmp_path)) <= 1  # the next save removes what the killed one left
+    assert seen and interrupted, "no kill came in the middle of a save: the test shows nothing"
+    ww.save({}, path)
+    assert leftovers(tmp_path) == []
+
+
+def environment() -> dict[str, str]:
+    """This process's, with the package that it imports on the path."""
+    return os.environ | {"PYTHONPATH": str(Path(ww.__file__).parent.parent), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+# ---- checkpoints ----
+
+
+class Part:
+    """The least that has a state."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+
+    def state_dict(self) -> Any:
+        return self.state
+
+    def load_state_dict(self, state: Any) -> None:
+        self.state = state
+
+
+def model(scale: float = 1.0) -> Part:
+    return Part({"0.weight": ww.ones((2, 3)) * scale, "0.bias": ww.zeros(2)})
+
+
+def optimizer(lr: float = 0.1, groups: int = 1) -> Part:
+    state = {0: {"step": 4, "exp_avg": ww.ones((2, 3))}, 1: {"step": 4, "exp_avg": ww.ones(2)}}
+    return Part({"state": state, "param_groups": [{"lr": lr, "betas": (0.9, 0.999), "params": [0, 1]}] * groups})
+
+
+def test_a_checkpoint_comes_back_with_its_types(tmp_path: Path) -> None:
+    extra = {
+        "history": [1, 2.5, None, True, float("inf"), "ä"], "pair": (1, (2, "x")), "by_int": {1: "a", 2: {"t": ww.arange(3)}},
+        "$odd": {"$tensor": 5}, "big": 2**100, "small": 5e-324, "loader": {"seed": 3, "epoch": 1},
+    }  # fmt: skip
+    ww.save_checkpoint(tmp_path / "c", model=model(3.0), optimizer=optimizer(0.25), step=17, extra=extra, best=np.float32(0.5))
+    into_model, into_optimizer = model(), optimizer()
+    found = ww.load_checkpoint(tmp_path / "c", into_model, into_optimizer)
+    assert found["step"] == 17 and found["best"] == 0.5 and set(found) == {"step", "extra", "best"}
+    t = found["extra"]["by_int"][2].pop("t")
+    assert t.tolist() == [0, 1, 2]
+    extra["by_int"][2].pop("t")  # type: ignore[index]
+    assert found["extra"] == extra and type(found["extra"]["pair"]) is tuple and type(found["extra"]["history"][3]) is bool
+    assert into_model.state["0.weight"].tolist() == [[3.0] * 3] * 2
+    assert into_optimizer.state["param_groups"] == [{"lr": 0.25, "betas": (0.9, 0.999), "params": [0, 1]}]
+    assert into_optimizer.state["state"][1]["step"] == 4 and into_optimizer.state["state"][0]["exp_avg"].shape == (2, 3)
+
+
+def test_without_a_model_the_states_are_returned(tmp_path: Path) -> None:
+    ww.save_checkpoint(tmp_path / "c", model=model(2.0), optimizer=optimizer(), step=1)
+    found = ww.load_checkpoint(tmp_path / "c")
+    assert list(found) == ["step", "model", "optimizer"] and found["model"]["0.weight"].tolist()[0] == [2.0] * 3
+    assert set(ww.load(tmp_path / "c")) == {"model.0.weight", "model.0.bias", "optimizer.state.0.exp_avg", "optimizer.state.1.exp_avg"}
+
+
+def test_the_random_state_comes_back(tmp_path: Path) -> None:
+    ww.manual_seed(5)
+    ww.nn.init.normal_(ww.empty(10))
+    ww.save_checkpoint(tmp_path / "c", step=0)
+    expected = ww.nn.init.normal_(ww.empty(10)).tolist()
+    ww.manual_seed(6)
+    ww.load_checkpoint(tmp_path / "c")
+    assert ww.nn.init.normal_(ww.empty(10)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("into", "error", "words"),
+    [
+        (Part({"0.weight": ww.zeros((2, 3))}), ValueError, "0.bias"),
+        (Part({"0.weight": ww.zeros((2, 3)), "0.bias": ww.zeros(2), "1.bias": ww.zeros(2)}), ValueError, "1.bias"),
+        (Part({"0.weight": ww.zeros((3, 2)), "0.bias": ww.zeros(2)}), ValueError, r"0.weight.*\(3, 2\).*\(2, 3\)"),
+        (Part({"0.weight": ww.zeros((2, 3)), "0.bias": ww.zeros(2, dtype="float64")}), TypeError, "0.bias.*float64.*float32"),
+    ],
+    ids=["unexpected", "missing", "shape", "dtype"],
+)
+def test_another_model_is_refused_and_nothing_changes(tmp_path: Path, into: Part, error: type[Exception], words: str) -> None:
+    ww.save_checkpoint(tmp_path / "c", model=model(2.0), optimizer=optimizer(0.5))
+    opt, state, before = optimizer(0.1), into.state, ww.random.get_state()
+    held = opt.state
+    with pytest.raises(error, match=words) as caught:
+        ww.load_checkpoint(tmp_path / "c", into, opt)
+    assert str(tmp_path / "c") in str(caught.value)
+    assert into.state is state and opt.state is held and ww.random.get_state() == before
+
+
+def test_another_optimizer_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    ww.save_checkpoint(tmp_path / "c", model=model(2.0), optimizer=optimizer(groups=2))
+    into, opt = model(), optimizer(groups=1)
+    state, held = into.state, opt.state
+    with pytest.raises(ValueError, match=r"groups of \[2\] parameters, got groups of \[2, 2\]"):
+        ww.load_checkpoint(tmp_path / "c", into, opt)
+    assert into.state is state and opt.state is held
+
+
+def test_what_a_checkpoint_lacks_is_named(tmp_path: Path) -> None:
+    ww.save_checkpoint(tmp_path / "c", model=model())
+    with pytest.raises(KeyError, match="optimizer"):
+        ww.load_checkpoint(tmp_path / "c", model(), optimizer())
+    ww.save({"x": ww.ones(1)}, tmp_path / "plain")
+    with pytest.raises(ww.FileFormatError, match="plain.*expected a file of save_checkpoint"):
+        ww.load_checkpoint(tmp_path / "plain")
+
+
+@pytest.mark.parametrize("tree", ["[]", "{", "[" * 100_000, '{"step":1}', '{"step":1,"extra":{"a":{"$tensor":"none"}},"random":0}', "7",
+                                  '{"step":1,"extra":{"a":{"$tensor":[]}},"random":0}', '{"step":1,"extra":{"$dict":[1]},"random":0}'])  # fmt: skip
+def test_hostile_checkpoint_json_is_refused(tmp_path: Path, tree: str) -> None:
+    ww.save({"x": ww.ones(1)}, tmp_path / "c", metadata={"checkpoint": tree})
+    with pytest.raises(ww.FileFormatError, match="JSON of save_checkpoint"):
+        ww.load_checkpoint(tmp_path / "c")
+
+
+def test_values_that_json_cannot_hold_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="extra.*best.*object"):
+        ww.save_checkpoint(tmp_path / "c", best={"x": [object()]})
+    with pytest.raises(TypeError, match="keys of extra.best"):
+        ww.save_checkpoint(tmp_path / "c", best={(1, 2): 3})
+    assert list(tmp_path.iterdir()) == []
