@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
-
 import whitewolf as ww
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from whitewolf.io.format import MAX_HEADER
 
-DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64"]
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64",
+)  # fmt: skip
 
 
 def header_and_data(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -48,8 +50,8 @@ def leftovers(folder: Path) -> list[str]:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (5, 7), (2, 3, 4, 5)])
 def test_values_shapes_and_dtypes_come_back(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
-    values = (np.random.default_rng(0).standard_normal(shape) * 50).astype(np.float32).astype(np.complex64 if dtype == "complex64" else np.float64)
-    array = np.asarray(np.abs(values) if dtype[0] == "u" else values).astype(dtype)
+    values = np.asarray(np.random.default_rng(0).standard_normal(shape) * 50)
+    array = np.asarray(np.abs(values) if dtype[0] == "u" else values * (1 - 2j) if dtype[0] == "c" else values).astype(dtype)
     ww.save({"x": array, "y": ww.asarray(array)}, tmp_path / "f")
     loaded = ww.load(tmp_path / "f")
     assert list(loaded) == ["x", "y"]
@@ -145,7 +147,7 @@ def test_no_pickle_is_written_or_read(tmp_path: Path) -> None:
         ([np.zeros(1)], TypeError, "dict"),
     ],
 )
-def test_what_cannot_be_saved_is_named_and_no_file_appears(tmp_path: Path, tensors: Any, error: type[Exception], words: str) -> None:
+def test_what_cannot_be_saved_is_named_and_leaves_no_file(tmp_path: Path, tensors: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         ww.save(tensors, tmp_path / "f")
     assert list(tmp_path.iterdir()) == []
@@ -169,7 +171,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def sample(path: Path) -> Path:
-    ww.save({"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.array([True, False]), "c": np.zeros(0)}, path, metadata={"k": "v"})
+    tensors = {"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.array([True, False]), "c": np.zeros(0)}
+    ww.save(tensors, path, metadata={"k": "v"})
     return path
 
 
@@ -281,21 +284,21 @@ HOSTILE: dict[str, tuple[Any, bytes, str]] = {
     "hole at the start": ({"a": f32([1], 4, 8)}, bytes(8), "tensor 'a'.*hole"),
     "short data": ({"a": f32([4], 0, 16)}, bytes(15), "truncated"),
     "long data": ({"a": f32([4], 0, 16)}, bytes(17), "no tensor"),
-    "size and offsets differ": ({"a": f32([3], 0, 16)}, bytes(16), "tensor 'a': expected 12 bytes.*got data_offsets"),
+    "size and offsets differ": ({"a": f32([3], 0, 16)}, bytes(16), "tensor 'a': expected 12 bytes.*got 16 from data_offsets"),
     "negative size": ({"a": f32([-1, -4], 0, 16)}, bytes(16), "tensor 'a': expected shape"),
     "overflowing shape": ({"a": f32([2**32, 2**32, 2**32], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
     "overflow to the right size": ({"a": f32([2**62, 4], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
     "empty and huge": ({"a": f32([0, 2**62, 2**62], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
     "huge offsets": ({"a": f32([2**60], 0, 2**62)}, bytes(16), "truncated"),
     "size over 64 bits": ({"a": f32([2**70], 0, 16)}, bytes(16), "22 digits"),
-    "a number of many digits": (b'{"a":{"dtype":"F32","shape":[' + b"9" * 10000 + b'],"data_offsets":[0,4]}}', bytes(4), "10000 digits"),
+    "many digits": (b'{"a":{"dtype":"F32","shape":[' + b"9" * 9999 + b'],"data_offsets":[0,4]}}', bytes(4), "9999 digits"),
     "float size": ({"a": f32([1.0], 0, 4)}, bytes(4), "no integer"),
     "boolean size": ({"a": f32([True], 0, 4)}, bytes(4), "tensor 'a': expected shape"),
     "text as shape": ({"a": f32("1", 0, 4)}, bytes(4), "tensor 'a': expected shape"),  # type: ignore[arg-type]
     "33 dimensions": ({"a": f32([1] * 33, 0, 4)}, bytes(4), "tensor 'a': expected shape to be at most 32"),
     "offsets backwards": ({"a": f32([1], 4, 0)}, bytes(4), "tensor 'a': expected data_offsets"),
     "negative offset": ({"a": f32([1], -4, 0)}, bytes(4), "tensor 'a': expected data_offsets"),
-    "three offsets": ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}, bytes(4), "tensor 'a': expected data_offsets"),
+    "three offsets": ({"a": f32([1], 0, 4) | {"data_offsets": [0, 4, 8]}}, bytes(4), "tensor 'a': expected data_offsets"),
     "unknown dtype": ({"a": {"dtype": "F33", "shape": [1], "data_offsets": [0, 4]}}, bytes(4), "tensor 'a': expected dtype.*'F33'"),
     "dtype is a list": ({"a": {"dtype": ["F32"], "shape": [1], "data_offsets": [0, 4]}}, bytes(4), "tensor 'a': expected dtype"),
     "a field is missing": ({"a": {"dtype": "F32", "shape": [1]}}, bytes(4), "tensor 'a': expected dtype, shape"),
@@ -345,7 +348,9 @@ def test_a_header_longer_than_the_file_is_refused(tmp_path: Path) -> None:
 
 def test_files_of_others_without_checksums_or_alignment_load(tmp_path: Path) -> None:
     body = np.array([1.0, 2.0], "<f4").tobytes()
-    path = write(tmp_path / "f", b'{"b":{"data_offsets":[0,8],"shape":[2,1],"dtype":"F32"},"e":{"dtype":"I8","shape":[0],"data_offsets":[8,8]}}  ', body)
+    header = b'{"b":{"data_offsets":[0,8],"shape":[2,1],"dtype":"F32"},"e":{"dtype":"I8","shape":[0],"data_offsets":[8,8]}}  '
+    path = write(tmp_path / "f", header, body)
+    assert len(header) % 8
     loaded = ww.load(path)
     assert loaded["b"].tolist() == [[1.0], [2.0]] and loaded["e"].shape == (0,)
 
@@ -397,8 +402,8 @@ def test_a_symbolic_link_and_the_permissions_stay(tmp_path: Path) -> None:
 def test_leftovers_of_the_dead_go_and_files_of_the_living_stay(tmp_path: Path) -> None:
     import fcntl
 
-    dead, living, other, strange = (tmp_path / n for n in (
-        ".f.0123456789abcdef.whitewolf-tmp", ".f.fedcba9876543210.whitewolf-tmp", ".g.0123456789abcdef.whitewolf-tmp", ".f.x.whitewolf-tmp"))  # fmt: skip
+    names = (".f.0123456789abcdef", ".f.fedcba9876543210", ".g.0123456789abcdef", ".f.x")
+    dead, living, other, strange = (tmp_path / f"{name}.whitewolf-tmp" for name in names)
     for path in (dead, living, other, strange):
         path.write_bytes(b"half")
     with open(living, "rb") as held:
@@ -426,7 +431,7 @@ while True:
 
 
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_file_whole(tmp_path: Path) -> None:
-    path, last, seen = tmp_path / "c.safetensors", 0, set()
+    path, seen = tmp_path / "c.safetensors", set()
     interrupted = 0
     for round in range(12):
         child = subprocess.Popen([sys.executable, "-c", SAVER, str(path)], stdout=subprocess.PIPE, env=environment())
@@ -498,7 +503,8 @@ def test_without_a_model_the_states_are_returned(tmp_path: Path) -> None:
     ww.save_checkpoint(tmp_path / "c", model=model(2.0), optimizer=optimizer(), step=1)
     found = ww.load_checkpoint(tmp_path / "c")
     assert list(found) == ["step", "model", "optimizer"] and found["model"]["0.weight"].tolist()[0] == [2.0] * 3
-    assert set(ww.load(tmp_path / "c")) == {"model.0.weight", "model.0.bias", "optimizer.state.0.exp_avg", "optimizer.state.1.exp_avg"}
+    tensors = {"model.0.weight", "model.0.bias", "optimizer.state.0.exp_avg", "optimizer.state.1.exp_avg"}
+    assert set(ww.load(tmp_path / "c")) == tensors
 
 
 def test_the_random_state_comes_back(tmp_path: Path) -> None:
@@ -549,8 +555,10 @@ def test_what_a_checkpoint_lacks_is_named(tmp_path: Path) -> None:
         ww.load_checkpoint(tmp_path / "plain")
 
 
-@pytest.mark.parametrize("tree", ["[]", "{", "[" * 100_000, '{"step":1}', '{"step":1,"extra":{"a":{"$tensor":"none"}},"random":0}', "7",
-                                  '{"step":1,"extra":{"a":{"$tensor":[]}},"random":0}', '{"step":1,"extra":{"$dict":[1]},"random":0}'])  # fmt: skip
+@pytest.mark.parametrize("tree", [
+    "[]", "{", "[" * 100_000, '{"step":1}', "7", '{"step":1,"extra":{"a":{"$tensor":"none"}},"random":0}',
+    '{"step":1,"extra":{"a":{"$tensor":[]}},"random":0}', '{"step":1,"extra":{"$dict":[1]},"random":0}',
+])  # fmt: skip
 def test_hostile_checkpoint_json_is_refused(tmp_path: Path, tree: str) -> None:
     ww.save({"x": ww.ones(1)}, tmp_path / "c", metadata={"checkpoint": tree})
     with pytest.raises(ww.FileFormatError, match="JSON of save_checkpoint"):

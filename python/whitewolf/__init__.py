@@ -12,7 +12,7 @@ from __future__ import annotations
 import math as _math
 from typing import Any
 
-from . import autograd, kernels
+from . import autograd, kernels, random
 from ._errors import DeviceError, FileFormatError, StaleTensorError
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from .device import Device, device, devices
@@ -41,6 +41,7 @@ from .ops.manipulation import *  # noqa: F403
 from .ops.matmul import *  # noqa: F403
 from .ops.reduce import *  # noqa: F403
 from .ops.search import *  # noqa: F403
+from .random import manual_seed
 from .runtime import (
     empty_cache,
     get_include,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,10 +37,9 @@ def _create(target: Path) -> tuple[int, Path]:
 
 def _remove_leftovers(target: Path) -> None:
     """Removes the temporary files that killed writers of `target` left behind."""
-    prefix = f".{target.name[:160]}."
+    pattern = re.compile(re.escape(f".{target.name[:160]}.") + "[0-9a-f]{16}" + re.escape(_MARK))
     for entry in os.scandir(target.parent):
-        token = entry.name[len(prefix) : -len(_MARK)]
-        if not (entry.name.startswith(prefix) and entry.name.endswith(_MARK) and len(token) == 16 and set(token) <= set("0123456789abcdef")):
+        if not pattern.fullmatch(entry.name):
             continue
         try:
             handle = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW)

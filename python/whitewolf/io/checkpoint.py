@@ -97,29 +97,29 @@ def load_checkpoint(
     """
     from ..random import get_state, set_state
 
-    name = os.fspath(path)
+    where = f"load_checkpoint: {os.fspath(path)}"
     tensors, metadata = read(path, device)
     if _KEY not in metadata:
-        raise FileFormatError(f"load_checkpoint: {name}: expected a file of save_checkpoint, got safetensors without 'checkpoint' metadata")
+        raise FileFormatError(f"{where}: expected a file of save_checkpoint, got safetensors without 'checkpoint' metadata")
     try:
         tree = json.loads(metadata[_KEY])
         content = {key: _unpack(value, tensors) for key, value in tree.items()}
         found: dict[str, Any] = {"step": content.pop("step"), **content.pop("extra")}
         random_state = content.pop("random")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FileFormatError(f"load_checkpoint: {name}: expected the JSON of save_checkpoint, got {type(error).__name__}: {error}") from None
+        raise FileFormatError(f"{where}: expected the JSON of save_checkpoint, got {type(error).__name__}: {error}") from None
     for what, part in (("model", model), ("optimizer", optimizer)):
         if part is None and what in content:
             found[what] = content[what]
         elif part is not None and what not in content:
-            raise KeyError(f"load_checkpoint: {name}: expected a checkpoint with {what}, got one with {', '.join(content) or 'neither'}")
+            raise KeyError(f"{where}: expected a checkpoint with {what}, got one with {', '.join(content) or 'neither'}")
     if model is not None:
-        _check_model(name, model.state_dict(), content["model"])
+        _check_model(f"{where}: model", model.state_dict(), content["model"])
     before = get_state()
     set_state(random_state)
     try:
         if optimizer is not None:
-            _check_groups(name, optimizer.state_dict(), content["optimizer"])
+            _check_groups(f"{where}: optimizer", optimizer.state_dict(), content["optimizer"])
             optimizer.load_state_dict(content["optimizer"])
     except BaseException:
         set_state(before)
@@ -129,14 +129,13 @@ def load_checkpoint(
     return found
 
 
-def _check_model(path: str, expected: Mapping[str, Tensor], got: Any) -> None:
+def _check_model(where: str, expected: Mapping[str, Tensor], got: Any) -> None:
     """Raises unless both have the same names, shapes and dtypes."""
-    where = f"load_checkpoint: {path}: model"
     if not isinstance(got, dict) or not all(isinstance(t, Tensor) for t in got.values()):
         raise FileFormatError(f"{where}: expected names and tensors")
     missing, more = sorted(expected.keys() - got.keys()), sorted(got.keys() - expected.keys())
     if missing or more:
-        raise ValueError(f"{where}: expected the model's names, got a file without {missing or 'none of them'} and with {more or 'no others'}")
+        raise ValueError(f"{where}: expected the model's names, got a file that lacks {missing} and has {more} besides")
     for name, tensor in expected.items():
         if got[name].shape != tensor.shape:
             raise ValueError(f"{where}: expected {name!r} of shape {tensor.shape}, got {got[name].shape}")
@@ -144,14 +143,14 @@ def _check_model(path: str, expected: Mapping[str, Tensor], got: Any) -> None:
             raise TypeError(f"{where}: expected {name!r} of dtype {tensor.dtype}, got {got[name].dtype}")
 
 
-def _check_groups(path: str, expected: Any, got: Any) -> None:
+def _check_groups(where: str, expected: Any, got: Any) -> None:
     """Raises unless both optimizers have as many parameters in as many groups."""
     try:
         want, have = ([len(group["params"]) for group in state["param_groups"]] for state in (expected, got))
     except (KeyError, TypeError):
-        raise FileFormatError(f"load_checkpoint: {path}: optimizer: expected param_groups, each with its params") from None
+        raise FileFormatError(f"{where}: expected param_groups, each with its params") from None
     if want != have:
-        raise ValueError(f"load_checkpoint: {path}: optimizer: expected groups of {want} parameters, got groups of {have}")
+        raise ValueError(f"{where}: expected groups of {want} parameters, got groups of {have}")
 
 
 def _pack(name: str, value: Any, tensors: dict[str, Any]) -> Any:
@@ -176,7 +175,8 @@ def _pack(name: str, value: Any, tensors: dict[str, Any]) -> Any:
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
             return {key: _pack(f"{name}.{key}", v, tensors) for key, v in value.items()}
         return {"$dict": [[key, _pack(f"{name}.{key}", v, tensors)] for key, v in value.items()]}  # JSON's own keys are text only
-    raise TypeError(f"save_checkpoint: expected {name} to be numbers, text, tensors, dicts, lists or tuples, got {type(value).__name__}")
+    got = type(value).__name__
+    raise TypeError(f"save_checkpoint: expected {name} to be numbers, text, tensors, dicts, lists or tuples, got {got}")
 
 
 def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:

@@ -56,7 +56,8 @@ class Header(NamedTuple):
 def build(entries: list[Entry], sums: dict[str, str] | None, metadata: dict[str, str]) -> bytes:
     """The first bytes of a file: length and header. With `sums=None` they are zeros: the size is the same already."""
     all_sums = {entry.name: _NO_SUM if sums is None else sums[entry.name] for entry in entries}
-    table: dict[str, Any] = {"__metadata__": {HEADER_SUM: _NO_SUM, TENSOR_SUMS: json.dumps(all_sums, ensure_ascii=False), **metadata}}
+    ours = {HEADER_SUM: _NO_SUM, TENSOR_SUMS: json.dumps(all_sums, ensure_ascii=False)}
+    table: dict[str, Any] = {"__metadata__": {**ours, **metadata}}
     for entry in entries:
         table[entry.name] = {"dtype": NAMES[entry.dtype.name], "shape": entry.shape, "data_offsets": [entry.begin, entry.end]}
     text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
@@ -83,7 +84,7 @@ def parse(path: str, head: bytes, file_size: int) -> Header:
             raise ValueError("expected an object that begins at the first byte")
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         reason = "nested too deep" if isinstance(error, RecursionError) else error
-        raise FileFormatError(f"load: {path}: expected a header of JSON in UTF-8, got {len(text)} bytes that are not: {reason}") from None
+        raise FileFormatError(f"load: {path}: expected a header of JSON in UTF-8, got {len(text)} other bytes: {reason}") from None
     metadata = _metadata(path, table.pop("__metadata__", {}))
     entries = [_entry(path, name, fields) for name, fields in table.items()]
     _check_cover(path, entries, file_size - len(head))
@@ -176,7 +177,7 @@ def _entry(path: str, name: str, fields: Any) -> Entry:
         raise FileFormatError(f"{where}: expected shape to be addressable, got {shape}")
     size, got = math.prod(shape) * dtype.itemsize, offsets[1] - offsets[0]
     if size != got:
-        raise FileFormatError(f"{where}: expected {size} bytes for {dtype_name} of shape {tuple(shape)}, got data_offsets {offsets}, {got} bytes")
+        raise FileFormatError(f"{where}: expected {size} bytes for {dtype_name} of shape {shape}, got {got} from data_offsets {offsets}")
     return Entry(name, dtype, tuple(shape), offsets[0], offsets[1])
 
 
@@ -186,7 +187,8 @@ def _check_cover(path: str, entries: list[Entry], data_size: int) -> None:
     for entry in sorted(entries, key=lambda e: (e.begin, e.end)):
         if entry.begin != end:
             what = "overlaps the tensor before it" if entry.begin < end else "leaves a hole before it"
-            raise FileFormatError(f"load: {path}: tensor {entry.name!r}: expected data_offsets[0] == {end}, got {entry.begin}: {what}")
+            where = f"load: {path}: tensor {entry.name!r}"
+            raise FileFormatError(f"{where}: expected data_offsets[0] == {end}, got {entry.begin}: {what}")
         end = entry.end
     if end != data_size:
         what = "truncated" if end > data_size else "bytes that belong to no tensor"
@@ -199,12 +201,13 @@ def _sums(path: str, head: bytes, metadata: dict[str, str], entries: list[Entry]
         return None
     for key in (HEADER_SUM, TENSOR_SUMS):
         if key not in metadata:
-            raise FileFormatError(f"load: {path}: expected {key} in __metadata__ beside the other checksums, got none: the header was changed")
+            raise FileFormatError(f"load: {path}: expected {key} in __metadata__ beside the other checksums, got none: header changed")
     expected = metadata[HEADER_SUM]
     unsigned = head.replace(_HEADER_KEY + expected.encode(), _HEADER_KEY + _NO_SUM.encode(), 1)
     got = hashlib.sha256(unsigned).hexdigest()
     if got != expected:
-        raise FileFormatError(f"load: {path}: expected a header of SHA-256 {expected[:16]}..., got {got[:16]}...: the header was changed")
+        what = f"expected a header of SHA-256 {expected[:16]}..., got {got[:16]}..."
+        raise FileFormatError(f"load: {path}: {what}: the header was changed")
     try:
         sums = json.loads(metadata[TENSOR_SUMS], object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:

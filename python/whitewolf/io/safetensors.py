@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .._errors import FileFormatError
-from ..device import Array, Device, device as find_device
+from ..device import Array, Device
+from ..device import device as find_device
 from ..ops.creation import asarray
 from ..tensor import Tensor, wrap
 from .atomic import replacing
@@ -83,19 +84,20 @@ def read(path: str | os.PathLike[str], device: str | Device | None = None) -> tu
         length = check_length(name, first, size)
         text = file.read(length) or b""
         if len(text) < length:
-            raise FileFormatError(f"load: {name}: expected a header of {length} bytes, got {len(text)}: truncated while it was read")
+            raise FileFormatError(f"load: {name}: expected a header of {length} bytes, got {len(text)}: truncated")
         header = parse(name, first + text, size)
         found = {}
         for entry in sorted(header.entries, key=lambda e: (e.begin, e.end)):
+            place = f"load: {name}: tensor {entry.name!r}"
             data = cpu.empty(entry.shape, entry.dtype)
             hasher = None if header.sums is None else hashlib.sha256()
             got = _fill(file, _bytes(data), hasher)
             if got < data.nbytes:
-                raise FileFormatError(f"load: {name}: tensor {entry.name!r}: expected {data.nbytes} bytes, got {got}: truncated while it was read")
+                raise FileFormatError(f"{place}: expected {data.nbytes} bytes, got {got}: truncated")
             if hasher is not None and header.sums is not None:
                 check_sum(name, entry, header.sums[entry.name], hasher.hexdigest())
             if entry.dtype == np.bool_ and data.size and data.view(np.uint8).max() > 1:
-                raise FileFormatError(f"load: {name}: tensor {entry.name!r}: expected bytes 0 and 1 for BOOL, got {data.view(np.uint8).max()}")
+                raise FileFormatError(f"{place}: expected bytes 0 and 1 for BOOL, got {data.view(np.uint8).max()}")
             found[entry.name] = data
     tensors = {entry.name: wrap(found[entry.name], cpu) for entry in header.entries}
     return {key: tensor if where is cpu else tensor.to(where) for key, tensor in tensors.items()}, header.metadata
@@ -134,7 +136,7 @@ def _check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 def _bytes(array: Array) -> memoryview:
     """The bytes of a C-contiguous array: NumPy's buffers know no bfloat16."""
-    return memoryview(array.reshape(-1).view(np.uint8)) if array.size else memoryview(bytearray())
+    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(bytearray())
 
 
 def _write(file: BinaryIO, array: Array) -> str:

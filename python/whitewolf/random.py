@@ -1,0 +1,75 @@
+"""The state of the random numbers: a seed and a position in its stream. What is drawn is the ops' and kernels' business.
+
+The numbers are Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section
+4.3): block i of a stream is a function of (seed, i) alone. So a fill takes the next blocks of the stream and every device,
+thread and kernel that computes block i gets the same four integers.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+_lock = threading.Lock()
+_seed = 0  # as deterministic as everything else, unless somebody seeds it from a clock
+_offset = 0
+
+
+def manual_seed(seed: int) -> None:
+    """Starts the stream of random numbers of `seed`, on all devices and in all threads.
+
+    Args:
+        seed: in [0, 2**64). A process that never calls this has seed 0.
+
+    Raises:
+        ValueError: it is outside.
+
+    >>> import whitewolf as ww
+    >>> ww.manual_seed(1)
+    >>> ww.random.get_state()
+    {'seed': 1, 'offset': 0}
+    """
+    set_state({"seed": seed, "offset": 0})
+
+
+def get_state() -> dict[str, int]:
+    """Seed and position, to be kept in a checkpoint."""
+    with _lock:
+        return {"seed": _seed, "offset": _offset}
+
+
+def set_state(state: dict[str, int]) -> None:
+    """Goes back to where `get_state` was called.
+
+    Raises:
+        TypeError, ValueError: it is no such state.
+    """
+    global _seed, _offset
+    if not isinstance(state, dict) or state.keys() != {"seed", "offset"}:
+        raise TypeError(f"set_state: expected {{'seed': int, 'offset': int}}, got {state!r}")
+    values = {}
+    for name, value in state.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"random: expected {name} to be an int, got {type(value).__name__}")
+        if not 0 <= value < 2**64:
+            raise ValueError(f"random: expected {name} in [0, 2**64), got {value}")
+        values[name] = int(value)
+    with _lock:
+        _seed, _offset = values["seed"], values["offset"]
+
+
+def take_blocks(n: int) -> tuple[int, int]:
+    """Reserves the next `n` blocks of four integers: the seed and the number of the first block, for a kernel to fill from."""
+    global _offset
+    with _lock:
+        first = _offset
+        _offset += n
+        return _seed, first
+
+
+def next_seed() -> int:
+    """A seed in [0, 2**64) for a stream of its own, such as a DataLoader's; takes one block."""
+    key: Any = np.array(take_blocks(1), np.uint64)
+    return int(np.random.Philox(key=key).random_raw())
