@@ -177,15 +177,17 @@ def sample(path: Path) -> Path:
 
 
 def test_every_flipped_bit_is_an_error(tmp_path: Path) -> None:
-    raw = sample(tmp_path / "f").read_bytes()
-    target = tmp_path / "g"
-    for position in range(len(raw)):
-        for bit in range(8):
-            changed = bytearray(raw)
-            changed[position] ^= 1 << bit
-            target.write_bytes(changed)
-            with pytest.raises(ww.FileFormatError, match=str(target)):
-                ww.load(target)
+    path = tmp_path / "f"
+    ww.save({"a": np.arange(3, dtype="f4"), "b": np.array([True, False])}, path)
+    raw = path.read_bytes()
+    with open(path, "r+b", buffering=0) as file:
+        for position in range(len(raw)):
+            for bit in range(8):
+                os.pwrite(file.fileno(), bytes([raw[position] ^ 1 << bit]), position)
+                with pytest.raises(ww.FileFormatError, match=str(path)):
+                    ww.load(path)
+            os.pwrite(file.fileno(), raw[position : position + 1], position)
+    assert ww.load(path)["a"].tolist() == [0.0, 1.0, 2.0]
 
 
 def test_a_flipped_bit_in_data_names_the_tensor(tmp_path: Path) -> None:
@@ -284,7 +286,7 @@ HOSTILE: dict[str, tuple[Any, bytes, str]] = {
     "hole at the start": ({"a": f32([1], 4, 8)}, bytes(8), "tensor 'a'.*hole"),
     "short data": ({"a": f32([4], 0, 16)}, bytes(15), "truncated"),
     "long data": ({"a": f32([4], 0, 16)}, bytes(17), "no tensor"),
-    "size and offsets differ": ({"a": f32([3], 0, 16)}, bytes(16), "tensor 'a': expected 12 bytes.*got 16 from data_offsets"),
+    "size and offsets differ": ({"a": f32([3], 0, 16)}, bytes(16), "tensor 'a': expected 12 bytes.*got data_offsets"),
     "negative size": ({"a": f32([-1, -4], 0, 16)}, bytes(16), "tensor 'a': expected shape"),
     "overflowing shape": ({"a": f32([2**32, 2**32, 2**32], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
     "overflow to the right size": ({"a": f32([2**62, 4], 0, 0)}, b"", "tensor 'a': expected shape to be addressable"),
@@ -473,7 +475,7 @@ class Part:
 
 
 def model(scale: float = 1.0) -> Part:
-    return Part({"0.weight": ww.ones((2, 3)) * scale, "0.bias": ww.zeros(2)})
+    return Part({"0.weight": ww.full((2, 3), scale), "0.bias": ww.zeros(2)})
 
 
 def optimizer(lr: float = 0.1, groups: int = 1) -> Part:

@@ -175,9 +175,9 @@ def _entry(path: str, name: str, fields: Any) -> Entry:
         raise ImportError(f"{where}: bfloat16 needs the package ml_dtypes: pip install ml_dtypes") from None
     if math.prod(n for n in shape if n) * dtype.itemsize >= 2**63:  # an empty tensor may hide such sizes beside its 0
         raise FileFormatError(f"{where}: expected shape to be addressable, got {shape}")
-    size, got = math.prod(shape) * dtype.itemsize, offsets[1] - offsets[0]
-    if size != got:
-        raise FileFormatError(f"{where}: expected {size} bytes for {dtype_name} of shape {shape}, got {got} from data_offsets {offsets}")
+    size = math.prod(shape) * dtype.itemsize
+    if offsets[1] - offsets[0] != size:
+        raise FileFormatError(f"{where}: expected {size} bytes for {dtype_name} of shape {shape}, got data_offsets {offsets}")
     return Entry(name, dtype, tuple(shape), offsets[0], offsets[1])
 
 
@@ -201,7 +201,7 @@ def _sums(path: str, head: bytes, metadata: dict[str, str], entries: list[Entry]
         return None
     for key in (HEADER_SUM, TENSOR_SUMS):
         if key not in metadata:
-            raise FileFormatError(f"load: {path}: expected {key} in __metadata__ beside the other checksums, got none: header changed")
+            raise FileFormatError(f"load: {path}: expected {key} in __metadata__ beside the other checksums, got none: changed")
     expected = metadata[HEADER_SUM]
     unsigned = head.replace(_HEADER_KEY + expected.encode(), _HEADER_KEY + _NO_SUM.encode(), 1)
     got = hashlib.sha256(unsigned).hexdigest()
