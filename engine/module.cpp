@@ -134,7 +134,9 @@ PyTypeObject* make_kernel_type() {
 // empty(shape, dtype, layout): layout None is C order, True channels last, an array its order of dimensions.
 PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
     try {
-        if (n_args != 3 || !PyTuple_Check(args[0])) fail<DTypeError>("empty: expected (shape tuple, numpy dtype, layout)");
+        if (n_args < 2 || n_args > 3 || !PyTuple_Check(args[0]))
+            fail<DTypeError>("empty: expected (shape tuple, numpy dtype, layout)");
+        PyObject* like = n_args == 3 ? args[2] : Py_None;
         Py_ssize_t ndim = PyTuple_GET_SIZE(args[0]);
         if (ndim > 64) fail<ShapeError>("empty: expected at most 64 dimensions, got %zd", ndim);
         Py_intptr_t shape[64], strides[64];
@@ -146,7 +148,7 @@ PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
         if (!py::detail::npy_api::get().PyArrayDescr_Check_(args[1])) fail<DTypeError>("empty: expected a numpy.dtype");
         int64_t item = py::reinterpret_borrow<py::dtype>(args[1]).itemsize();
         const Py_intptr_t* layout = nullptr;
-        if (args[2] == Py_True && ndim > 2) {
+        if (like == Py_True && ndim > 2) {
             Py_intptr_t step = item;
             strides[1] = step;
             step *= std::max<Py_intptr_t>(shape[1], 1);
@@ -156,8 +158,8 @@ PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
                 step *= std::max<Py_intptr_t>(shape[i], 1);
             }
             layout = strides;
-        } else if (is_numpy_array(args[2]) && array_fields(args[2]).nd == ndim && ndim <= kMaxDims && ndim > 1) {
-            strides_like(array_fields(args[2]), shape, item, strides);
+        } else if (is_numpy_array(like) && array_fields(like).nd == ndim && ndim <= kMaxDims && ndim > 1) {
+            strides_like(array_fields(like), shape, item, strides);
             layout = strides;
         }
         return new_array(args[1], static_cast<int>(ndim), shape, layout, item);
@@ -170,7 +172,7 @@ PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
 }
 
 PyMethodDef empty_method = {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_empty)), METH_FASTCALL,
-                            "empty(shape, dtype, layout): an uninitialised array on the block cache."};
+                            "empty(shape, dtype, layout=None): an uninitialised array on the block cache."};
 
 py::list list_kernels() {
     py::list rows;

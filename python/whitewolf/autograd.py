@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ._errors import StaleTensorError
+from ._errors import DeviceError, StaleTensorError
 
 if TYPE_CHECKING:
-    from .tensor import Tensor
-
     Backward: TypeAlias = Callable[["Node", Any], "tuple[Tensor | None, ...]"]
     # Where a gradient goes: a leaf, a node with one output, or (a node with several, which of them).
     Edge: TypeAlias = "Tensor | Node | tuple[Node, int] | None"
@@ -101,8 +99,6 @@ def record(
     `outputs` is one array, or a tuple of them; the result is one Tensor or a tuple. `saved` are the inputs that backward needs;
     an output is saved with `save_output`.
     """
-    from .tensor import wrap  # tensor.py imports this module
-
     device = inputs[0].device
     several = type(outputs) is tuple
     if _mode.enabled:
@@ -222,8 +218,6 @@ def _root(array: Any) -> int:
 
 
 def _check_grad(op: str, tensor: Tensor, grad: Tensor | None) -> Tensor:
-    from .tensor import Tensor, wrap
-
     if grad is None:
         if tensor.size != 1:
             raise ValueError(f"{op}: expected grad for an output that is no scalar, got None for output.shape == {tensor.shape}")
@@ -235,8 +229,6 @@ def _check_grad(op: str, tensor: Tensor, grad: Tensor | None) -> Tensor:
     if grad.dtype != tensor.dtype:
         raise TypeError(f"{op}: expected grad.dtype == {tensor.dtype} (the output's), got {grad.dtype}")
     if grad.device is not tensor.device:
-        from ._errors import DeviceError
-
         raise DeviceError(f"{op}: expected grad on {tensor.device} (the output's device), got {grad.device}")
     return grad
 
@@ -278,8 +270,6 @@ def _run(
     retain_graph: bool,
 ) -> dict[Any, Tensor]:
     """Gradients by _key: of the wanted tensors, or, where wanted is None, of every leaf."""
-    from .ops.elementwise import add
-
     pending: dict[int, Any] = {}  # node number -> gradient, or a list of them for a node with several outputs
     nodes: dict[int, Node] = {}
     heap: list[int] = []
@@ -348,9 +338,6 @@ def _run(
 
 def _accumulate(leaves: dict[int, Tensor], results: dict[Any, Tensor], given: Sequence[Tensor | None], create_graph: bool) -> None:
     """Adds the gradients of the leaves to their .grad, each in memory of its own."""
-    from .ops.elementwise import add
-    from .tensor import wrap
-
     taken = {_root(g._data) for g in given if g is not None}
     for key, leaf in leaves.items():
         grad = results[key]
@@ -412,8 +399,6 @@ def grad(
     >>> g.item(), ww.grad(g, x).item()
     (27.0, 18.0)
     """
-    from .tensor import Tensor
-
     outs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     ins = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if grad_outputs is None:
@@ -435,8 +420,11 @@ def grad(
     return found[0] if isinstance(inputs, Tensor) else found
 
 
-from .function import Function  # noqa: E402  (both build on this module, and belong to its public names)
+# These modules import this one, so it is complete by here; an import inside `record` would cost as much as a small kernel.
+from .function import Function  # noqa: E402
 from .gradcheck import gradcheck, gradgradcheck  # noqa: E402
+from .ops.elementwise import add  # noqa: E402
+from .tensor import Tensor, wrap  # noqa: E402
 
 __all__ = ["Function", "Node", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad",
            "set_grad_enabled"]

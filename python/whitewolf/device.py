@@ -8,6 +8,7 @@ device to another.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -23,18 +24,16 @@ NAMES = ("cpu", "cudasim", "cuda")
 class Device:
     """One device. Compare with `==`, also with its name; get it from `ww.device("cpu")`."""
 
-    __slots__ = ("name", "module", "kernels", "xp", "_empty")
+    __slots__ = ("name", "module", "kernels", "xp", "empty")
 
     def __init__(self, name: str, module: Any, xp: Any) -> None:
         self.name = name
         self.module = module
         self.xp = xp  # the array library of this device: numpy or cupy
         self.kernels: dict[str, Any] = {op: module.get(op) for op in module.op_names()}
-        self._empty = module.empty
-
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], layout: Any = None) -> Array:
-        """An uninitialised array: C order, or channels last (`layout=True`), or in the dimension order of the array `layout`."""
-        return self._empty(shape, dtype, layout)  # type: ignore[no-any-return]
+        # empty(shape, dtype, layout=None): an uninitialised array in C order, channels last (True), or in the dimension order of
+        # the array `layout`. The module's own function, since every op calls it.
+        self.empty: Callable[..., Array] = module.empty
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, str) and other == self.name)
