@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 import whitewolf as ww
 from whitewolf import cases
 from whitewolf.cases import OpTable

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..cases import Array, Case, Input, OpTable
-from ..device import Device, device as find_device
+from ..device import Device
+from ..device import device as find_device
 from ..ops.creation import asarray
 from ..tensor import Tensor
 

@@ -100,14 +100,14 @@ def kernels(table: OpTable, context: Context) -> float:
     registered = {(r["op"], r["variant"]) for r in context.device.module.list() if r["op"] in table.kernels}
     missing = sorted(set(table.kernels) - {op for op, _ in registered})
     if missing:
-        raise CheckFailure(f"{table.op}, check 'kernels': expected registered kernels, got {', '.join(missing)}, which are not")
+        raise CheckFailure(f"{table.op}, check 'kernels': expected registered kernels, got {', '.join(missing)}, not registered")
     if table.gradient not in ("first", "second") and len(table.gradient.split()) < 2:
-        raise CheckFailure(f"{table.op}: expected gradient to be 'first', 'second' or the reason why there is none, got {table.gradient!r}")
+        raise CheckFailure(f"{table.op}: expected gradient == 'first', 'second' or why there is none, got {table.gradient!r}")
     ran: set[tuple[str, str]] = set()
     worst = _each_call(table, context, ran)
     idle = sorted(f"{op}:{variant}" for op, variant in registered - ran)
     if idle:
-        raise CheckFailure(f"{table.op}, check 'kernels': expected a case that runs each listed kernel, got none for {', '.join(idle)}")
+        raise CheckFailure(f"{table.op}, check 'kernels': expected cases that run each listed kernel, none runs {', '.join(idle)}")
     return worst
 
 

@@ -23,7 +23,7 @@ def poisoned(bytes_: int) -> Array:
 
 
 def _place(shape: tuple[int, ...], dtype: Any, steps: tuple[int, ...], order: tuple[int, ...], pad: int = 0) -> Array:
-    """An array of poison whose dimension order[-1] varies fastest; dimension i holds every |steps[i]|-th slot, backwards if negative.
+    """An array of poison. Dimension order[-1] varies fastest; i holds every |steps[i]|-th slot, backwards if negative.
 
     `pad` is a number of slots left free after each run of the fastest dimension.
     """
@@ -37,7 +37,10 @@ def _place(shape: tuple[int, ...], dtype: Any, steps: tuple[int, ...], order: tu
     return array[(..., *(slice(None, None, -1) if s < 0 else slice(None) for s in steps))]  # ...: an array also where 0-d
 
 
-def _ordered(order: Callable[[int], tuple[int, ...]], steps: Callable[[int], tuple[int, ...]], pad: int = 0) -> Callable[[Array], Array]:
+Axes = Callable[[int], "tuple[int, ...]"]  # from the number of dimensions
+
+
+def _ordered(order: Axes, steps: Axes, pad: int = 0) -> Callable[[Array], Array]:
     def make(like: Array) -> Array:
         return _place(like.shape, like.dtype, steps(like.ndim), order(like.ndim), pad)
 

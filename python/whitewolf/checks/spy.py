@@ -139,7 +139,9 @@ class _Watched:
         if watch.retry is not None and not aliased and sum(a.size for a in outs) < 1 << 16:
             self._again(views, directions, args[n:], attrs, initial)
 
-    def _again(self, views: list[Any], directions: list[str], rest: Sequence[Any], attrs: dict[str, Any], initial: list[Any]) -> None:
+    def _again(
+        self, views: list[Any], directions: list[str], rest: Sequence[Any], attrs: dict[str, Any], initial: list[Any]
+    ) -> None:
         start = iter(initial)
         base = [next(start) if d else v for v, d in zip(views, directions)]
         plain = [_map(v, np.copy) if d else v for v, d in zip(views, directions)]
@@ -206,10 +208,11 @@ class _Watched:
 
 def _fresh(array: Array, poison: bool) -> Array:
     """An array with the same strides and, unless `poison`, the same values; what lies between its elements is poison."""
+    if not array.size:
+        return array.copy()
     low = sum(min(0, (n - 1) * s) for n, s in zip(array.shape, array.strides))
     high = sum(max(0, (n - 1) * s) for n, s in zip(array.shape, array.strides)) + array.itemsize
-    block = layouts.poisoned(max(high - low, array.itemsize))
-    made = np.ndarray(array.shape, array.dtype, block.data, layouts.GUARD - min(low, 0), array.strides) if array.size else array.copy()
+    made = np.ndarray(array.shape, array.dtype, layouts.poisoned(high - low).data, layouts.GUARD - low, array.strides)
     if not poison:
         made[...] = array
     return made

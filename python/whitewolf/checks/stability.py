@@ -65,7 +65,7 @@ def _batch_axis(whole: Array, part: Array, n: int, m: int) -> int:
     """The one dimension of an output that shrank with the batch."""
     found = [i for i, (a, b) in enumerate(zip(whole.shape, part.shape)) if (a, b) == (n, m)]
     if whole.ndim != part.ndim or len(found) != 1:
-        raise CheckFailure(f"expected an output with a batch dimension of {n}, got shapes {whole.shape} for {n} and {part.shape} for {m}")
+        raise CheckFailure(f"expected outputs with one batch dimension, got {whole.shape} for {n} samples and {part.shape} for {m}")
     return found[0]
 
 
@@ -96,8 +96,9 @@ def variants(table: OpTable, context: Context) -> float:
                             continue
                         raise CheckFailure(f"{where}: {error}") from error
                     accepted += 1
+                    expected = reference(table, case, arrays)
                     try:
-                        worst = max(worst, compare(got, reference(table, case, arrays), partial(table.tolerance, case, dtype), dtype))
+                        worst = max(worst, compare(got, expected, partial(table.tolerance, case, dtype), dtype))
                     except CheckFailure as error:
                         raise CheckFailure(f"{where}: {error}") from error
             if not accepted:

@@ -111,7 +111,7 @@ def guards(table: OpTable, case: Case, dtype: str, context: Context) -> float:
         if differentiable(table, case):
             for at, grad in enumerate(gradients(table, case, arrays, context.device)):
                 if np.isnan(grad).any():
-                    raise CheckFailure(f"expected no NaN in gradient {at}, got {int(np.isnan(grad).sum())}: something read is not written")
+                    raise CheckFailure(f"expected no NaN in gradient {at}, got {int(np.isnan(grad).sum())}: never written")
             watch.check_guards("after backward")
     return worst
 

@@ -1,0 +1,59 @@
+"""The machine's own peak, measured in the same run as everything else: multiply-adds from registers, and copied bytes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from ..device import Device
+
+COPY_BYTES = 64 << 20  # read and as much written: beyond the caches of all but the largest servers
+
+
+class Machine:
+    """Peaks of one device at the threads in force: the best sample so far counts, for a peak is what the machine can do.
+
+    Attributes:
+        flops: dtype -> FLOP/s.
+        bandwidth: bytes a second, read and written ones added.
+    """
+
+    def __init__(self, device: Device, threads: int) -> None:
+        self.device = device
+        self.flops: dict[str, float] = {"float32": 0.0, "float64": 0.0}
+        self.bandwidth = 0.0
+        self._threads = threads
+        self._x = np.zeros(COPY_BYTES // 4, np.float32)
+        self._y = np.zeros_like(self._x)
+
+    def sample(self) -> None:
+        """Measures again, some 30 ms."""
+        for dtype in self.flops:
+            self.flops[dtype] = max(self.flops[dtype], self._multiply_add(dtype))
+        self.bandwidth = max(self.bandwidth, self._copy())
+
+    def _multiply_add(self, dtype: str) -> float:
+        kernel = self.device.kernels["probe_fma"]
+        count, one = np.empty(self._threads * 4), np.ones((), dtype)
+        kernel(count, one, steps=1 << 10)
+        start = time.perf_counter()
+        kernel(count, one, steps=1 << 16)
+        return float(2 * count.sum() / (time.perf_counter() - start))
+
+    def _copy(self) -> float:
+        kernel = self.device.kernels["probe_copy"]
+        start = time.perf_counter()
+        kernel(self._y, self._x)
+        return 2 * self._x.nbytes / (time.perf_counter() - start)
+
+    def roof(self, flops: int, bytes_: int, dtype: str) -> tuple[float, str]:
+        """Seconds that the peaks allow at best for so much work, and which of them sets the limit."""
+        arithmetic = flops / self.flops[dtype] if self.flops[dtype] else 0.0
+        memory = bytes_ / self.bandwidth if self.bandwidth else 0.0
+        return (arithmetic, "arithmetic") if arithmetic >= memory else (memory, "memory")
+
+    def describe(self) -> dict[str, Any]:
+        """The peaks in GFLOP/s and GB/s."""
+        return {**{f"gflops_{k}": v / 1e9 for k, v in self.flops.items()}, "gbps": self.bandwidth / 1e9}

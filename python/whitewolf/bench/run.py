@@ -1,0 +1,90 @@
+"""Running contests: verified before and after the clock, for a wrong kernel is not timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..device import Device
+from ..device import device as find_device
+from ..environment import environment
+from ..runtime import get_num_threads
+from .contests import CheckFailure, Contest, installed, match_threads
+from .machine import Machine
+from .timing import Plan, interleave
+
+
+def variants_of(contest: Contest, device: Device) -> str:
+    """The kernel variants that a call of ours runs, the longest-running first."""
+    device.module.profile_start()
+    try:
+        contest.ours()
+    finally:
+        records = device.module.profile_stop()
+    seconds: dict[str, float] = {}
+    for _, variant, took, _ in records:
+        seconds[variant] = seconds.get(variant, 0.0) + took
+    return "+".join(sorted(seconds, key=lambda v: -seconds[v]))
+
+
+def run_contest(contest: Contest, machine: Machine, plan: Plan) -> dict[str, Any]:
+    """One row; without times, and with "wrong", where our result is wrong before or after."""
+    row: dict[str, Any] = {"op": contest.op, "case": contest.case, "device": machine.device.name, "dtype": contest.dtype}
+    try:
+        row["error"] = contest.check()
+        row["variant"] = variants_of(contest, machine.device)
+        calls = {"": contest.ours}
+        for library, ways in contest.references.items():
+            calls |= {f"{library}/{way}": call for way, call in ways.items()}
+        timings = interleave(calls, plan)
+        row["error"] = max(row["error"], contest.check())
+    except CheckFailure as failure:
+        return row | {"wrong": str(failure)}
+    ours = timings.pop("")
+    row |= {"ms": 1e3 * ours.median, "spread": ours.spread, "blocks": len(ours.seconds), "seconds": ours.median}
+    row |= {"flops": contest.flops, "bytes": contest.bytes}
+    row |= {"gflops": contest.flops / ours.median / 1e9, "gbps": contest.bytes / ours.median / 1e9}
+    row |= {"reference_ms": {}, "reference_way": {}, "ratio": {}}
+    for library in contest.references:
+        way, best = min(((n, t) for n, t in timings.items() if n.startswith(f"{library}/")), key=lambda item: item[1].median)
+        row["reference_ms"][library] = 1e3 * best.median
+        row["reference_way"][library] = way.split("/", 1)[1]
+        row["ratio"][library] = best.median / ours.median
+    return row
+
+
+def bench(
+    contests: Iterable[Callable[[], Contest]],
+    libraries: Sequence[str],
+    plan: Plan,
+    device: str = "cpu",
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Runs the contests, each built when its turn comes, and returns {"environment", "machine", "rows", "ok"}.
+
+    Args:
+        contests: builders.
+        libraries: references to run; those that are not installed are named in the environment, not silently left out.
+        plan: how long to measure.
+        device: whose kernels.
+        progress: called with each row as it is done.
+    """
+    where = find_device(device)
+    here = [name for name in libraries if installed(name)]
+    match_threads(here, get_num_threads())
+    machine = Machine(where, get_num_threads())
+    for _ in range(3):
+        machine.sample()
+    rows = []
+    for build in contests:
+        machine.sample()
+        rows.append(run_contest(build(), machine, plan))
+        if progress is not None:
+            progress(rows[-1])
+    machine.sample()
+    for row in rows:  # the peak is the best of the whole run, so shares come last
+        if "seconds" in row:
+            seconds, bound = machine.roof(row.pop("flops"), row.pop("bytes"), row["dtype"])
+            row["share_of_peak"], row["bound"] = seconds / row.pop("seconds"), bound
+    described = environment() | {"references": {name: installed(name) or "not installed" for name in libraries}}
+    return {"environment": described, "machine": machine.describe(), "rows": rows, "ok": all("wrong" not in r for r in rows)}

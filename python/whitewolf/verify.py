@@ -1,0 +1,119 @@
+"""`whitewolf verify`: the op table's checks, on this machine, for anybody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import cases, console
+from .cases import OpTable
+from .checks import CHECKS, CheckFailure, Context, unlisted
+from .device import device as find_device
+from .environment import environment
+
+
+def verify(
+    ops: Sequence[str] = (),
+    checks: Sequence[str] = (),
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Runs the checks of the table and returns {"environment", "device", "seed", "rows", "table", "ok"}.
+
+    Args:
+        ops: names of ops or of kernel families; all if empty.
+        checks: names of checks (see `whitewolf.checks.CHECKS`); all if empty.
+        device: whose kernels.
+        seed: of the inputs.
+        progress: called with each row as it is done.
+
+    Raises:
+        ValueError: an op or a check of that name does not exist.
+        ww.DeviceError: the device is not there.
+    """
+    where = find_device(device)
+    tables = select(list(cases.tables()), ops)
+    unknown = [c for c in checks if c not in CHECKS]
+    if unknown:
+        raise ValueError(f"verify: expected check to be one of {', '.join(CHECKS)}, got {', '.join(unknown)}")
+    context = Context(device=where, seed=seed)
+    rows = []
+    for table in tables:
+        rows.append(_row(table, context, checks or tuple(CHECKS)))
+        if progress is not None:
+            progress(rows[-1])
+    registered = {row["op"] for row in where.module.list()}
+    lies = [] if ops else unlisted(tables, registered, cases.KERNELS_WITHOUT_CASE)
+    ok = all(row["ok"] for row in rows) and not lies
+    return {"environment": environment(), "device": where.name, "seed": seed, "rows": rows, "table": lies, "ok": ok}
+
+
+def select(tables: Sequence[OpTable], names: Sequence[str]) -> list[OpTable]:
+    """The tables of these ops: an op's name, a kernel's, or a kernel family's.
+
+    Raises:
+        ValueError: a name fits none.
+    """
+    if not names:
+        return list(tables)
+    found: list[OpTable] = []
+    for name in names:
+        fitting = [t for t in tables if name == t.op or name in t.kernels or any(k.startswith(f"{name}_") for k in t.kernels)]
+        if not fitting:
+            raise ValueError(f"expected an op of the table ({', '.join(sorted(t.op for t in tables))}), got {name!r}")
+        found += [t for t in fitting if t not in found]
+    return found
+
+
+def _row(table: OpTable, context: Context, checks: Sequence[str]) -> dict[str, Any]:
+    outcomes: dict[str, Any] = {}
+    for name in checks:
+        start = time.perf_counter()
+        try:
+            error = CHECKS[name](table, context)
+            outcomes[name] = {"ok": True, "error": error}
+        except CheckFailure as failure:
+            outcomes[name] = {"ok": False, "text": str(failure)}
+        outcomes[name]["seconds"] = round(time.perf_counter() - start, 4)
+    kernels = [r for r in context.device.module.list() if r["op"] in table.kernels]
+    return {
+        "op": table.op,
+        "kernels": sorted({r["op"] for r in kernels}),
+        "variants": sorted({r["variant"] for r in kernels}),
+        "dtypes": list(context.dtypes),
+        "cases": len(list(context.cases(table))),
+        "error": max((o.get("error", 0.0) for o in outcomes.values()), default=0.0),
+        "ok": all(o["ok"] for o in outcomes.values()),
+        "checks": outcomes,
+    }
+
+
+def report(result: dict[str, Any]) -> None:
+    """Prints the table, then each failure."""
+    columns = ("op", "kernels", "variants", "dtypes", "cases", "error/allowed", "seconds", "ok")
+    rows = [
+        (
+            row["op"],
+            len(row["kernels"]),
+            " ".join(row["variants"]) or "-",
+            " ".join(row["dtypes"]),
+            row["cases"],
+            f"{row['error']:.3f}",
+            f"{sum(o['seconds'] for o in row['checks'].values()):.1f}",
+            "ok" if row["ok"] else "FAILED",
+        )
+        for row in result["rows"]
+    ]
+    where = result["environment"]
+    title = f"op table on {result['device']} ({where['cpu']}, {where['isa']}, {where['threads']} threads, seed {result['seed']})"
+    console.table(title, columns, rows, right=("kernels", "cases", "error/allowed", "seconds"))
+    for row in result["rows"]:
+        for outcome in row["checks"].values():
+            if not outcome["ok"]:
+                console.line(f"FAILED {outcome['text']}")
+    for lie in result["table"]:
+        console.line(f"FAILED {lie}")
+    passed = sum(row["ok"] for row in result["rows"])
+    console.line(f"{passed} of {len(result['rows'])} ops passed {'all checks' if result['ok'] else ''}".rstrip())
