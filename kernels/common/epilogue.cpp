@@ -1,0 +1,67 @@
+#include "kernels/common/epilogue.h"
+
+#include <algorithm>
+
+#include "kernels/common/brgemm.h"
+#include "kernels/common/unroll.h"
+#include "kernels/common/vector_math.h"
+
+namespace ww::WW_ISA {
+namespace {
+
+template <class T>
+Vec<T> activate(Vec<T> x, Activation activation) {
+    switch (activation) {
+        case Activation::none: return x;
+        case Activation::relu: return where<T>(x < Vec<T>::zero(), Vec<T>::zero(), x);  // NaN is not below zero: it stays
+        case Activation::tanh: return tanh(x);
+        case Activation::sigmoid: return sigmoid(x);
+        case Activation::gelu: return x * normal_cdf(x);
+    }
+    return x;
+}
+
+}  // namespace
+
+template <class T>
+void store_tile(const T* tile, const TileTarget<T>& target, bool add, const Epilogue<T>* last) {
+    constexpr int lanes = Vec<T>::width;
+    int64_t step = target.column_stride;
+    if (last && !last->bias && last->activation == Activation::none) last = nullptr;
+    if (step == 1 && target.columns == Tile<T>::columns && !last) {  // most tiles of a large product
+        for (int i = 0; i < target.rows; i++) {
+            T* out = target.out + target.row_offset[i];
+            const T* from = tile + i * Tile<T>::columns;
+            unroll<Tile<T>::vectors>([&](auto v) {
+                auto sum = Vec<T>::load(from + v * lanes);
+                (add ? sum + Vec<T>::load(out + v * lanes) : sum).store(out + v * lanes);
+            });
+        }
+        return;
+    }
+    for (int i = 0; i < target.rows; i++) {
+        for (int j = 0; j < target.columns; j += lanes) {
+            int n = std::min(lanes, target.columns - j);
+            T* out = target.out + target.row_offset[i] + j * step;
+            bool whole = step == 1 && n == lanes;
+            auto sum = Vec<T>::load(tile + i * Tile<T>::columns + j);
+            if (add) sum += whole ? Vec<T>::load(out) : Vec<T>::gather(out, step, n);
+            if (last) {
+                if (last->bias) {
+                    const T* bias = last->bias + i * last->row_stride + j * last->column_stride;
+                    if (last->column_stride == 0) sum += Vec<T>(*bias);
+                    else if (last->column_stride == 1) sum += n == lanes ? Vec<T>::load(bias) : Vec<T>::load_partial(bias, n);
+                    else sum += Vec<T>::gather(bias, last->column_stride, n);
+                }
+                sum = activate(sum, last->activation);
+            }
+            if (whole) sum.store(out);
+            else sum.scatter(out, step, n);
+        }
+    }
+}
+
+template void store_tile<float>(const float*, const TileTarget<float>&, bool, const Epilogue<float>*);
+template void store_tile<double>(const double*, const TileTarget<double>&, bool, const Epilogue<double>*);
+
+}  // namespace ww::WW_ISA

@@ -1,0 +1,327 @@
+// out = activation(x @ w + bias) on the batch-reduce GEMM microkernel.
+//
+// Source: the loops of Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication", sections 4 and 5, around
+// the microkernel of kernels/common/brgemm.h. The output is cut into blocks of m_block x n_block, which are the parallel jobs; k is
+// cut into blocks of k_block, whose partial sums are added up in the output itself, in order.
+//
+//   k_block   <= 384: a panel of B (k_block x 16 float32 on AVX2) leaves room in 32 KiB of L1 for the rows of A that pass by it.
+//             It depends on k alone, so the order of every sum does.
+//   m_block   144 rows x k_block of A stay in L2 beside a strip of B, k_block x n_block
+//
+// Large products pack each block of their operands once for all jobs. Nothing is packed that is read once or is small: rows of A
+// are read in place when k is their unit stride, B when n is and it is small or meets one tile of rows only. x @ w is computed as
+// (w^T @ x^T)^T when that spares the packing of a large operand, as in a linear layer, whose w is a transposed view, on a small
+// batch. An element's bits are the same either way (see brgemm.h).
+// Bound by arithmetic, or by reading w when m is small.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "engine/parallel.h"
+#include "engine/simd.h"
+#include "kernels/common/epilogue.h"
+#include "kernels/common/pack.h"
+#include "kernels/matmul/matmul.h"
+
+namespace ww::WW_ISA {
+namespace {
+
+constexpr int64_t kLongestBlock = 384;          // of k
+constexpr int64_t kBlockBytes = 144 * 1024;     // of A: m_block x k_block
+constexpr int64_t kInPlaceBytes = 32 * 1024;    // a B this small stays in L1 wherever it lies
+constexpr int64_t kJobWork = 256 * 1024;        // multiply-adds below which a job is not cut further
+constexpr int64_t kSharedWork = 2 * 1024 * 1024;  // from here on packing operands once for all jobs is worth its barriers
+constexpr int64_t kSerialWork = 32 * 1024;      // and below which waking a thread costs more than it gives
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+// One product of the batch, in elements: A(i, l) = a[i * a_row + l * a_k], and so on. Strides of the batch follow for each operand.
+struct Problem {
+    int64_t m, n, k;
+    int64_t a_row, a_k, b_k, b_column, c_row, c_column;
+    int64_t bias_row = 0, bias_column = 0;
+    int a_view = 1, b_view = 2;
+    int batch_dims = 0;
+    int64_t batch = 1, batch_shape[kMaxDims], batch_a[kMaxDims], batch_b[kMaxDims], batch_c[kMaxDims];
+};
+
+struct Plan : Problem {
+    bool pack_a, pack_b;
+    bool shared;  // operands are packed once for all jobs, not by each for itself
+    int64_t k_blocks, k_block, m_block, n_block, m_blocks, n_blocks;
+    int64_t jobs, slots;
+    int64_t a_elements, slot_elements;  // of packed A, and of the workspace of a job (or of all of them, when shared)
+
+    explicit Plan(const Problem& problem) : Problem(problem) {}
+};
+
+Problem read(const Call& call) {
+    const View &out = call.view(0), &x = call.view(1), &w = call.view(2), &bias = call.view(3);
+    int d = out.ndim - 2;
+    Problem p;
+    p.m = out.shape[d], p.n = out.shape[d + 1], p.k = x.shape[d + 1];
+    p.a_row = x.strides[d], p.a_k = x.strides[d + 1];
+    p.b_k = w.strides[d], p.b_column = w.strides[d + 1];
+    p.c_row = out.strides[d], p.c_column = out.strides[d + 1];
+    if (bias.present()) p.bias_column = bias.strides[0];
+    // Leading dimensions along which w does not move, and x and out move as if they were rows, become rows.
+    for (int i = d - 1; i >= 0; i--) {
+        int64_t size = out.shape[i];
+        if (size == 1) continue;
+        if (p.batch_dims == 0 && w.strides[i] == 0 && p.m == 1) p.a_row = x.strides[i], p.c_row = out.strides[i];
+        if (p.batch_dims == 0 && w.strides[i] == 0 && x.strides[i] == p.m * p.a_row && out.strides[i] == p.m * p.c_row) {
+            p.m *= size;
+            continue;
+        }
+        int at = p.batch_dims++;
+        p.batch *= size;
+        p.batch_shape[at] = size;
+        p.batch_a[at] = x.strides[i], p.batch_b[at] = w.strides[i], p.batch_c[at] = out.strides[i];
+    }
+    return p;
+}
+
+// Where rows of A are read: row i begins at row(i), its elements are k_step apart.
+template <class T>
+struct RowsOfA {
+    static constexpr int64_t rows = Tile<T>::rows;
+    const T* base;
+    int64_t tile_step, row_step, k_step;
+
+    const T* row(int64_t i) const { return base + i / rows * tile_step + i % rows * row_step; }
+
+    // Packed rows keep the order in which A lies: whole rows, or tiles whose rows are side by side. Whole rows are kept a line
+    // apart, for rows of a power of two would share a few sets of the cache.
+    static RowsOfA packed(T* to, int64_t k, int64_t a_k) {
+        int64_t row = row_elements(k);
+        return a_k == 1 ? RowsOfA{to, rows * row, row, 1} : RowsOfA{to, rows * row, 1, rows};
+    }
+    static int64_t row_elements(int64_t k) {
+        constexpr int64_t line = 64 / sizeof(T);
+        return round_up(k, line) + line;
+    }
+    static int64_t packed_size(int64_t m, int64_t k) { return round_up(m, rows) * row_elements(k); }
+
+    // Copies rows [begin, end) of `from`, k long.
+    void fill(const RowsOfA& from, int64_t begin, int64_t end, int64_t k) const {
+        if (k_step == 1) {
+            size_t bytes = static_cast<size_t>(k) * sizeof(T);
+            for (int64_t i = begin; i < end; i++) std::memcpy(const_cast<T*>(row(i)), from.row(i), bytes);
+            return;
+        }
+        for (int64_t i = begin; i < end; i += rows) {
+            int64_t n = std::min(rows, end - i);
+            T* to = const_cast<T*>(row(i));
+            const T* source = from.row(i);
+            for (int64_t l = 0; l < k; l++, to += rows, source += from.k_step)
+                for (int64_t r = 0; r < n; r++) to[r] = source[r * from.row_step];
+        }
+    }
+};
+
+template <class T>
+bool better_transposed(const Problem& p) {
+    bool w_by_k = p.b_k == 1 && p.b_column != 1;
+    bool x_by_m = p.a_row == 1 && p.a_k != 1;
+    return (w_by_k && p.m <= 64 && p.m < p.n) || (x_by_m && p.n <= Tile<T>::rows && p.n < p.m);
+}
+
+void transpose_problem(Problem& p) {
+    std::swap(p.m, p.n);
+    std::swap(p.a_row, p.b_column);
+    std::swap(p.a_k, p.b_k);
+    std::swap(p.c_row, p.c_column);
+    std::swap(p.bias_row, p.bias_column);
+    std::swap(p.a_view, p.b_view);
+    std::swap(p.batch_a, p.batch_b);
+}
+
+template <class T>
+Plan make_plan(const Call& call, int threads) {
+    constexpr int64_t size = sizeof(T), rows = Tile<T>::rows, columns = Tile<T>::columns;
+    Plan p(read(call));
+    if (better_transposed<T>(p)) transpose_problem(p);
+    p.k_blocks = std::max<int64_t>(1, ceil_div(p.k, kLongestBlock));
+    p.k_block = ceil_div(p.k, p.k_blocks);
+
+    auto cut = [&](int64_t m_block, int64_t n_block) {
+        p.m_block = std::max(rows, round_up(ceil_div(p.m, std::max<int64_t>(1, ceil_div(p.m, m_block))), rows));
+        p.n_block = std::max(columns, round_up(ceil_div(p.n, std::max<int64_t>(1, ceil_div(p.n, n_block))), columns));
+        p.m_blocks = ceil_div(p.m, p.m_block), p.n_blocks = ceil_div(p.n, p.n_block);
+        p.jobs = p.batch * p.m_blocks * p.n_blocks;
+    };
+    cut(std::max(rows, kBlockBytes / (size * std::max<int64_t>(p.k_block, 64))), 1024 / size);
+
+    // What is packed, and how much room it takes, must not depend on the number of threads: it may change before the call.
+    p.pack_b = p.b_column != 1 || (p.m > rows && p.k * p.n * size > kInPlaceBytes);
+    p.shared = p.pack_b && p.m_blocks > 1 && p.batch < 8 && p.m * p.n * p.k > kSharedWork;
+    p.pack_a = p.a_k != 1 ? p.k > 32 && p.n > columns : p.shared && p.n >= 8 * columns;
+    p.a_elements = p.pack_a ? RowsOfA<T>::packed_size(p.shared ? p.m : p.m_block, p.k_block) : 0;
+    p.slot_elements = p.a_elements + (p.pack_b ? packed_size<T>(p.k_block, p.shared ? p.n : p.n_block) : 0);
+
+    while (threads > 1 && p.jobs < 8 * threads && p.m_block * p.n_block * p.k > kJobWork) {
+        if (p.n_block > 2 * columns && p.n_block > p.m_block / 2) cut(p.m_block, p.n_block / 2);
+        else if (p.m_block > 2 * rows) cut(p.m_block / 2, p.n_block);
+        else break;
+    }
+    p.slots = std::max<int64_t>(1, std::min({p.jobs, static_cast<int64_t>(threads), p.batch * p.m * p.n * p.k / kSerialWork}));
+    return p;
+}
+
+// One block of k: where its operands are read and what happens to the sums.
+template <class T>
+struct Step {
+    RowsOfA<T> a;
+    const T* b;          // column 0
+    int64_t b_panel, k;  // from panel to panel; terms
+    bool add, last;
+};
+
+// Rows [i0, i0 + m) times columns [j0, j0 + n), both counted from where the operands of the step begin.
+template <class T>
+void multiply(const Plan& p, const Step<T>& step, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t n_packed, T* c,
+              const Epilogue<T>& epilogue) {
+    constexpr int rows = Tile<T>::rows, columns = Tile<T>::columns;
+    alignas(64) T tile[Tile<T>::size];
+    const int64_t none = 0;
+    for (int64_t j = j0; j < j0 + n; j += columns) {
+        int width = static_cast<int>(std::min<int64_t>(columns, j0 + n - j));
+        const T* b = step.b + j / columns * step.b_panel;
+        int64_t b_stride = p.pack_b ? panel_width<T>(n_packed, j) : p.b_k;
+        for (int64_t i = i0; i < i0 + m; i += rows) {
+            int height = static_cast<int>(std::min<int64_t>(rows, i0 + m - i));
+            const T* row[rows];
+            int64_t to[rows];
+            for (int r = 0; r < rows; r++) {
+                int64_t at = i + std::min(r, height - 1);
+                row[r] = step.a.row(at);
+                to[r] = at * p.c_row;
+                __builtin_prefetch(c + to[r] + j * p.c_column, 1);
+            }
+            brgemm(Blocks<T>{1, step.k, row, 0, &none, step.a.k_step, b, &none, b_stride}, height, width, !p.pack_b, false, tile);
+            Epilogue<T> end = epilogue;
+            if (end.bias) end.bias += i * end.row_stride + j * end.column_stride;
+            TileTarget<T> target{c + j * p.c_column, to, p.c_column, height, width};
+            store_tile(tile, target, step.add, step.last ? &end : nullptr);
+        }
+    }
+}
+
+// The operands of one product of the batch.
+template <class T>
+struct Operands {
+    const T *a, *b;
+    T* c;
+    Epilogue<T> epilogue;
+};
+
+template <class T>
+Operands<T> operands(const Plan& p, const Call& call, int64_t index) {
+    const T* bias = call.has(3) ? call.view(3).template ptr<T>() : nullptr;
+    Operands<T> o{call.view(p.a_view).template ptr<T>(), call.view(p.b_view).template ptr<T>(), call.view(0).template ptr<T>(),
+                  {bias, p.bias_row, p.bias_column, static_cast<Activation>(call.integer(0))}};
+    for (int d = 0; d < p.batch_dims; d++) {
+        int64_t at = index % p.batch_shape[d];
+        index /= p.batch_shape[d];
+        o.a += at * p.batch_a[d], o.b += at * p.batch_b[d], o.c += at * p.batch_c[d];
+    }
+    return o;
+}
+
+template <class T>
+Step<T> make_step(const Plan& p, const Operands<T>& o, int64_t index) {
+    int64_t l0 = index * p.k_block, k = std::min(p.k_block, p.k - l0);
+    return {RowsOfA<T>{o.a + l0 * p.a_k, Tile<T>::rows * p.a_row, p.a_row, p.a_k}, o.b + l0 * p.b_k, Tile<T>::columns, k, index > 0,
+            index == p.k_blocks - 1};
+}
+
+// Large products: for each block of k, all threads pack the operands, then all threads multiply.
+template <class T>
+void run_shared(const Plan& p, const Call& call) {
+    auto* packed_a = static_cast<T*>(call.workspace);
+    T* packed_b = packed_a + p.a_elements;
+    int64_t b_group = 8 * Tile<T>::columns, b_tasks = ceil_div(p.n, b_group);
+    int64_t a_group = 8 * Tile<T>::rows, a_tasks = p.pack_a ? ceil_div(p.m, a_group) : 0;
+    for (int64_t product = 0; product < p.batch; product++) {
+        Operands<T> o = operands<T>(p, call, product);
+        for (int64_t index = 0; index < p.k_blocks; index++) {
+            Step<T> step = make_step(p, o, index);
+            RowsOfA<T> packed = step.a;
+            if (p.pack_a) packed = RowsOfA<T>::packed(packed_a, step.k, p.a_k);
+            parallel_for(a_tasks + b_tasks, 1, [&](int64_t begin, int64_t end) {
+                for (int64_t task = begin; task < end; task++) {
+                    if (task < a_tasks) {
+                        int64_t i0 = task * a_group;
+                        packed.fill(step.a, i0, std::min(p.m, i0 + a_group), step.k);
+                    } else {
+                        int64_t j0 = (task - a_tasks) * b_group;
+                        pack(packed_b + j0 / Tile<T>::columns * panel_step<T>(step.k), step.b + j0 * p.b_column, step.k,
+                             std::min(b_group, p.n - j0), p.b_k, p.b_column);
+                    }
+                }
+            });
+            step.a = packed, step.b = packed_b, step.b_panel = panel_step<T>(step.k);
+            parallel_for(p.m_blocks * p.n_blocks, 1, [&](int64_t begin, int64_t end) {
+                for (int64_t job = begin; job < end; job++) {
+                    int64_t i0 = job % p.m_blocks * p.m_block, j0 = job / p.m_blocks * p.n_block;
+                    multiply(p, step, i0, std::min(p.m_block, p.m - i0), j0, std::min(p.n_block, p.n - j0), p.n, o.c, o.epilogue);
+                }
+            });
+        }
+    }
+}
+
+// Small or thin products, and batches of them: each job packs what it needs, and the matrices stay apart.
+template <class T>
+void run_job(const Plan& p, const Call& call, int64_t job, T* scratch) {
+    int64_t i0 = job % p.m_blocks * p.m_block, j0 = job / p.m_blocks % p.n_blocks * p.n_block;
+    int64_t m = std::min(p.m_block, p.m - i0), n = std::min(p.n_block, p.n - j0);
+    Operands<T> o = operands<T>(p, call, job / p.m_blocks / p.n_blocks);
+    o.a += i0 * p.a_row, o.b += j0 * p.b_column, o.c += i0 * p.c_row + j0 * p.c_column;
+    if (o.epilogue.bias) o.epilogue.bias += i0 * p.bias_row + j0 * p.bias_column;
+    for (int64_t index = 0; index < p.k_blocks; index++) {
+        Step<T> step = make_step(p, o, index);
+        if (p.pack_a) {
+            auto packed = RowsOfA<T>::packed(scratch, step.k, p.a_k);
+            packed.fill(step.a, 0, m, step.k);
+            step.a = packed;
+        }
+        if (p.pack_b) {
+            T* packed = scratch + p.a_elements;
+            pack(packed, step.b, step.k, n, p.b_k, p.b_column);
+            step.b = packed, step.b_panel = panel_step<T>(step.k);
+        }
+        multiply(p, step, 0, m, 0, n, n, o.c, o.epilogue);
+    }
+}
+
+template <class T>
+void forward(const Call& call) {
+    Plan p = make_plan<T>(call, num_threads());
+    if (p.jobs == 0) return;
+    if (p.shared) return run_shared<T>(p, call);
+    int64_t slot_bytes = p.slot_elements * static_cast<int64_t>(sizeof(T));
+    if (slot_bytes) p.slots = std::min(p.slots, static_cast<int64_t>(call.workspace_bytes) / slot_bytes);
+    // One slot of workspace a thread; jobs are handed out as threads come free, which no bit depends on.
+    std::atomic<int64_t> next{0};
+    parallel_for(p.slots, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t slot = begin; slot < end; slot++)
+            for (int64_t job; (job = next.fetch_add(1, std::memory_order_relaxed)) < p.jobs;)
+                run_job<T>(p, call, job, static_cast<T*>(call.workspace) + slot * p.slot_elements);
+    });
+}
+
+size_t workspace_bytes(const Call& call) {
+    bool single = call.dtype == DType::float32;
+    Plan p = single ? make_plan<float>(call, num_threads()) : make_plan<double>(call, num_threads());
+    if (p.jobs == 0) return 0;
+    return static_cast<size_t>(p.slot_elements * (p.shared ? 1 : p.slots) * (single ? 4 : 8));
+}
+
+constexpr Kernel kernels[] = {{&kMatmulForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10,
+                               nullptr, workspace_bytes}};
+const Registrar registrar(kernels);
+
+}  // namespace
+}  // namespace ww::WW_ISA
