@@ -36,16 +36,16 @@ def square_backward(grad_x: Any, grad: Any, x: Any) -> None:
 
 
 def op_on(name: str = "square") -> Callable[[Tensor], Tensor]:
-    """x * x by the kernels square_forward and square_backward of x's device."""
+    """x * x by the kernels toy_forward and square_backward of x's device."""
 
     def run(x: Tensor) -> Tensor:
         data = x.device.empty(x.shape, x.dtype)
-        x.device.kernels["square_forward"](data, x._data)
+        x.device.kernels["toy_forward"](data, x._data)
         return record(name, data, (x,), lambda node, grad: (back(grad, x),), (x,))
 
     def back(grad: Tensor, x: Tensor) -> Tensor:
         data = x.device.empty(x.shape, x.dtype)
-        x.device.kernels["square_backward"](data, grad._data, x._data)
+        x.device.kernels["toy_backward"](data, grad._data, x._data)
         return record("back", data, (grad, x), lambda node, g: (back(g, x), times(times(g, grad), 2.0)), (grad, x))
 
     def times(a: Tensor, b: Tensor | float) -> Tensor:
@@ -57,7 +57,7 @@ def op_on(name: str = "square") -> Callable[[Tensor], Tensor]:
 
 def table(**changes: Any) -> OpTable:
     settings: dict[str, Any] = {
-        "op": "square", "function": op_on(), "reference": lambda x: x * x, "kernels": ("square_forward", "square_backward"),
+        "op": "square", "function": op_on(), "reference": lambda x: x * x, "kernels": ("toy_forward", "toy_backward"),
         "cases": CASES, "gradient": "second", "exact": True,
     }  # fmt: skip
     return OpTable(**(settings | changes))
@@ -67,8 +67,8 @@ def python_device(
     forward: Forward = square, backward: Forward = square_backward, workspace: int = 0, **variants: Forward
 ) -> Device:
     return broken_device(
-        PythonKernel("square_forward", SIGNATURE, {"plain": forward, **variants}, workspace),
-        PythonKernel("square_backward", GRAD_SIGNATURE, {"plain": backward}),
+        PythonKernel("toy_forward", SIGNATURE, {"plain": forward, **variants}, workspace),
+        PythonKernel("toy_backward", GRAD_SIGNATURE, {"plain": backward}),
     )
 
 
@@ -203,12 +203,12 @@ def test_a_misused_workspace_is_caught(forward: Forward) -> None:
 
 
 def test_a_wrong_variant_is_caught_and_named() -> None:
-    with pytest.raises(CheckFailure, match="square_forward:fast"):
+    with pytest.raises(CheckFailure, match="toy_forward:fast"):
         CHECKS["kernels"](table(), Context(python_device(fast=last_element_wrong)))
 
 
 def test_a_wrong_variant_that_is_chosen_by_use_is_caught(chosen: Callable[[Device], Device]) -> None:
-    with pytest.raises(CheckFailure, match="square_forward=fast"):
+    with pytest.raises(CheckFailure, match="toy_forward=fast"):
         CHECKS["variants"](table(), Context(chosen(python_device(fast=last_element_wrong))))
 
 
@@ -270,7 +270,7 @@ def test_a_wrong_second_gradient_is_caught() -> None:
 
 def test_a_listed_kernel_that_never_runs_is_caught() -> None:
     with pytest.raises(CheckFailure, match="matmul_forward"):
-        CHECKS["kernels"](table(kernels=("square_forward", "square_backward", "matmul_forward")), Context(python_device()))
+        CHECKS["kernels"](table(kernels=("toy_forward", "toy_backward", "matmul_forward")), Context(python_device()))
 
 
 def test_a_listed_kernel_that_is_not_registered_is_caught() -> None:
@@ -295,12 +295,12 @@ def test_an_error_that_is_not_raised_as_stated_is_caught(call: Callable[[], Any]
 
 def test_kernels_and_tables_are_held_against_each_other() -> None:
     tables = [table()]
-    registered = {"square_forward", "square_backward"}
+    registered = {"toy_forward", "toy_backward"}
     assert unlisted(tables, registered, {}) == []
     assert "orphan: registered" in unlisted(tables, registered | {"orphan"}, {})[0]
     assert unlisted(tables, registered | {"orphan"}, {"orphan": "measures the machine"}) == []
     assert "not registered" in unlisted(tables, registered, {"gone": "was here once"})[0]
-    assert "an OpTable lists it" in unlisted(tables, registered, {"square_forward": "has no op"})[0]
+    assert "an OpTable lists it" in unlisted(tables, registered, {"toy_forward": "has no op"})[0]
     assert "without a reason" in unlisted(tables, registered | {"orphan"}, {"orphan": ""})[0]
 
 

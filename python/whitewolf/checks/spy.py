@@ -52,16 +52,16 @@ class Watch:
             self._variants.setdefault(row["op"], []).append(row["variant"])
 
     def __enter__(self) -> Watch:
-        self._kernels, self._empty = self.device.kernels, self.device._empty
+        self._kernels, self._empty = self.device.kernels, self.device.empty
         self.device.kernels = {name: _Watched(self, name, kernel) for name, kernel in self._kernels.items()}
         if self.guard:
-            self.device._empty = self._guarded_empty
+            self.device.empty = self._guarded_empty
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.device.kernels, self.device._empty = self._kernels, self._empty
+        self.device.kernels, self.device.empty = self._kernels, self._empty
 
-    def _guarded_empty(self, shape: tuple[int, ...], dtype: Any, layout: Any) -> Array:
+    def _guarded_empty(self, shape: tuple[int, ...], dtype: Any, layout: Any = None) -> Array:
         model = self._empty(shape, dtype, layout)
         size = max(model.size, 1) * model.itemsize
         block = layouts.poisoned(size)
