@@ -33,14 +33,16 @@ from .dtypes import (
     uint64,
 )
 from .info import __array_namespace_info__, can_cast, finfo, iinfo, isdtype, result_type
-from .ops.creation import *  # noqa: F403
-from .ops.elementwise import *  # noqa: F403
-from .ops.indexing import *  # noqa: F403
-from .ops.logic import *  # noqa: F403
-from .ops.manipulation import *  # noqa: F403
-from .ops.matmul import *  # noqa: F403
-from .ops.reduce import *  # noqa: F403
-from .ops.search import *  # noqa: F403
+from .ops.binary import *
+from .ops.creation import *
+from .ops.elementwise import *
+from .ops.indexing import *
+from .ops.logic import *
+from .ops.manipulation import *
+from .ops.matmul import *
+from .ops.reduce import *
+from .ops.search import *
+from .ops.select import *
 from .random import manual_seed
 from .runtime import (
     empty_cache,

@@ -411,7 +411,9 @@ def grad(
         if not isinstance(tensor, Tensor):
             raise TypeError(f"grad: expected inputs[{position}] to be a Tensor, got {type(tensor).__name__}")
         if not tensor._requires_grad:
-            raise ValueError(f"grad: expected inputs[{position}] to require grad, got a tensor of shape {tensor.shape} that does not")
+            raise ValueError(
+                f"grad: expected inputs[{position}] to require grad, got a tensor of shape {tensor.shape} that does not"
+            )
     results = _run("grad", outs, given, ins, create_graph, create_graph if retain_graph is None else retain_graph)
     found = tuple(results.get(_key(_edge(t))) for t in ins)
     for position, result in enumerate(found):
@@ -426,5 +428,15 @@ from .gradcheck import gradcheck, gradgradcheck  # noqa: E402
 from .ops.elementwise import add  # noqa: E402
 from .tensor import Tensor, wrap  # noqa: E402
 
-__all__ = ["Function", "Node", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad",
-           "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "Node",
+    "backward",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]

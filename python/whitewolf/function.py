@@ -97,7 +97,9 @@ class Function:
             given = cls.backward(ctx, *grads)
             given = given if isinstance(given, tuple) else (given,)
             if len(given) != len(args):
-                raise ValueError(f"{name}: expected backward to return {len(args)} gradients (one for each argument), got {len(given)}")
+                raise ValueError(
+                    f"{name}: expected backward to return {len(args)} gradients (one for each argument), got {len(given)}"
+                )
             found = []
             for position, tensor in tensors:
                 g = given[position]

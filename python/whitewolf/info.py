@@ -46,7 +46,9 @@ def finfo(type: Any, /) -> FloatInfo:
         info = np.finfo(dtype)
     else:
         raise TypeError(f"finfo: expected a floating dtype, got {dtype}")
-    return FloatInfo(info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), np.dtype(info.dtype))
+    return FloatInfo(
+        info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), np.dtype(info.dtype)
+    )
 
 
 def iinfo(type: Any, /) -> IntInfo:
@@ -102,7 +104,9 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
         TypeError: they have no common dtype.
         ValueError: there is neither a tensor nor a dtype among them.
     """
-    dtypes = [a.dtype if isinstance(a, Tensor) else np.dtype(a) for a in arrays_and_dtypes if not isinstance(a, (int, float, complex))]
+    dtypes = [
+        a.dtype if isinstance(a, Tensor) else np.dtype(a) for a in arrays_and_dtypes if not isinstance(a, (int, float, complex))
+    ]
     if not dtypes:
         raise ValueError("result_type: expected at least one tensor or dtype, got none")
     found = dtypes[0]

@@ -60,12 +60,13 @@ def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
 
 
 def _operators() -> dict[str, Callable[..., Any]]:
-    from .elementwise import add, divide, multiply, negative, subtract
+    from .binary import floor_divide, pow, remainder
+    from .elementwise import abs, add, divide, multiply, negative, positive, subtract
     from .matmul import matmul
 
     arithmetic: dict[str, Callable[..., Any]] = {
         "add": add, "sub": subtract, "mul": multiply, "truediv": divide,
-        "matmul": matmul, "and": logic.bitwise_and, "or": logic.bitwise_or, "xor": logic.bitwise_xor,
+        "floordiv": floor_divide, "mod": remainder, "pow": pow, "matmul": matmul, "and": logic.bitwise_and, "or": logic.bitwise_or, "xor": logic.bitwise_xor,
         "lshift": logic.bitwise_left_shift, "rshift": logic.bitwise_right_shift,
     }  # fmt: skip
     comparisons = {"eq": logic.equal, "ne": logic.not_equal, "lt": logic.less, "le": logic.less_equal, "gt": logic.greater,
@@ -77,21 +78,25 @@ def _operators() -> dict[str, Callable[..., Any]]:
         found[f"__i{name}__"] = _in_place(name, op)
     for name, op in comparisons.items():
         found[f"__{name}__"] = _comparison(op)
-    return found | {"__neg__": negative, "__invert__": logic.bitwise_invert,
+    return found | {"__neg__": negative, "__pos__": positive, "__abs__": abs,
+                    "__invert__": logic.bitwise_invert,
                     "__getitem__": indexing.getitem}  # fmt: skip
 
 
 def _methods() -> dict[str, Callable[..., Any]]:
-    from . import reduce, search
+    from . import activation, binary, reduce, search, select
 
     found: dict[str, Callable[..., Any]] = {
         name: getattr(module, name)
         for module, names in (
-            (elementwise, ("exp",)),
+            (elementwise, ("abs", "exp", "log", "sqrt", "square", "sin", "cos", "tanh", "floor", "ceil", "round")),
+            (binary, ("pow",)),
+            (select, ("clip", "masked_fill")),
+            (activation, ("relu", "sigmoid")),
             (reduce, ("sum",)),
             (logic, ("all", "any")),
             (search, ("argsort", "sort")),
-            (indexing, ("take", "masked_fill", "nonzero")),
+            (indexing, ("take", "nonzero")),
             (manipulation, ("squeeze", "unsqueeze", "flatten", "contiguous", "transpose", "astype", "to", "split", "chunk")),
         )
         for name in names

@@ -153,7 +153,9 @@ def empty_like(x: Tensor, /, *, dtype: Any = None, device: DeviceLike = None) ->
     return _like("empty_like", x, None, dtype, device, False)
 
 
-def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
     """`fill_value` in the shape, dtype, device and dimension order of x."""
     return _like("full_like", x, fill_value, dtype, device, requires_grad)
 
@@ -202,7 +204,8 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
     for i, x in enumerate(xs):
         shape[order[i]] = x.size
     return [
-        broadcast_to(reshape(x, tuple(x.size if order[i] == d else 1 for d in range(len(xs)))), tuple(shape)) for i, x in enumerate(xs)
+        broadcast_to(reshape(x, tuple(x.size if order[i] == d else 1 for d in range(len(xs)))), tuple(shape))
+        for i, x in enumerate(xs)
     ]
 
 
@@ -223,6 +226,18 @@ def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = Non
 
 
 __all__ = [
-    "arange", "asarray", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "meshgrid", "ones",
-    "ones_like", "zeros", "zeros_like",
+    "arange",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "linspace",
+    "meshgrid",
+    "ones",
+    "ones_like",
+    "zeros",
+    "zeros_like",
 ]

@@ -1,20 +1,32 @@
-"""Elementwise arithmetic: check, allocate, call the kernel, record.
+"""Elementwise mathematics: check, allocate, call the kernel, record.
 
 Each op reads the same way. float32 and float64 run our kernels; integers, booleans and complex numbers are NumPy's (CuPy's) job.
-Backward functions are made of the ops of this module, so every one can be differentiated again.
+Backward functions are made of ops, so every one can be differentiated again. The four operations and tanh are written out; the
+other functions of one variable are a table of derivatives.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..autograd import Node, record
-from ..tensor import Tensor
+from ..autograd import Node, record, save_output, saved_output
+from ..dtypes import float32, is_bfloat16
+from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, broadcast_shape, check_tensor, operands, unbroadcast
 
 if TYPE_CHECKING:
     from ._common import Operand
+
+
+def _library(name: str, x: Tensor) -> Any:
+    """NumPy's (CuPy's) function of that name, for dtypes that have no kernel."""
+    if is_bfloat16(x.dtype):
+        raise TypeError(
+            f"{name}: expected float32 or float64 (bfloat16 is storage: NumPy would compute it as float32), got bfloat16"
+        )
+    return getattr(x.device.xp, name)
 
 
 def _unary(name: str, x: Tensor) -> Any:
@@ -24,18 +36,18 @@ def _unary(name: str, x: Tensor) -> Any:
         out = x.device.empty(data.shape, data.dtype, data)
         x.device.kernels[name + "_forward"](out, data)
         return out
-    return getattr(x.device.xp, name)(data)
+    return _library(name, x)(data)
 
 
 def _binary(name: str, a: Tensor, b: Tensor) -> Any:
     """The array of one elementwise op of two operands, in the dimension order of the larger one."""
     shape = broadcast_shape(name, a, b)
-    if a._data.dtype in KERNEL_FLOATS:
-        layout = a._data if a._data.shape == shape else b._data
-        out = a.device.empty(shape, a._data.dtype, layout)
-        a.device.kernels[name + "_forward"](out, a._data, b._data)
+    x, y = a._data, b._data
+    if x.dtype in KERNEL_FLOATS:
+        out = a.device.empty(shape, x.dtype, x if x.shape == shape else y)
+        a.device.kernels[name + "_forward"](out, x, y)
         return out
-    return getattr(a.device.xp, name)(a._data, b._data)
+    return _library(name, a)(x, y)
 
 
 def add(x1: Operand, x2: Operand, /) -> Tensor:
@@ -53,7 +65,7 @@ def add(x1: Operand, x2: Operand, /) -> Tensor:
     tensor([2., 3.])
     """
     a, b = operands("add", x1, x2)
-    return record("add", _binary("add", a, b), (a, b), _add_backward, (), (a.shape, b.shape))  # type: ignore[no-any-return]
+    return record("add", _binary("add", a, b), (a, b), _add_backward, (), (a._data.shape, b._data.shape))  # type: ignore[no-any-return]
 
 
 def _add_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -69,7 +81,8 @@ def subtract(x1: Operand, x2: Operand, /) -> Tensor:
     tensor([ 0., -1.])
     """
     a, b = operands("subtract", x1, x2)
-    return record("subtract", _binary("subtract", a, b), (a, b), _subtract_backward, (), (a.shape, b.shape))  # type: ignore[no-any-return]
+    context = (a._data.shape, b._data.shape)
+    return record("subtract", _binary("subtract", a, b), (a, b), _subtract_backward, (), context)  # type: ignore[no-any-return]
 
 
 def _subtract_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -91,8 +104,8 @@ def multiply(x1: Operand, x2: Operand, /) -> Tensor:
 def _multiply_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
     needs, (a, b) = node.needs, node.saved
     return (
-        unbroadcast(multiply(grad, b), a.shape) if needs[0] else None,
-        unbroadcast(multiply(grad, a), b.shape) if needs[1] else None,
+        unbroadcast(multiply(grad, b), a._data.shape) if needs[0] else None,
+        unbroadcast(multiply(grad, a), b._data.shape) if needs[1] else None,
     )
 
 
@@ -104,10 +117,7 @@ def divide(x1: Operand, x2: Operand, /) -> Tensor:
     tensor([0.25, 0.5 ])
     """
     a, b = operands("divide", x1, x2)
-    if a.dtype.kind in "biu":
-        from .manipulation import astype
-
-        a, b = astype(a, "float32"), astype(b, "float32")
+    a, b = _as_float(a), _as_float(b)
     return record("divide", _binary("divide", a, b), (a, b), _divide_backward, (a, b))  # type: ignore[no-any-return]
 
 
@@ -116,40 +126,211 @@ def _divide_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
     over = divide(grad, b)
     return (
         unbroadcast(over, a.shape) if needs[0] else None,
-        unbroadcast(negative(divide(multiply(over, a), b)), b.shape) if needs[1] else None,
+        unbroadcast(negative(multiply(over, divide(a, b))), b.shape) if needs[1] else None,
     )
 
 
-def negative(x: Tensor, /) -> Tensor:
-    """-x.
+def _as_float(x: Tensor) -> Tensor:
+    if x.dtype.kind in "biu":
+        from .manipulation import astype
+
+        return astype(x, float32)
+    return x
+
+
+def tanh(x: Tensor, /) -> Tensor:
+    """The hyperbolic tangent of x; its derivative is 1 - tanh(x)^2.
 
     >>> import whitewolf as ww
-    >>> -ww.asarray([1.0, -2.0])
-    tensor([-1.,  2.])
+    >>> ww.tanh(ww.asarray([0.0, 1.0]))
+    tensor([0.    , 0.7616])
     """
-    x = check_tensor("negative", "x", x)
-    return record("negative", _unary("negative", x), (x,), lambda node, grad: (negative(grad),))  # type: ignore[no-any-return]
+    x = _as_float(check_tensor("tanh", "x", x))
+    return save_output(record("tanh", _unary("tanh", x), (x,), lambda node, grad: (_tanh_backward(grad, saved_output(node)),)))
 
 
-def exp(x: Tensor, /) -> Tensor:
-    """e to the power x: exp(x), with derivative exp(x).
+def _tanh_backward(grad: Tensor, y: Tensor) -> Tensor:
+    if grad.dtype not in KERNEL_FLOATS:
+        return multiply(grad, subtract(1, multiply(y, y)))
+    return fused_backward("tanh", grad, y, {}, lambda grad_y, y: multiply(grad_y, multiply(y, -2)))
+
+
+def fused_backward(
+    name: str, grad: Tensor, x: Tensor, attrs: dict[str, Any], slope: Callable[[Tensor, Tensor], Tensor] | None
+) -> Tensor:
+    """The kernel `<name>_backward_x`, which is grad * f'(x) in one pass, as an op of its own.
+
+    It is linear in grad, so its gradient there is itself; `slope(g, x)` is g * f''(x), None where f'' is zero.
+    """
+    data = grad.device.empty(grad._data.shape, grad._data.dtype, grad._data)
+    grad.device.kernels[name + "_backward_x"](data, grad._data, x._data, **attrs)
+
+    def backward(node: Node, second: Tensor) -> tuple[Tensor | None, ...]:
+        grad, x = node.saved
+        return (
+            fused_backward(name, second, x, attrs, slope) if node.needs[0] else None,
+            slope(multiply(second, grad), x) if slope is not None and node.needs[1] else None,
+        )
+
+    return record(f"{name}_backward", data, (grad, x), backward, (grad, x))  # type: ignore[no-any-return]
+
+
+def _function(
+    name: str, doc: str, derivative: Callable[[Tensor, Tensor], Tensor] | None, *, output: bool = False, to_float: bool = True
+) -> Callable[[Tensor], Tensor]:
+    """A function of one variable. `derivative(grad, x)` is grad * f'(x), written with x or, with `output`, with y = f(x); None means
+    that it is zero wherever it exists."""
+
+    def op(x: Tensor, /) -> Tensor:
+        x = check_tensor(name, "x", x)
+        if to_float:
+            x = _as_float(x)
+        if output:
+            return save_output(record(name, _unary(name, x), (x,), lambda node, grad: (derivative(grad, saved_output(node)),)))  # type: ignore[misc]
+        if derivative is None:
+            return record(name, _unary(name, x), (x,), lambda node, grad: (multiply(grad, 0),))  # type: ignore[no-any-return]
+        return record(name, _unary(name, x), (x,), lambda node, grad: (derivative(grad, node.saved[0]),), (x,))  # type: ignore[no-any-return]
+
+    op.__name__ = op.__qualname__ = name
+    op.__doc__ = doc
+    op.__module__ = __name__
+    return op
+
+
+def _doc(sentence: str, example: str = "", result: str = "") -> str:
+    doctest = f"\n\n    >>> import whitewolf as ww\n    >>> {example}\n    {result}\n    " if example else ""
+    return f"{sentence} Shape and dtype are x's.{doctest}"
+
+
+exp = _function("exp", _doc("e to the power x; its derivative is itself.", "ww.exp(ww.asarray(0.0))", "tensor(1.)"),
+                lambda g, y: multiply(g, y), output=True)  # fmt: skip
+expm1 = _function("expm1", _doc("exp(x) - 1, accurate near 0.", "ww.expm1(ww.asarray(0.0))", "tensor(0.)"),
+                  lambda g, y: multiply(g, add(y, 1)), output=True)  # fmt: skip
+log = _function(
+    "log",
+    _doc("The natural logarithm of x: -Inf at 0, NaN below.", "ww.log(ww.asarray(1.0))", "tensor(0.)"),
+    lambda g, x: divide(g, x),
+)
+log1p = _function("log1p", _doc("log(1 + x), accurate near 0.", "ww.log1p(ww.asarray(0.0))", "tensor(0.)"),
+                  lambda g, x: divide(g, add(x, 1)))  # fmt: skip
+log2 = _function("log2", _doc("The logarithm of x to base 2.", "ww.log2(ww.asarray(8.0))", "tensor(3.)"),
+                 lambda g, x: divide(g, multiply(x, math.log(2))))  # fmt: skip
+log10 = _function("log10", _doc("The logarithm of x to base 10.", "ww.log10(ww.asarray(1.0))", "tensor(0.)"),
+                  lambda g, x: divide(g, multiply(x, math.log(10))))  # fmt: skip
+sin = _function("sin", _doc("The sine of x (radians).", "ww.sin(ww.asarray(0.0))", "tensor(0.)"), lambda g, x: multiply(g, cos(x)))
+cos = _function(
+    "cos", _doc("The cosine of x (radians).", "ww.cos(ww.asarray(0.0))", "tensor(1.)"), lambda g, x: negative(multiply(g, sin(x)))
+)
+tan = _function("tan", _doc("The tangent of x (radians).", "ww.tan(ww.asarray(0.0))", "tensor(0.)"),
+                lambda g, y: multiply(g, add(multiply(y, y), 1)), output=True)  # fmt: skip
+asin = _function("asin", _doc("The arc sine of x, in radians; NaN outside [-1, 1].", "ww.asin(ww.asarray(0.0))", "tensor(0.)"),
+                 lambda g, x: divide(g, sqrt(subtract(1, multiply(x, x)))))  # fmt: skip
+acos = _function("acos", _doc("The arc cosine of x, in radians; NaN outside [-1, 1].", "ww.acos(ww.asarray(1.0))", "tensor(0.)"),
+                 lambda g, x: negative(divide(g, sqrt(subtract(1, multiply(x, x))))))  # fmt: skip
+atan = _function("atan", _doc("The arc tangent of x, in radians.", "ww.atan(ww.asarray(0.0))", "tensor(0.)"),
+                 lambda g, x: divide(g, add(multiply(x, x), 1)))  # fmt: skip
+sinh = _function(
+    "sinh", _doc("The hyperbolic sine of x.", "ww.sinh(ww.asarray(0.0))", "tensor(0.)"), lambda g, x: multiply(g, cosh(x))
+)
+cosh = _function(
+    "cosh", _doc("The hyperbolic cosine of x.", "ww.cosh(ww.asarray(0.0))", "tensor(1.)"), lambda g, x: multiply(g, sinh(x))
+)
+asinh = _function("asinh", _doc("The inverse of sinh at x.", "ww.asinh(ww.asarray(0.0))", "tensor(0.)"),
+                  lambda g, x: divide(g, sqrt(add(multiply(x, x), 1))))  # fmt: skip
+acosh = _function("acosh", _doc("The inverse of cosh at x; NaN below 1.", "ww.acosh(ww.asarray(1.0))", "tensor(0.)"),
+                  lambda g, x: divide(g, sqrt(subtract(multiply(x, x), 1))))  # fmt: skip
+atanh = _function("atanh", _doc("The inverse of tanh at x; NaN outside [-1, 1].", "ww.atanh(ww.asarray(0.0))", "tensor(0.)"),
+                  lambda g, x: divide(g, subtract(1, multiply(x, x))))  # fmt: skip
+sqrt = _function("sqrt", _doc("The square root of x; NaN below 0.", "ww.sqrt(ww.asarray(9.0))", "tensor(3.)"),
+                 lambda g, y: divide(g, multiply(y, 2)), output=True)  # fmt: skip
+erf = _function("erf", _doc("The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.", "ww.erf(ww.asarray(0.0))", "tensor(0.)"),
+                lambda g, x: multiply(g, multiply(exp(negative(multiply(x, x))), 2 / math.sqrt(math.pi))))  # fmt: skip
+reciprocal = _function("reciprocal", _doc("1 / x.", "ww.reciprocal(ww.asarray(4.0))", "tensor(0.25)"),
+                       lambda g, y: negative(multiply(g, multiply(y, y))), output=True)  # fmt: skip
+negative = _function(
+    "negative", _doc("-x.", "ww.negative(ww.asarray(4.0))", "tensor(-4.)"), lambda g, x: negative(g), to_float=False
+)
+square = _function(
+    "square", _doc("x * x.", "ww.square(ww.asarray(3.0))", "tensor(9.)"), lambda g, x: multiply(g, multiply(x, 2)), to_float=False
+)
+abs = _function("abs", _doc("The absolute value of x; its derivative at 0 is 0.", "ww.abs(ww.asarray(-3.0))", "tensor(3.)"),
+                lambda g, x: multiply(g, sign(x)), to_float=False)  # fmt: skip
+sign = _function(
+    "sign", _doc("-1, 0 or 1 with the sign of x; NaN for NaN.", "ww.sign(ww.asarray(-3.0))", "tensor(-1.)"), None, to_float=False
+)
+floor = _function("floor", _doc("The largest integer <= x.", "ww.floor(ww.asarray(-1.5))", "tensor(-2.)"), None, to_float=False)
+ceil = _function("ceil", _doc("The smallest integer >= x.", "ww.ceil(ww.asarray(1.5))", "tensor(2.)"), None, to_float=False)
+trunc = _function("trunc", _doc("x without its fraction.", "ww.trunc(ww.asarray(-1.5))", "tensor(-1.)"), None, to_float=False)
+round = _function(
+    "round", _doc("The nearest integer, ties to even.", "ww.round(ww.asarray(2.5))", "tensor(2.)"), None, to_float=False
+)
+
+
+def positive(x: Tensor, /) -> Tensor:
+    """+x: a copy of x.
 
     >>> import whitewolf as ww
-    >>> ww.exp(ww.asarray([0.0, 1.0]))
-    tensor([1.    , 2.7183])
+    >>> +ww.asarray(3.0)
+    tensor(3.)
     """
-    return _from_output("exp", x, lambda node, grad, y: multiply(grad, y))
+    from .manipulation import astype
+
+    return astype(check_tensor("positive", "x", x), x.dtype)
 
 
-def _from_output(name: str, x: Tensor, backward: Callable[[Node, Tensor, Tensor], Tensor]) -> Tensor:
-    """A unary op whose backward needs only its own output: the input may be freed."""
-    from ..autograd import save_output, saved_output
+def real(x: Tensor, /) -> Tensor:
+    """The real part of a complex tensor, as a view outside the graph."""
+    return wrap(check_tensor("real", "x", x)._data.real, x.device)
 
-    x = check_tensor(name, "x", x)
-    result = record(name, _unary(name, x), (x,), lambda node, grad: (backward(node, grad, saved_output(node)),))
-    return save_output(result)
+
+def imag(x: Tensor, /) -> Tensor:
+    """The imaginary part of a complex tensor, as a view outside the graph."""
+    if check_tensor("imag", "x", x).dtype.kind != "c":
+        raise TypeError(f"imag: expected a complex dtype, got {x.dtype}")
+    return wrap(x._data.imag, x.device)
+
+
+def conj(x: Tensor, /) -> Tensor:
+    """The complex conjugate of x, outside the graph."""
+    return wrap(check_tensor("conj", "x", x)._data.conj(), x.device)
 
 
 __all__ = [
-    "add", "divide", "exp", "multiply", "negative", "subtract",
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "ceil",
+    "conj",
+    "cos",
+    "cosh",
+    "divide",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "imag",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "multiply",
+    "negative",
+    "positive",
+    "real",
+    "reciprocal",
+    "round",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
 ]

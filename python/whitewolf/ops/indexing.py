@@ -28,7 +28,10 @@ def _key(op: str, x: Tensor, key: Any) -> tuple[Any, ...]:
 
 def _is_basic(key: tuple[Any, ...]) -> bool:
     """Only ints, slices, None and ...: the result is a view and no element appears twice."""
-    return all(part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer)) and not isinstance(part, bool) for part in key)
+    return all(
+        part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer)) and not isinstance(part, bool)
+        for part in key
+    )
 
 
 def getitem(x: Tensor, key: Any, /) -> Tensor:
@@ -81,7 +84,9 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
             "write inside no_grad(), or to a copy"
         )
     if recording and x._data.base is not None and isinstance(x._data.base, np.ndarray):
-        raise ValueError(f"setitem: expected a tensor that owns its memory where a graph is recorded, got a view of shape {x.shape}")
+        raise ValueError(
+            f"setitem: expected a tensor that owns its memory where a graph is recorded, got a view of shape {x.shape}"
+        )
     if new.dtype != x.dtype:
         raise TypeError(f"setitem: expected a value of dtype {x.dtype}, got {new.dtype}")
     before = wrap(x._data, x.device)
@@ -149,13 +154,8 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     return tuple(wrap(i, x.device) for i in x._data.nonzero())
 
 
-def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
-    """x with `value` where `mask` (bool, broadcast) is true."""
-    from .select import where
-
-    return where(mask, value, x)
-
-
 __all__ = [
-    "masked_fill", "nonzero", "take", "take_along_axis",
+    "nonzero",
+    "take",
+    "take_along_axis",
 ]

@@ -40,11 +40,15 @@ def matmul(x1: Operand, x2: Operand, /) -> Tensor:
         return squeeze(product, -1 if column else -2) if row else product
     k, n = b.shape[-2:]
     if a.shape[-1] != k:
-        raise ValueError(f"matmul: expected x2.shape[-2] == {a.shape[-1]} (x1.shape[-1]), got x1.shape == {a.shape}, x2.shape == {b.shape}")
+        raise ValueError(
+            f"matmul: expected x2.shape[-2] == {a.shape[-1]} (x1.shape[-1]), got x1.shape == {a.shape}, x2.shape == {b.shape}"
+        )
     try:
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
-        raise ValueError(f"matmul: expected leading dimensions that broadcast, got x1.shape == {a.shape}, x2.shape == {b.shape}") from None
+        raise ValueError(
+            f"matmul: expected leading dimensions that broadcast, got x1.shape == {a.shape}, x2.shape == {b.shape}"
+        ) from None
     if a._data.dtype in KERNEL_FLOATS:
         data = a.device.empty((*lead, a.shape[-2], n), a.dtype)
         left = a._data if a.shape[:-2] == lead else np.broadcast_to(a._data, (*lead, *a.shape[-2:]))

@@ -16,9 +16,7 @@ def _reduced(op: str, x: Tensor, axis: int | Sequence[int] | None) -> tuple[tupl
     return axes, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
 
 
-def sum(
-    x: Tensor, /, axis: int | Sequence[int] | None = None, *, dtype: Any = None, keepdims: bool = False
-) -> Tensor:
+def sum(x: Tensor, /, axis: int | Sequence[int] | None = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (None: all). The sum of nothing is 0. Small integers add up as int64.
 
     Args:

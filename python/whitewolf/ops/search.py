@@ -87,6 +87,14 @@ def unique_values(x: Tensor, /) -> Tensor:
 
 
 __all__ = [
-    "UniqueAll", "UniqueCounts", "UniqueInverse", "argsort", "searchsorted", "sort", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values",
+    "UniqueAll",
+    "UniqueCounts",
+    "UniqueInverse",
+    "argsort",
+    "searchsorted",
+    "sort",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
 ]

@@ -1,0 +1,207 @@
+"""Further elementwise functions of two variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..autograd import Node, record
+from ..tensor import Tensor, wrap
+from ._common import check_tensor, operands, unbroadcast
+from .elementwise import _as_float, _binary, add, divide, exp, floor, log, multiply, negative, subtract
+
+if TYPE_CHECKING:
+    from ._common import Operand
+
+
+def _pair(node: Node, first: Any, second: Any) -> tuple[Tensor | None, ...]:
+    """Both gradients, summed over what was broadcast; each is given as a function, and computed only where it is needed."""
+    needs, (a, b) = node.needs, node.saved
+    return (
+        unbroadcast(first(a, b), a.shape) if needs[0] else None,
+        unbroadcast(second(a, b), b.shape) if needs[1] else None,
+    )
+
+
+def pow(x1: Operand, x2: Operand, /) -> Tensor:
+    """x1 to the power x2, with broadcasting; arguments and errors as `add`.
+
+    d/dx1 = x2 x1^(x2 - 1) and d/dx2 = x1^x2 log(x1), the latter 0 at x1 = 0.
+
+    >>> import whitewolf as ww
+    >>> ww.asarray([1.0, 2.0]) ** 3
+    tensor([1., 8.])
+    """
+    a, b = operands("pow", x1, x2)
+    if a.dtype.kind in "iu" and np.any(b.numpy() < 0):
+        raise ValueError(f"pow: expected exponents >= 0 for dtype {a.dtype}, got a negative one")
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        def base(a: Tensor, b: Tensor) -> Tensor:
+            # At exponent 0 the factor b makes the product 0, whatever a negative power of 0 would be.
+            exponent = where(b._data == 0, b, subtract(b, 1))
+            return multiply(grad, multiply(b, pow(a, exponent)))
+
+        def exponent(a: Tensor, b: Tensor) -> Tensor:
+            return multiply(grad, multiply(pow(a, b), where(a._data == 0, a, log(where(a._data == 0, add(multiply(a, 0), 1), a)))))
+
+        return _pair(node, base, exponent)
+
+    from .select import where as select_where
+
+    def where(mask: Any, x: Tensor, y: Tensor) -> Tensor:
+        return select_where(wrap(np.asarray(mask), x.device), x, y)
+
+    return record("pow", _binary("pow" if a.dtype.kind == "f" else "power", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+
+
+def maximum(x1: Operand, x2: Operand, /) -> Tensor:
+    """The larger of x1 and x2, NaN if either is; where they are equal, each gets half of the gradient.
+
+    >>> import whitewolf as ww
+    >>> ww.maximum(ww.asarray([1.0, 5.0]), 3)
+    tensor([3., 5.])
+    """
+    return _extreme("maximum", x1, x2, lambda a, b: a > b)
+
+
+def minimum(x1: Operand, x2: Operand, /) -> Tensor:
+    """The smaller of x1 and x2, NaN if either is; where they are equal, each gets half of the gradient.
+
+    >>> import whitewolf as ww
+    >>> ww.minimum(ww.asarray([1.0, 5.0]), 3)
+    tensor([1., 3.])
+    """
+    return _extreme("minimum", x1, x2, lambda a, b: a < b)
+
+
+def _extreme(name: str, x1: Operand, x2: Operand, wins: Any) -> Tensor:
+    a, b = operands(name, x1, x2)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        def share(mine: Tensor, other: Tensor) -> Tensor:
+            x, y = mine._data, other._data
+            return wrap((wins(x, y) + 0.5 * (x == y)).astype(mine.dtype), mine.device)
+
+        return _pair(node, lambda a, b: multiply(grad, share(a, b)), lambda a, b: multiply(grad, share(b, a)))
+
+    return record(name, _binary(name, a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+
+
+def remainder(x1: Operand, x2: Operand, /) -> Tensor:
+    """x1 - floor(x1 / x2) x2: the remainder with the sign of x2, as Python's %.
+
+    >>> import whitewolf as ww
+    >>> ww.asarray([-1.0, 5.0]) % 3
+    tensor([2., 2.])
+    """
+    a, b = operands("remainder", x1, x2)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return _pair(node, lambda a, b: grad, lambda a, b: negative(multiply(grad, floor(divide(a, b)))))
+
+    with np.errstate(all="ignore"):
+        return record("remainder", _binary("remainder", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+
+
+def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
+    """floor(x1 / x2), as Python's //; its gradient is 0.
+
+    >>> import whitewolf as ww
+    >>> ww.asarray([-1.0, 5.0]) // 3
+    tensor([-1.,  1.])
+    """
+    a, b = operands("floor_divide", x1, x2)
+    with np.errstate(all="ignore"):
+        return wrap(_binary("floor_divide", a, b), a.device)
+
+
+def atan2(x1: Operand, x2: Operand, /) -> Tensor:
+    """The angle of the point (x2, x1), in [-pi, pi].
+
+    >>> import whitewolf as ww
+    >>> ww.atan2(ww.asarray(0.0), 1)
+    tensor(0.)
+    """
+    a, b = operands("atan2", x1, x2)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        def over(a: Tensor, b: Tensor) -> Tensor:
+            return divide(grad, add(multiply(a, a), multiply(b, b)))
+
+        return _pair(node, lambda a, b: multiply(over(a, b), b), lambda a, b: negative(multiply(over(a, b), a)))
+
+    return record("atan2", _binary("atan2", _as_float(a), _as_float(b)), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+
+
+def hypot(x1: Operand, x2: Operand, /) -> Tensor:
+    """sqrt(x1^2 + x2^2), without overflow on the way.
+
+    >>> import whitewolf as ww
+    >>> ww.hypot(ww.asarray(3.0), 4)
+    tensor(5.)
+    """
+    a, b = operands("hypot", x1, x2)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return _pair(node, lambda a, b: multiply(grad, divide(a, hypot(a, b))), lambda a, b: multiply(grad, divide(b, hypot(a, b))))
+
+    return record("hypot", _binary("hypot", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+
+
+def logaddexp(x1: Operand, x2: Operand, /) -> Tensor:
+    """log(exp(x1) + exp(x2)), without overflow on the way.
+
+    >>> import whitewolf as ww
+    >>> ww.logaddexp(ww.asarray(1000.0), 0)
+    tensor(1000.)
+    """
+    a, b = operands("logaddexp", x1, x2)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        def share(mine: Tensor, a: Tensor, b: Tensor) -> Tensor:
+            return multiply(grad, exp(subtract(mine, logaddexp(a, b))))
+
+        return _pair(node, lambda a, b: share(a, a, b), lambda a, b: share(b, a, b))
+
+    return record("logaddexp", _binary("logaddexp", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+
+
+def copysign(x1: Operand, x2: Operand, /) -> Tensor:
+    """|x1| with the sign bit of x2.
+
+    >>> import whitewolf as ww
+    >>> ww.copysign(ww.asarray(3.0), -0.0)
+    tensor(-3.)
+    """
+    a, b = operands("copysign", x1, x2)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        def flip(a: Tensor, b: Tensor) -> Tensor:
+            same = np.signbit(a._data) == np.signbit(b._data)
+            return multiply(grad, wrap(np.where(a._data == 0, 0, np.where(same, 1, -1)).astype(a.dtype), a.device))
+
+        return _pair(node, flip, lambda a, b: multiply(grad, 0))
+
+    return record("copysign", _binary("copysign", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+
+
+def nextafter(x1: Tensor, x2: Tensor, /) -> Tensor:
+    """The next number after x1 in the direction of x2; no gradient."""
+    a, b = operands("nextafter", check_tensor("nextafter", "x1", x1), x2)
+    return wrap(np.nextafter(a._data, b._data), a.device)
+
+
+__all__ = [
+    "atan2",
+    "copysign",
+    "floor_divide",
+    "hypot",
+    "logaddexp",
+    "maximum",
+    "minimum",
+    "nextafter",
+    "pow",
+    "remainder",
+]

@@ -1,0 +1,104 @@
+"""Choosing between values: where and clip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..autograd import Node, record
+from ..tensor import Tensor, wrap
+from ._common import KERNEL_FLOATS, check_same_device, check_tensor, operands, unbroadcast
+from .binary import maximum, minimum
+from .elementwise import _library, fused_backward
+
+if TYPE_CHECKING:
+    from ._common import Operand
+
+
+def where(condition: Tensor, x1: Operand, x2: Operand, /) -> Tensor:
+    """x1 where the condition holds, else x2; all three broadcast. The gradient goes to the one that was taken.
+
+    Args:
+        condition: bool.
+        x1, x2: tensors, or one of them a number.
+
+    Raises:
+        TypeError: the condition is not bool.
+        ValueError: the shapes do not broadcast.
+
+    >>> import whitewolf as ww
+    >>> x = ww.asarray([-1.0, 2.0])
+    >>> ww.where(x > 0, x, 0)
+    tensor([0., 2.])
+    """
+    condition = check_tensor("where", "condition", condition)
+    if condition.dtype.kind != "b":
+        raise TypeError(f"where: expected condition.dtype == bool, got {condition.dtype}")
+    a, b = operands("where", x1, x2)
+    check_same_device("where", condition=condition, x1=a, x2=b)
+    try:
+        shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    except ValueError:
+        raise ValueError(
+            f"where: expected shapes that broadcast to one, got condition.shape == {condition.shape}, x1.shape == {a.shape}, "
+            f"x2.shape == {b.shape}"
+        ) from None
+    if a.dtype in KERNEL_FLOATS:
+        layout = next((t._data for t in (a, b, condition) if t.shape == shape), None)
+        data = a.device.empty(shape, a.dtype, layout)
+        a.device.kernels["where_forward"](data, condition._data, a._data, b._data)
+    else:
+        data = a.device.xp.where(condition._data, a._data, b._data)
+    a_shape, b_shape = a.shape, b.shape
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        needs, (mask,) = node.needs, node.saved
+        return (
+            unbroadcast(where(mask, grad, 0), a_shape) if needs[0] else None,
+            unbroadcast(where(mask, 0, grad), b_shape) if needs[1] else None,
+        )
+
+    return record("where", data, (a, b), backward, (condition,))  # type: ignore[no-any-return]
+
+
+def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+    """min(max(x, lower bound), upper bound); NaN stays NaN. The gradient is 1 where x lies within the bounds, 0 outside.
+
+    Args:
+        x: any shape.
+        min, max: bounds: numbers, tensors that broadcast, or None for none.
+
+    >>> import whitewolf as ww
+    >>> ww.clip(ww.asarray([-1.0, 0.5, 2.0]), 0, 1)
+    tensor([0. , 0.5, 1. ])
+    """
+    x = check_tensor("clip", "x", x)
+    if isinstance(min, Tensor) or isinstance(max, Tensor) or isinstance(min, complex) or isinstance(max, complex):
+        result = x if min is None else maximum(x, min)
+        return result if max is None else minimum(result, max)
+    if x.dtype not in KERNEL_FLOATS:
+        bounds = [None if bound is None else np.asarray(bound).astype(x.dtype) for bound in (min, max)]
+        return wrap(x._data.copy() if min is None and max is None else _library("clip", x)(x._data, *bounds), x.device)
+    attrs = {"min": -np.inf if min is None else float(min), "max": np.inf if max is None else float(max)}
+    data = x.device.empty(x.shape, x.dtype, x._data)
+    x.device.kernels["clip_forward"](data, x._data, **attrs)
+    return record("clip", data, (x,), lambda node, grad: (fused_backward("clip", grad, node.saved[0], attrs, None),), (x,))  # type: ignore[no-any-return]
+
+
+def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
+    """x with `value` where `mask` (bool, broadcast) is true.
+
+    >>> import whitewolf as ww
+    >>> x = ww.asarray([1.0, 2.0])
+    >>> ww.masked_fill(x, x > 1, 0)
+    tensor([1., 0.])
+    """
+    return where(mask, value, check_tensor("masked_fill", "x", x))
+
+
+__all__ = [
+    "clip",
+    "masked_fill",
+    "where",
+]
