@@ -1,11 +1,13 @@
 // The CPU thread pool. One pool a process; no OpenMP.
 //
 // parallel_for(n, grain, body) calls body(begin, end) so that every index of [0, n) is covered exactly once; chunks hold at
-// least `grain` indices. How [0, n) is cut depends on the number of threads, so a body must not reduce across its own range: a
-// reduction fixes its blocks by the problem's size, computes one partial a block, and adds the partials in a fixed tree.
+// least `grain` indices and begin at a multiple of it, so a grain that fills cache lines keeps threads off each other's. How
+// [0, n) is cut depends on the number of threads, so a body must not reduce across its own range: a reduction fixes its blocks
+// by the problem's size, computes one partial a block, and adds the partials in a fixed tree.
 //
-// Concurrent callers share the pool, nested calls run in the calling thread, and a body's exception reaches the caller after all
-// chunks have ended. After fork() the child starts with a fresh pool. Waiting threads spin for a bounded time, then sleep.
+// Concurrent callers share the pool, and each waits for its own chunks only; nested calls run in the calling thread. When a body
+// throws, chunks that nobody has begun are left out, and the first exception reaches the caller after the others have ended.
+// After fork() the child starts with a fresh pool. Waiting threads spin for a bounded time, then sleep.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +15,18 @@
 
 namespace ww {
 
-// Threads that parallel_for may use, the caller included. Default: WHITEWOLF_THREADS, else the CPUs that affinity and the
-// cgroup quota leave to this process.
+// Threads that parallel_for may use, the caller included. Default: WHITEWOLF_THREADS (ShapeError unless an integer >= 1), else
+// the CPUs that affinity and the cgroup quota leave to this process.
 int num_threads();
-void set_num_threads(int n);  // n >= 1, else ShapeError
+void set_num_threads(int n);  // n >= 1, else ShapeError; at any time, also while others compute
 
 namespace detail {
 void parallel_for(int64_t n, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end), void* context);
-}
+
+// CPUs that the cgroup quota (v2 or v1) leaves, rounded up; 0 where there is none. The arguments are /proc/self/cgroup and
+// /sys/fs/cgroup, but for tests.
+int quota_cpus(const char* membership, const char* mount);
+}  // namespace detail
 
 template <class Body>
 void parallel_for(int64_t n, int64_t grain, Body&& body) {
