@@ -216,7 +216,8 @@ class Tensor(TensorMethods):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._node is not None:
             raise ValueError("pickle: expected a leaf, got a tensor that an op made; detach() gives one without a graph")
-        return _unpickle, (type(self), self.numpy(), self.device.name, self._requires_grad)
+        # Not self.numpy(): pickle would keep it read-only.
+        return _unpickle, (type(self), self.detach().numpy(), self.device.name, self._requires_grad)
 
     # ---- in place ----
 
