@@ -1,0 +1,202 @@
+"""Training runs: results, checkpoints, kills, Ctrl-C, resumption to the same bits, and what a run refuses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import whitewolf as ww
+from whitewolf import cli, workloads
+from whitewolf.workloads.interrupt import Interruption
+
+ROOT = str(Path(ww.__file__).resolve().parents[1])
+
+
+def write_idx(path: Path, array: Any, packed: bool) -> None:
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(int(n).to_bytes(4, "big") for n in array.shape)
+    content = head + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if packed else content)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder like MNIST's: bright squares whose place tells the digit, which a net learns at once."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, n, packed in (("train", 640, True), ("t10k", 100, False)):
+        labels = rng.integers(0, 10, n)
+        pixels = rng.integers(0, 60, (n, 28, 28))
+        for image, label in zip(pixels, labels):
+            row, column = divmod(int(label), 5)
+            image[4 + 12 * row : 10 + 12 * row, 2 + 5 * column : 7 + 5 * column] = 255
+        end = ".gz" if packed else ""
+        write_idx(folder / f"{name}-images-idx3-ubyte{end}", pixels, packed)
+        write_idx(folder / f"{name}-labels-idx1-ubyte{end}", labels, packed)
+    return folder
+
+
+def train(*arguments: str) -> int:
+    return cli.main(["train", "lenet", *arguments])
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in ww.load_checkpoint(folder / "checkpoint.safetensors")["model"].items()}
+
+
+def same(a: Path, b: Path) -> bool:
+    """Whether two runs ended with the same bits and the same figures."""
+    left, right = weights(a), weights(b)
+    assert left.keys() == right.keys()
+    lines = [[json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()] for f in (a, b)]
+    for entry in lines[0] + lines[1]:
+        entry.pop("seconds")
+    return lines[0] == lines[1] and all(left[n].tobytes() == right[n].tobytes() for n in left)
+
+
+def child(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "whitewolf", "train", "lenet", *arguments]
+    env = os.environ | {"PYTHONPATH": ROOT}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path, text: str, run: subprocess.Popen[str]) -> None:
+    """Returns once the file holds the text."""
+    end = time.monotonic() + 60
+    while not (path.is_file() and text in path.read_text()):
+        assert run.poll() is None and time.monotonic() < end, "the run ended, or hangs, before it wrote what was expected"
+        time.sleep(0.01)
+
+
+def test_a_run_on_a_folder_of_idx_files_leaves_everything(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert train("--data", str(images), "--epochs", "2", "--batch-size", "32", "--out", str(out), "--json", str(tmp_path / "r.json")) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert result == json.loads((tmp_path / "r.json").read_text())
+    names = {"workload", "metric", "value", "target", "reached", "seconds", "steps", "parameters", "seed", "device", "data"}
+    assert names | {"test_accuracy", "test_error", "epochs"} <= result.keys()
+    assert result["workload"] == "lenet" and result["metric"] == "test_error" and result["target"] == 0.0095
+    assert result["parameters"] == 431_080 and result["steps"] == 40 and result["epochs"] == 2 and result["device"] == "cpu"
+    assert result["test_accuracy"] > 0.9 and result["value"] == result["test_error"] == pytest.approx(1 - result["test_accuracy"])
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [e["epoch"] for e in lines] == [1, 2] and lines[1]["loss"] < lines[0]["loss"]
+    printed = capsys.readouterr().out
+    assert "MNIST, 640 to learn from, 100 to test on" in printed and "431,080 parameters" in printed and "epoch   2/2" in printed
+    if workloads.lenet.available():
+        for name in ("curves.png", "filters.png"):
+            assert (out / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(images: Path, tmp_path: Path) -> None:
+    for name, seed, threads in (("a", "1", "1"), ("b", "1", "2"), ("c", "2", "1")):
+        arguments = ("--data", str(images), "--epochs", "1", "--seed", seed, "--threads", threads, "--out", str(tmp_path / name))
+        assert train(*arguments) == 0
+    assert same(tmp_path / "a", tmp_path / "b") and not same(tmp_path / "a", tmp_path / "c")
+
+
+def test_ctrl_c_saves_and_the_resumed_run_ends_with_the_bits_of_an_unbroken_one(images: Path, tmp_path: Path) -> None:
+    settings = ("--data", str(images), "--epochs", "12", "--batch-size", "16")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train(*settings, "--out", str(whole)) == 0
+    run = child(*settings, "--out", str(broken))
+    wait_for(broken / "metrics.jsonl", '"epoch": 2', run)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Traceback" not in err
+    assert "stopped after step" in out and "--resume" in out
+    again = out.split("go on with: whitewolf train lenet ", 1)[1].splitlines()[0].split()
+    assert not (broken / "result.json").exists()
+    assert train(*again) == 0
+    assert same(whole, broken)
+
+
+def test_a_killed_run_goes_on_from_its_last_epoch_to_the_same_bits(images: Path, tmp_path: Path) -> None:
+    settings = ("--data", str(images), "--epochs", "8", "--batch-size", "16")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train(*settings, "--out", str(whole)) == 0
+    run = child(*settings, "--out", str(broken))
+    wait_for(broken / "metrics.jsonl", '"epoch": 2', run)
+    run.kill()
+    run.communicate(timeout=60)
+    assert train(*settings, "--out", str(broken), "--resume") == 0
+    assert same(whole, broken)
+
+
+def test_a_run_starts_anew_without_resume(images: Path, tmp_path: Path) -> None:
+    settings = ("--data", str(images), "--epochs", "1", "--out", str(tmp_path / "run"))
+    assert train(*settings) == 0 and train(*settings) == 0
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_checkpoint_can_be_measured_alone(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    settings = ("--data", str(images), "--epochs", "1")
+    assert train(*settings, "--out", str(out)) == 0
+    trained = json.loads((out / "result.json").read_text())
+    checkpoint = str(out / "checkpoint.safetensors")
+    assert train(*settings, "--evaluate", checkpoint, "--json", str(tmp_path / "e.json")) == 0
+    measured = json.loads((tmp_path / "e.json").read_text())
+    assert measured["test_error"] == trained["test_error"] and measured["checkpoint"] == checkpoint
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--resume"], "expected a checkpoint to resume at"),
+        (["--evaluate", "no-such-file"], "expected a checkpoint at no-such-file, found none"),
+        (["--lr", "-1"], "expected --lr > 0, got -1"),
+        (["--device", "cuda"], "cuda is not available"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    arguments: list[str], words: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = train("--data", str(images), "--out", str(tmp_path / "run"), *arguments)
+    err = capsys.readouterr().err
+    assert status == 1 and words in err and err.count("\n") == 1
+
+
+def test_missing_data_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--data", str(tmp_path)) == 1
+    assert "train-images-idx3-ubyte" in capsys.readouterr().err
+
+
+def test_a_resumed_run_keeps_its_settings(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("--data", str(images), "--out", str(tmp_path / "run"))
+    assert train(*settings, "--epochs", "1") == 0
+    assert train(*settings, "--epochs", "1", "--lr", "0.5", "--resume") == 1
+    assert "lr" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--data", str(images), "--out", str(tmp_path / "run"), "--lr", "1e30") == 1
+    assert "expected a finite loss" in capsys.readouterr().err
+
+
+def test_the_first_signal_asks_and_the_second_interrupts() -> None:
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.slow
+def test_lenet_reads_scikit_learn_s_digits(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    assert train("--out", str(tmp_path / "run")) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["test_accuracy"] >= 0.98 and result["reached"] and "8x8 form" in result["net"]
