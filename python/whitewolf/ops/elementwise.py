@@ -204,6 +204,12 @@ def _doc(sentence: str, example: str = "", result: str = "") -> str:
 
 exp = _function("exp", _doc("e to the power x; its derivative is itself.", "ww.exp(ww.asarray(0.0))", "tensor(1.)"),
                 lambda g, y: multiply(g, y), output=True)  # fmt: skip
+exp2 = _function(
+    "exp2",
+    _doc("2 to the power x.", "ww.exp2(ww.asarray(3.0))", "tensor(8.)"),
+    lambda g, y: multiply(g, multiply(y, math.log(2))),
+    output=True,
+)
 expm1 = _function("expm1", _doc("exp(x) - 1, accurate near 0.", "ww.expm1(ww.asarray(0.0))", "tensor(0.)"),
                   lambda g, y: multiply(g, add(y, 1)), output=True)  # fmt: skip
 log = _function(
@@ -243,6 +249,12 @@ atanh = _function("atanh", _doc("The inverse of tanh at x; NaN outside [-1, 1]."
                   lambda g, x: divide(g, subtract(1, multiply(x, x))))  # fmt: skip
 sqrt = _function("sqrt", _doc("The square root of x; NaN below 0.", "ww.sqrt(ww.asarray(9.0))", "tensor(3.)"),
                  lambda g, y: divide(g, multiply(y, 2)), output=True)  # fmt: skip
+rsqrt = _function(
+    "rsqrt",
+    _doc("1 / sqrt(x).", "ww.rsqrt(ww.asarray(4.0))", "tensor(0.5)"),
+    lambda g, y: multiply(g, multiply(multiply(y, -0.5), multiply(y, y))),
+    output=True,
+)
 erf = _function("erf", _doc("The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.", "ww.erf(ww.asarray(0.0))", "tensor(0.)"),
                 lambda g, x: multiply(g, multiply(exp(negative(multiply(x, x))), 2 / math.sqrt(math.pi))))  # fmt: skip
 reciprocal = _function("reciprocal", _doc("1 / x.", "ww.reciprocal(ww.asarray(4.0))", "tensor(0.25)"),
@@ -311,6 +323,7 @@ __all__ = [
     "divide",
     "erf",
     "exp",
+    "exp2",
     "expm1",
     "floor",
     "imag",
@@ -324,6 +337,7 @@ __all__ = [
     "real",
     "reciprocal",
     "round",
+    "rsqrt",
     "sign",
     "sin",
     "sinh",

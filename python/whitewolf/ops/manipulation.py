@@ -15,7 +15,7 @@ from ..device import NAMES, Device
 from ..device import device as find_device
 from ..dtypes import is_floating
 from ..tensor import Tensor, wrap
-from ._common import check_same_device, check_tensor, normalize_axes, normalize_axis, unbroadcast
+from ._common import KERNEL_FLOATS, check_same_device, check_tensor, normalize_axes, normalize_axis, unbroadcast
 
 
 def _view(name: str, x: Tensor, data: Any, backward: Any) -> Tensor:
@@ -127,13 +127,25 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return reshape(x, (*x.shape[:start], middle, *x.shape[end + 1 :]))
 
 
+_COPIED_FROM = tuple(np.dtype(name) for name in ("bool", "int32", "int64", "float32", "float64"))
+
+
+def _copy(data: Any, x: Tensor) -> None:
+    """data[...] = x, converted: our kernel where it goes to float32 or float64, the array library's otherwise."""
+    if data.dtype in KERNEL_FLOATS and x._data.dtype in _COPIED_FROM and data.ndim <= 12:
+        x.device.kernels["copy_forward"](data, x._data)
+    else:
+        with np.errstate(all="ignore"):
+            data[...] = x._data
+
+
 def contiguous(x: Tensor) -> Tensor:
     """x itself if it is in C order without gaps, else a copy that is."""
     x = check_tensor("contiguous", "x", x)
     if x._data.flags.c_contiguous:
         return x
     data = x.device.empty(x.shape, x.dtype)
-    data[...] = x._data
+    _copy(data, x)
     return record("contiguous", data, (x,), lambda node, grad: (grad,))  # type: ignore[no-any-return]
 
 
@@ -326,8 +338,7 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: Any = None) -
     if before.kind == "c" and target.kind not in "cb":
         raise TypeError(f"astype: expected a complex dtype for a complex tensor, got {target}; take its real part first")
     data = x.device.empty(x.shape, target, x._data)
-    with np.errstate(all="ignore"):
-        data[...] = x._data
+    _copy(data, x)
     if not is_floating(target) or not is_floating(before):
         return wrap(data, x.device)
     return record("astype", data, (x,), lambda node, grad: (astype(grad, before, copy=False),))  # type: ignore[no-any-return]
