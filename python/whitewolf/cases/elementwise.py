@@ -194,9 +194,9 @@ _binary_tables = tuple(
         ulps=ulps,
         bad=(
             BadCall(
-                "shapes", lambda op=getattr(ww, name): op(ww.zeros(3), ww.zeros(4)), ValueError, (name, "broadcast", "(3,)", "(4,)")
+                "shapes", lambda name=name: getattr(ww, name)(ww.zeros(3), ww.zeros(4)), ValueError, (name, "broadcast", "(3,)", "(4,)")
             ),
-            BadCall("type", lambda op=getattr(ww, name): op(ww.zeros(3), "x"), TypeError, (name, "x2", "str")),
+            BadCall("type", lambda name=name: getattr(ww, name)(ww.zeros(3), "x"), TypeError, (name, "x2", "str")),
         ),
         numpy=reference,
     )
