@@ -93,7 +93,7 @@ def _methods() -> dict[str, Callable[..., Any]]:
             (binary, ("pow",)),
             (select, ("clip", "masked_fill")),
             (activation, ("relu", "sigmoid")),
-            (reduce, ("sum",)),
+            (reduce, ("sum", "mean", "prod", "max", "min", "var", "std", "argmax", "argmin", "logsumexp")),
             (logic, ("all", "any")),
             (search, ("argsort", "sort")),
             (indexing, ("take", "nonzero")),

@@ -1,55 +1,328 @@
-"""Reductions over axes."""
+"""Reductions over axes: one kernel call each, on x as it lies in memory, into an output that keeps the reduced axes with size 1."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..autograd import Node, record
-from ..tensor import Tensor
-from ._common import KERNEL_FLOATS, check_tensor, normalize_axes
+import numpy as np
+
+from ..autograd import Node, record, save_output, saved_output
+from ..dtypes import is_bfloat16
+from ..tensor import Tensor, wrap
+from ._common import KERNEL_FLOATS, check_float, check_tensor, normalize_axes, normalize_axis
+from .elementwise import _as_float, divide, exp, multiply, sqrt, subtract
+from .manipulation import astype, broadcast_to, concat, flip, permute_dims, reshape
+
+if TYPE_CHECKING:
+    Axis = int | Sequence[int] | None
 
 
-def _reduced(op: str, x: Tensor, axis: int | Sequence[int] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The axes, and x's shape with size 1 at each of them."""
-    axes = normalize_axes(op, axis if axis is None or isinstance(axis, int) else tuple(axis), x.ndim)
-    return axes, tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+class _Plan:
+    """Which axes go, and the shapes before, during and after."""
+
+    __slots__ = ("axes", "before", "kept", "after", "count")
+
+    def __init__(self, op: str, x: Tensor, axis: Axis, keepdims: bool) -> None:
+        self.axes = normalize_axes(op, axis if axis is None or isinstance(axis, (int, np.integer)) else tuple(axis), x.ndim)
+        self.before = x.shape
+        self.kept = tuple(1 if i in self.axes else n for i, n in enumerate(self.before))
+        self.after = self.kept if keepdims else tuple(n for i, n in enumerate(self.before) if i not in self.axes)
+        self.count = int(np.prod([self.before[i] for i in self.axes], dtype=np.int64))
+
+    def spread(self, reduced: Tensor) -> Tensor:
+        """A reduced tensor as one of x's shape: a view."""
+        return broadcast_to(reshape(reduced, self.kept), self.before)
 
 
-def sum(x: Tensor, /, axis: int | Sequence[int] | None = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum over `axis` (None: all). The sum of nothing is 0. Small integers add up as int64.
+def _run(name: str, x: Tensor, plan: _Plan, dtype: Any = None, **attrs: Any) -> Any:
+    data = x.device.empty(plan.kept, x._data.dtype if dtype is None else dtype)
+    x.device.kernels[name + "_forward"](data, x._data, **attrs)
+    return data.reshape(plan.after)
+
+
+def _library(name: str, x: Tensor, plan: _Plan, keepdims: bool, **more: Any) -> Any:
+    if is_bfloat16(x.dtype):
+        raise TypeError(
+            f"{name}: expected float32 or float64 (bfloat16 is storage: NumPy would reduce it as float32), got bfloat16"
+        )
+    return np.asarray(getattr(x.device.xp, name)(x._data, axis=plan.axes, keepdims=keepdims, **more))
+
+
+def _wide(x: Tensor, dtype: Any) -> Tensor:
+    """x in the dtype to add or multiply in: the one asked for; else int64 or uint64 for smaller integers and bool."""
+    if dtype is not None:
+        return astype(x, dtype, copy=False)
+    if x.dtype.kind in "bi":
+        return astype(x, "int64", copy=False)
+    return astype(x, "uint64", copy=False) if x.dtype.kind == "u" else x
+
+
+def sum(x: Tensor, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum over `axis`; 0 of nothing.
 
     Args:
         x: any shape.
-        axis: one axis or several.
-        dtype: to convert to before adding.
+        axis: one axis or several; None for all.
+        dtype: to convert to before adding; integers add up as int64 (uint64) otherwise.
         keepdims: leave the reduced axes in the shape with size 1.
+
+    Raises:
+        IndexError: an axis is out of range.
+        ValueError: an axis is named twice.
 
     >>> import whitewolf as ww
     >>> ww.sum(ww.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    x = check_tensor("sum", "x", x)
-    if dtype is not None:
-        from .manipulation import astype
+    x = _wide(check_tensor("sum", "x", x), dtype)
+    plan = _Plan("sum", x, axis, keepdims)
+    data = _run("sum", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("sum", x, plan, keepdims, dtype=x.dtype)
+    return record("sum", data, (x,), lambda node, grad: (plan.spread(grad),))  # type: ignore[no-any-return]
 
-        x = astype(x, dtype, copy=False)
-    axes, kept = _reduced("sum", x, axis)
-    shape = kept if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
-    if x._data.dtype in KERNEL_FLOATS:
-        data = x.device.empty(kept, x.dtype)
-        x.device.kernels["sum_forward"](data, x._data)
-        data = data.reshape(shape)
-    else:
-        data = x.device.xp.sum(x._data, axis=axes, keepdims=keepdims, dtype=x.dtype if x.dtype.kind == "c" else None)
-    before = x.shape
+
+def mean(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The arithmetic mean over `axis`; NaN of nothing. Integers are averaged as float32. Arguments and errors as `sum`.
+
+    >>> import whitewolf as ww
+    >>> ww.mean(ww.asarray([1.0, 2.0, 6.0]))
+    tensor(3.)
+    """
+    x = _as_float(check_tensor("mean", "x", x))
+    plan = _Plan("mean", x, axis, keepdims)
+    data = _run("mean", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("mean", x, plan, keepdims)
+    return record("mean", data, (x,), lambda node, grad: (plan.spread(divide(grad, plan.count or 1)),))  # type: ignore[no-any-return]
+
+
+def prod(x: Tensor, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """The product over `axis`; 1 of nothing. Arguments and errors as `sum`.
+
+    The gradient of an element is the product of the others, also where elements are zero.
+
+    >>> import whitewolf as ww
+    >>> ww.prod(ww.asarray([2.0, 3.0]))
+    tensor(6.)
+    """
+    x = _wide(check_tensor("prod", "x", x), dtype)
+    plan = _Plan("prod", x, axis, keepdims)
+    data = _run("prod", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("prod", x, plan, keepdims, dtype=x.dtype)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
-        from .manipulation import broadcast_to, reshape
+        x, y = node.saved[0], saved_output(node)
+        if np.all(x.numpy() != 0):
+            return (multiply(plan.spread(multiply(grad, y)), divide(1, x)),)
+        return (multiply(plan.spread(grad), _products_of_others(x, plan)),)
 
-        return (broadcast_to(reshape(grad, kept), before),)
-
-    return record("sum", data, (x,), backward)  # type: ignore[no-any-return]
+    return save_output(record("prod", data, (x,), backward, (x,)))
 
 
-__all__ = ["sum"]
+def _products_of_others(x: Tensor, plan: _Plan) -> Tensor:
+    """For each element, the product of all others that are reduced with it, from products up to it and beyond it."""
+    rest = tuple(i for i in range(x.ndim) if i not in plan.axes)
+    order = (*plan.axes, *rest)
+    rows = reshape(permute_dims(x, order), (plan.count, *(x.shape[i] for i in rest)))
+    below, above = [_ones(rows[0:1])], [_ones(rows[0:1])]
+    for i in range(plan.count - 1):
+        below.append(multiply(below[-1], rows[i : i + 1]))
+        above.append(multiply(above[-1], rows[plan.count - 1 - i : plan.count - i]))
+    others = multiply(concat(below), concat(above[::-1]))
+    return permute_dims(reshape(others, tuple(x.shape[i] for i in order)), tuple(int(i) for i in np.argsort(order)))
+
+
+def _ones(x: Tensor) -> Tensor:
+    return wrap(np.ones(x.shape, x.dtype), x.device)
+
+
+def max(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The largest element over `axis`, NaN if one is NaN; equal largest elements share the gradient evenly.
+
+    Raises:
+        ValueError: there is nothing to choose from.
+
+    >>> import whitewolf as ww
+    >>> ww.max(ww.asarray([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([5., 4.])
+    """
+    return _extreme("max", x, axis, keepdims)
+
+
+def min(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The smallest element over `axis`, NaN if one is NaN; equal smallest elements share the gradient evenly.
+
+    Raises:
+        ValueError: there is nothing to choose from.
+
+    >>> import whitewolf as ww
+    >>> ww.min(ww.asarray([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([1., 3.])
+    """
+    return _extreme("min", x, axis, keepdims)
+
+
+def _extreme(name: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
+    x = check_tensor(name, "x", x)
+    plan = _Plan(name, x, axis, keepdims)
+    if plan.count == 0:
+        raise ValueError(f"{name}: expected at least one element to choose from, got x.shape == {x.shape} over axes {plan.axes}")
+    data = _run(name, x, plan) if x._data.dtype in KERNEL_FLOATS else _library(name, x, plan, keepdims)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        x, y = node.saved
+        chosen = x._data == y._data.reshape(plan.kept)
+        share = chosen / np.maximum(chosen.sum(axis=plan.axes, keepdims=True), 1)
+        return (multiply(plan.spread(grad), wrap(share.astype(x.dtype), x.device)),)
+
+    return save_output(record(name, data, (x,), backward, (x,)))
+
+
+def var(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The variance over `axis`: the sum of (x - mean)^2 divided by (n - correction); NaN where n <= correction.
+
+    >>> import whitewolf as ww
+    >>> ww.var(ww.asarray([1.0, 2.0, 3.0, 4.0]))
+    tensor(1.25)
+    """
+    x = _as_float(check_tensor("var", "x", x))
+    check_float("var", "x", x)
+    plan = _Plan("var", x, axis, keepdims)
+    scale = plan.count - correction
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        (x,) = node.saved
+        centred = subtract(x, mean(x, axis=plan.axes, keepdims=True))
+        return (multiply(plan.spread(multiply(grad, 2 / scale if scale > 0 else float("nan"))), centred),)
+
+    return record("var", _run("var", x, plan, correction=float(correction)), (x,), backward, (x,))  # type: ignore[no-any-return]
+
+
+def std(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The standard deviation over `axis`: the square root of `var`.
+
+    >>> import whitewolf as ww
+    >>> ww.std(ww.asarray([1.0, 1.0]))
+    tensor(0.)
+    """
+    return sqrt(var(x, axis, correction=correction, keepdims=keepdims))
+
+
+def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log(sum of e^x) over `axis`, without overflow; -Inf of nothing.
+
+    >>> import whitewolf as ww
+    >>> ww.logsumexp(ww.asarray([1000.0, 1000.0]))
+    tensor(1000.6931)
+    """
+    x = _as_float(check_tensor("logsumexp", "x", x))
+    check_float("logsumexp", "x", x)
+    plan = _Plan("logsumexp", x, axis, keepdims)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        x, y = node.saved[0], saved_output(node)
+        return (multiply(plan.spread(grad), exp(subtract(x, plan.spread(y)))),)
+
+    return save_output(record("logsumexp", _run("logsumexp", x, plan), (x,), backward, (x,)))
+
+
+def argmax(x: Tensor, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """The int64 place of the first largest element along `axis` (None: in the flattened array); a NaN counts as the largest.
+
+    Raises:
+        ValueError: there is nothing to choose from.
+
+    >>> import whitewolf as ww
+    >>> ww.argmax(ww.asarray([1.0, 5.0, 5.0])).item()
+    1
+    """
+    return _place("argmax", x, axis, keepdims)
+
+
+def argmin(x: Tensor, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """The int64 place of the first smallest element along `axis` (None: in the flattened array); a NaN counts as the smallest.
+
+    Raises:
+        ValueError: there is nothing to choose from.
+
+    >>> import whitewolf as ww
+    >>> ww.argmin(ww.asarray([1.0, 0.0, 5.0])).item()
+    1
+    """
+    return _place("argmin", x, axis, keepdims)
+
+
+def _place(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
+    x = check_tensor(name, "x", x)
+    plan = _Plan(name, x, axis, keepdims)
+    if plan.count == 0:
+        raise ValueError(f"{name}: expected at least one element to choose from, got x.shape == {x.shape} over axes {plan.axes}")
+    if x._data.dtype in KERNEL_FLOATS:
+        return wrap(_run(name, x, plan, np.dtype(np.int64)), x.device)
+    if is_bfloat16(x.dtype):
+        raise TypeError(f"{name}: expected float32, float64 or integers, got bfloat16")
+    return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axis, keepdims=keepdims)), x.device)
+
+
+def cumulative_sum(x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+    """Running sums along `axis`, which a 1-d x may leave out; with `include_initial`, starting from 0.
+
+    >>> import whitewolf as ww
+    >>> ww.cumulative_sum(ww.asarray([1.0, 2.0, 3.0]))
+    tensor([1., 3., 6.])
+    """
+    x = _wide(check_tensor("cumulative_sum", "x", x), dtype)
+    if axis is None and x.ndim != 1:
+        raise ValueError(f"cumulative_sum: expected axis for x of {x.ndim} dimensions, got None")
+    at = normalize_axis("cumulative_sum", 0 if axis is None else axis, x.ndim)
+    if include_initial:
+        first = wrap(np.zeros((*x.shape[:at], 1, *x.shape[at + 1 :]), x.dtype), x.device)
+        return concat([first, cumulative_sum(x, axis=at)], axis=at)
+    if x._data.dtype in KERNEL_FLOATS:
+        data = x.device.empty(x.shape, x._data.dtype, x._data)
+        x.device.kernels["cumulative_sum_forward"](data, x._data, axis=at)
+    else:
+        data = x.device.xp.cumsum(x._data, axis=at)
+    return record(  # type: ignore[no-any-return]
+        "cumulative_sum", data, (x,), lambda node, grad: (flip(cumulative_sum(flip(grad, axis=at), axis=at), axis=at),)
+    )
+
+
+def count_nonzero(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements along `axis` are not zero, as int64."""
+    x = check_tensor("count_nonzero", "x", x)
+    plan = _Plan("count_nonzero", x, axis, keepdims)
+    return wrap(np.asarray((x._data != 0).sum(axis=plan.axes, keepdims=keepdims, dtype=np.int64)), x.device)
+
+
+def sum_squares(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """The sum of x * x over `axis`, in one read.
+
+    >>> import whitewolf as ww
+    >>> ww.sum_squares(ww.asarray([3.0, 4.0]))
+    tensor(25.)
+    """
+    x = _as_float(check_tensor("sum_squares", "x", x))
+    check_float("sum_squares", "x", x)
+    plan = _Plan("sum_squares", x, axis, keepdims)
+    return record(  # type: ignore[no-any-return]
+        "sum_squares",
+        _run("sum_squares", x, plan),
+        (x,),
+        lambda node, grad: (multiply(plan.spread(multiply(grad, 2)), node.saved[0]),),
+        (x,),
+    )
+
+
+__all__ = [
+    "argmax",
+    "argmin",
+    "count_nonzero",
+    "cumulative_sum",
+    "logsumexp",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "std",
+    "sum",
+    "sum_squares",
+    "var",
+]
