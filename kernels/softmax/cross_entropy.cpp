@@ -7,7 +7,7 @@
 // training step needs no second read. Bound by memory for rows past the cache, else by one exponential an element.
 #include "engine/parallel.h"
 #include "kernels/common/vector_math.h"
-#include "kernels/softmax/row.h"
+#include "kernels/common/row.h"
 #include "kernels/softmax/softmax.h"
 
 namespace ww::WW_ISA {

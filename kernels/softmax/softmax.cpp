@@ -12,7 +12,7 @@
 
 #include "engine/parallel.h"
 #include "kernels/common/vector_math.h"
-#include "kernels/softmax/row.h"
+#include "kernels/common/row.h"
 #include "kernels/softmax/softmax.h"
 
 namespace ww::WW_ISA {
