@@ -1,9 +1,10 @@
-// One row of a view as vectors: whole vectors first, then a partial one through the same code.
+// Rows of a view as vectors: whole vectors first, then a partial one through the same code.
 #pragma once
 
 #include <limits>
 
 #include "engine/simd.h"
+#include "engine/view.h"
 
 namespace ww::WW_ISA {
 namespace {
@@ -32,6 +33,24 @@ struct Row {
         if (stride == 1) store_lanes(data + i, n, v);
         else v.scatter(data + i * stride, stride, n);
     }
+};
+
+// A view as rows of its last dimension; one row where it has no gaps.
+struct Rows {
+    View view;
+    int64_t length;
+
+    explicit Rows(const View& v, bool as_one_row) : view(v) {
+        if (as_one_row || v.ndim == 0) view.ndim = 1, view.shape[0] = v.size(), view.strides[0] = 1;
+        length = view.shape[view.ndim - 1];
+    }
+    // The offset of element e in C order.
+    int64_t offset(int64_t e) const {
+        int64_t at = 0;
+        for (int d = view.ndim - 1; d >= 0; d--) at += e % view.shape[d] * view.strides[d], e /= view.shape[d];
+        return at;
+    }
+    int64_t stride() const { return view.strides[view.ndim - 1]; }
 };
 
 // body(i, lanes) for every vector of n elements.

@@ -16,24 +16,6 @@ namespace {
 
 constexpr int kTile = 256;
 
-// A view as rows of its last dimension; one row where it has no gaps.
-struct Rows {
-    View view;
-    int64_t length;
-
-    explicit Rows(const View& v, bool as_one_row) : view(v) {
-        if (as_one_row || v.ndim == 0) view.ndim = 1, view.shape[0] = v.size(), view.strides[0] = 1;
-        length = view.shape[view.ndim - 1];
-    }
-    // The offset of element e in C order.
-    int64_t offset(int64_t e) const {
-        int64_t at = 0;
-        for (int d = view.ndim - 1; d >= 0; d--) at += e % view.shape[d] * view.strides[d], e /= view.shape[d];
-        return at;
-    }
-    int64_t stride() const { return view.strides[view.ndim - 1]; }
-};
-
 // fill(values, first element, elements rounded up to whole blocks) makes a tile; use(start, count, values) gets it cut at row ends.
 template <class T, class Fill, class Use>
 void for_tiles(int64_t size, int64_t row_length, Fill&& fill, Use&& use) {
