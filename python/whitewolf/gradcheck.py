@@ -60,7 +60,7 @@ def gradcheck(
         u = [rng.standard_normal(o.shape) for o in outs]
         v = {i: rng.standard_normal(given[i].shape) for i in active}
 
-        def moved(sign: float) -> list[np.ndarray[Any, Any]]:
+        def moved(sign: float, v: dict[int, Any] = v) -> list[np.ndarray[Any, Any]]:
             at = list(given)
             for i in active:
                 x = given[i]

@@ -61,7 +61,10 @@ def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if x.size == 0:
         return np.full(np.sum(x, axis=_axes(axis), keepdims=keepdims).shape, -np.inf)
     with np.errstate(all="ignore"):
-        return np.logaddexp.reduce(x, axis=_axes(axis), keepdims=keepdims)
+        highest = np.max(x, axis=_axes(axis), keepdims=True)
+        finite = np.where(np.isfinite(highest), highest, 0)
+        total = np.log(np.sum(np.exp(x - finite), axis=_axes(axis), keepdims=True)) + finite
+        return total if keepdims else np.squeeze(total, axis=tuple(range(x.ndim)) if axis is None else _axes(axis))
 
 
 def _torch(name: str, **more: Any) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..autograd import Node, record, save_output, saved_output
 from ..dtypes import float32, is_bfloat16
@@ -175,9 +175,12 @@ def fused_backward(
     return record(f"{name}_backward", data, (grad, x), backward, (grad, x))  # type: ignore[no-any-return]
 
 
+Unary: TypeAlias = Callable[[Tensor], Tensor]
+
+
 def _function(
     name: str, doc: str, derivative: Callable[[Tensor, Tensor], Tensor] | None, *, output: bool = False, to_float: bool = True
-) -> Callable[[Tensor], Tensor]:
+) -> Unary:
     """A function of one variable. `derivative(grad, x)` is grad * f'(x), written with x or, with `output`, with y = f(x); None means
     that it is zero wherever it exists."""
 
@@ -202,78 +205,84 @@ def _doc(sentence: str, example: str = "", result: str = "") -> str:
     return f"{sentence} Shape and dtype are x's.{doctest}"
 
 
-exp = _function("exp", _doc("e to the power x; its derivative is itself.", "ww.exp(ww.asarray(0.0))", "tensor(1.)"),
+exp: Unary = _function("exp", _doc("e to the power x; its derivative is itself.", "ww.exp(ww.asarray(0.0))", "tensor(1.)"),
                 lambda g, y: multiply(g, y), output=True)  # fmt: skip
-exp2 = _function(
+exp2: Unary = _function(
     "exp2",
     _doc("2 to the power x.", "ww.exp2(ww.asarray(3.0))", "tensor(8.)"),
     lambda g, y: multiply(g, multiply(y, math.log(2))),
     output=True,
 )
-expm1 = _function("expm1", _doc("exp(x) - 1, accurate near 0.", "ww.expm1(ww.asarray(0.0))", "tensor(0.)"),
+expm1: Unary = _function("expm1", _doc("exp(x) - 1, accurate near 0.", "ww.expm1(ww.asarray(0.0))", "tensor(0.)"),
                   lambda g, y: multiply(g, add(y, 1)), output=True)  # fmt: skip
-log = _function(
+log: Unary = _function(
     "log",
     _doc("The natural logarithm of x: -Inf at 0, NaN below.", "ww.log(ww.asarray(1.0))", "tensor(0.)"),
     lambda g, x: divide(g, x),
 )
-log1p = _function("log1p", _doc("log(1 + x), accurate near 0.", "ww.log1p(ww.asarray(0.0))", "tensor(0.)"),
+log1p: Unary = _function("log1p", _doc("log(1 + x), accurate near 0.", "ww.log1p(ww.asarray(0.0))", "tensor(0.)"),
                   lambda g, x: divide(g, add(x, 1)))  # fmt: skip
-log2 = _function("log2", _doc("The logarithm of x to base 2.", "ww.log2(ww.asarray(8.0))", "tensor(3.)"),
+log2: Unary = _function("log2", _doc("The logarithm of x to base 2.", "ww.log2(ww.asarray(8.0))", "tensor(3.)"),
                  lambda g, x: divide(g, multiply(x, math.log(2))))  # fmt: skip
-log10 = _function("log10", _doc("The logarithm of x to base 10.", "ww.log10(ww.asarray(1.0))", "tensor(0.)"),
+log10: Unary = _function("log10", _doc("The logarithm of x to base 10.", "ww.log10(ww.asarray(1.0))", "tensor(0.)"),
                   lambda g, x: divide(g, multiply(x, math.log(10))))  # fmt: skip
-sin = _function("sin", _doc("The sine of x (radians).", "ww.sin(ww.asarray(0.0))", "tensor(0.)"), lambda g, x: multiply(g, cos(x)))
-cos = _function(
+sin: Unary = _function(
+    "sin", _doc("The sine of x (radians).", "ww.sin(ww.asarray(0.0))", "tensor(0.)"), lambda g, x: multiply(g, cos(x))
+)
+cos: Unary = _function(
     "cos", _doc("The cosine of x (radians).", "ww.cos(ww.asarray(0.0))", "tensor(1.)"), lambda g, x: negative(multiply(g, sin(x)))
 )
-tan = _function("tan", _doc("The tangent of x (radians).", "ww.tan(ww.asarray(0.0))", "tensor(0.)"),
+tan: Unary = _function("tan", _doc("The tangent of x (radians).", "ww.tan(ww.asarray(0.0))", "tensor(0.)"),
                 lambda g, y: multiply(g, add(multiply(y, y), 1)), output=True)  # fmt: skip
-asin = _function("asin", _doc("The arc sine of x, in radians; NaN outside [-1, 1].", "ww.asin(ww.asarray(0.0))", "tensor(0.)"),
+asin: Unary = _function("asin", _doc("The arc sine of x, in radians; NaN outside [-1, 1].", "ww.asin(ww.asarray(0.0))", "tensor(0.)"),
                  lambda g, x: divide(g, sqrt(subtract(1, multiply(x, x)))))  # fmt: skip
-acos = _function("acos", _doc("The arc cosine of x, in radians; NaN outside [-1, 1].", "ww.acos(ww.asarray(1.0))", "tensor(0.)"),
+acos: Unary = _function("acos", _doc("The arc cosine of x, in radians; NaN outside [-1, 1].", "ww.acos(ww.asarray(1.0))", "tensor(0.)"),
                  lambda g, x: negative(divide(g, sqrt(subtract(1, multiply(x, x))))))  # fmt: skip
-atan = _function("atan", _doc("The arc tangent of x, in radians.", "ww.atan(ww.asarray(0.0))", "tensor(0.)"),
+atan: Unary = _function("atan", _doc("The arc tangent of x, in radians.", "ww.atan(ww.asarray(0.0))", "tensor(0.)"),
                  lambda g, x: divide(g, add(multiply(x, x), 1)))  # fmt: skip
-sinh = _function(
+sinh: Unary = _function(
     "sinh", _doc("The hyperbolic sine of x.", "ww.sinh(ww.asarray(0.0))", "tensor(0.)"), lambda g, x: multiply(g, cosh(x))
 )
-cosh = _function(
+cosh: Unary = _function(
     "cosh", _doc("The hyperbolic cosine of x.", "ww.cosh(ww.asarray(0.0))", "tensor(1.)"), lambda g, x: multiply(g, sinh(x))
 )
-asinh = _function("asinh", _doc("The inverse of sinh at x.", "ww.asinh(ww.asarray(0.0))", "tensor(0.)"),
+asinh: Unary = _function("asinh", _doc("The inverse of sinh at x.", "ww.asinh(ww.asarray(0.0))", "tensor(0.)"),
                   lambda g, x: divide(g, sqrt(add(multiply(x, x), 1))))  # fmt: skip
-acosh = _function("acosh", _doc("The inverse of cosh at x; NaN below 1.", "ww.acosh(ww.asarray(1.0))", "tensor(0.)"),
+acosh: Unary = _function("acosh", _doc("The inverse of cosh at x; NaN below 1.", "ww.acosh(ww.asarray(1.0))", "tensor(0.)"),
                   lambda g, x: divide(g, sqrt(subtract(multiply(x, x), 1))))  # fmt: skip
-atanh = _function("atanh", _doc("The inverse of tanh at x; NaN outside [-1, 1].", "ww.atanh(ww.asarray(0.0))", "tensor(0.)"),
+atanh: Unary = _function("atanh", _doc("The inverse of tanh at x; NaN outside [-1, 1].", "ww.atanh(ww.asarray(0.0))", "tensor(0.)"),
                   lambda g, x: divide(g, subtract(1, multiply(x, x))))  # fmt: skip
-sqrt = _function("sqrt", _doc("The square root of x; NaN below 0.", "ww.sqrt(ww.asarray(9.0))", "tensor(3.)"),
+sqrt: Unary = _function("sqrt", _doc("The square root of x; NaN below 0.", "ww.sqrt(ww.asarray(9.0))", "tensor(3.)"),
                  lambda g, y: divide(g, multiply(y, 2)), output=True)  # fmt: skip
-rsqrt = _function(
+rsqrt: Unary = _function(
     "rsqrt",
     _doc("1 / sqrt(x).", "ww.rsqrt(ww.asarray(4.0))", "tensor(0.5)"),
     lambda g, y: multiply(g, multiply(multiply(y, -0.5), multiply(y, y))),
     output=True,
 )
-erf = _function("erf", _doc("The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.", "ww.erf(ww.asarray(0.0))", "tensor(0.)"),
+erf: Unary = _function("erf", _doc("The error function: 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.", "ww.erf(ww.asarray(0.0))", "tensor(0.)"),
                 lambda g, x: multiply(g, multiply(exp(negative(multiply(x, x))), 2 / math.sqrt(math.pi))))  # fmt: skip
-reciprocal = _function("reciprocal", _doc("1 / x.", "ww.reciprocal(ww.asarray(4.0))", "tensor(0.25)"),
+reciprocal: Unary = _function("reciprocal", _doc("1 / x.", "ww.reciprocal(ww.asarray(4.0))", "tensor(0.25)"),
                        lambda g, y: negative(multiply(g, multiply(y, y))), output=True)  # fmt: skip
-negative = _function(
+negative: Unary = _function(
     "negative", _doc("-x.", "ww.negative(ww.asarray(4.0))", "tensor(-4.)"), lambda g, x: negative(g), to_float=False
 )
-square = _function(
+square: Unary = _function(
     "square", _doc("x * x.", "ww.square(ww.asarray(3.0))", "tensor(9.)"), lambda g, x: multiply(g, multiply(x, 2)), to_float=False
 )
-abs = _function("abs", _doc("The absolute value of x; its derivative at 0 is 0.", "ww.abs(ww.asarray(-3.0))", "tensor(3.)"),
+abs: Unary = _function("abs", _doc("The absolute value of x; its derivative at 0 is 0.", "ww.abs(ww.asarray(-3.0))", "tensor(3.)"),
                 lambda g, x: multiply(g, sign(x)), to_float=False)  # fmt: skip
-sign = _function(
+sign: Unary = _function(
     "sign", _doc("-1, 0 or 1 with the sign of x; NaN for NaN.", "ww.sign(ww.asarray(-3.0))", "tensor(-1.)"), None, to_float=False
 )
-floor = _function("floor", _doc("The largest integer <= x.", "ww.floor(ww.asarray(-1.5))", "tensor(-2.)"), None, to_float=False)
-ceil = _function("ceil", _doc("The smallest integer >= x.", "ww.ceil(ww.asarray(1.5))", "tensor(2.)"), None, to_float=False)
-trunc = _function("trunc", _doc("x without its fraction.", "ww.trunc(ww.asarray(-1.5))", "tensor(-1.)"), None, to_float=False)
-round = _function(
+floor: Unary = _function(
+    "floor", _doc("The largest integer <= x.", "ww.floor(ww.asarray(-1.5))", "tensor(-2.)"), None, to_float=False
+)
+ceil: Unary = _function("ceil", _doc("The smallest integer >= x.", "ww.ceil(ww.asarray(1.5))", "tensor(2.)"), None, to_float=False)
+trunc: Unary = _function(
+    "trunc", _doc("x without its fraction.", "ww.trunc(ww.asarray(-1.5))", "tensor(-1.)"), None, to_float=False
+)
+round: Unary = _function(
     "round", _doc("The nearest integer, ties to even.", "ww.round(ww.asarray(2.5))", "tensor(2.)"), None, to_float=False
 )
 
