@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import whitewolf as ww
 from whitewolf import cli, workloads
 from whitewolf.workloads.interrupt import Interruption
@@ -80,7 +79,10 @@ def wait_for(path: Path, text: str, run: subprocess.Popen[str]) -> None:
 
 def test_a_run_on_a_folder_of_idx_files_leaves_everything(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    assert train("--data", str(images), "--epochs", "2", "--batch-size", "32", "--out", str(out), "--json", str(tmp_path / "r.json")) == 0
+    assert (
+        train("--data", str(images), "--epochs", "2", "--batch-size", "32", "--out", str(out), "--json", str(tmp_path / "r.json"))
+        == 0
+    )
     result = json.loads((out / "result.json").read_text())
     assert result == json.loads((tmp_path / "r.json").read_text())
     names = {"workload", "metric", "value", "target", "reached", "seconds", "steps", "parameters", "seed", "device", "data"}
