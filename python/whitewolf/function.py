@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .autograd import Node, _edge, _GradMode, _mode, _numbers
+from .graph import Node, _edge, _GradMode, _mode, _numbers
 from .tensor import Tensor
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import _GradMode, grad
+from .autograd import grad
+from .graph import _GradMode
 from .tensor import Tensor, tensor
 
 

@@ -48,7 +48,7 @@ def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
             # In a graph `x += y` continues with a new tensor, so that what was saved of x stays as it was.
             return result
         if x._requires_grad:
-            from ..autograd import is_grad_enabled
+            from ..graph import is_grad_enabled
 
             if is_grad_enabled():
                 return result

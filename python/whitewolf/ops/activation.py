@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..autograd import record, save_output, saved_output
+from ..graph import record, save_output, saved_output
 from ..tensor import Tensor
 from ._common import KERNEL_FLOATS, check_float, check_tensor
 from .elementwise import _as_float, add, exp, fused_backward, multiply, square, subtract, tanh

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import Node, record
+from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import check_tensor, operands, unbroadcast
 from .elementwise import _as_float, _binary, add, divide, exp, floor, log, multiply, negative, subtract

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..autograd import Node, record, save_output, saved_output
 from ..dtypes import float32, is_bfloat16
+from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, broadcast_shape, check_tensor, operands, unbroadcast
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Node, _mode, record
+from ..graph import Node, _mode, record
 from ..tensor import Tensor, wrap
 from ._common import check_same_device, check_tensor, normalize_axis, operands, unbroadcast
 

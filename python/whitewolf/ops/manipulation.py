@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Node, record
 from ..device import NAMES, Device
 from ..device import device as find_device
 from ..dtypes import is_floating
+from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_same_device, check_tensor, normalize_axes, normalize_axis, unbroadcast
 

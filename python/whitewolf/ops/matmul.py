@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..autograd import Node, record
+from ..graph import Node, record
 from ..tensor import Tensor
 from ._common import KERNEL_FLOATS, check_tensor, operands, unbroadcast
 from .manipulation import expand_dims, matrix_transpose, squeeze

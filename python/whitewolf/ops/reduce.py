@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import Node, record, save_output, saved_output
 from ..dtypes import is_bfloat16
+from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_float, check_tensor, normalize_axes, normalize_axis
 from .elementwise import _as_float, divide, exp, multiply, sqrt, subtract

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..autograd import Node, record
+from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_same_device, check_tensor, operands, unbroadcast
 from .binary import maximum, minimum

@@ -1,0 +1,207 @@
+"""The graph: what an op records, and whether it does.
+
+An op records one Node: where its gradient goes (edges), what it saved, and a backward function made of differentiable ops. Nodes are
+numbered in the order they were recorded; autograd.py walks them back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import count
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ._errors import StaleTensorError
+
+if TYPE_CHECKING:
+    Backward: TypeAlias = Callable[["Node", Any], "tuple[Tensor | None, ...]"]
+    # Where a gradient goes: a leaf, a node with one output, or (a node with several, which of them).
+    Edge: TypeAlias = "Tensor | Node | tuple[Node, int] | None"
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+_mode = _Mode()
+_numbers = count()
+
+
+class Node:
+    """One recorded op.
+
+    backward(node, grad) gives a gradient, or None, for each input; `node.needs[i]` tells whether input i wants one. A node with
+    several outputs gets a tuple of gradients, None where nothing flowed back.
+    """
+
+    __slots__ = ("name", "number", "backward", "edges", "_saved", "_versions", "n_outputs", "context", "__weakref__")
+
+    name: str
+    number: int
+    backward: Backward
+    edges: tuple[Edge, ...]
+    _saved: tuple[Tensor, ...] | None
+    _versions: tuple[int, ...]
+    n_outputs: int
+    context: Any  # whatever else backward needs: shapes, axes, attributes
+
+    @property
+    def needs(self) -> tuple[bool, ...]:
+        return tuple(edge is not None for edge in self.edges)
+
+    @property
+    def saved(self) -> tuple[Tensor, ...]:
+        """The tensors saved in the forward pass.
+
+        Raises:
+            ww.StaleTensorError: one of them was overwritten since.
+            RuntimeError: an earlier backward has freed them.
+        """
+        saved = self._saved
+        if saved is None:
+            raise RuntimeError(
+                f"{self.name}: backward through this graph a second time: what it saved is freed; pass retain_graph=True the first time"
+            )
+        for position, (tensor, version) in enumerate(zip(saved, self._versions)):
+            if tensor._version[0] != version:
+                raise StaleTensorError(
+                    f"{self.name}: expected the tensor it saved (saved {position}, shape {tensor.shape}) unchanged since the forward "
+                    f"pass (version {version}), got version {tensor._version[0]}: an in-place operation overwrote it"
+                )
+        return saved
+
+    def __repr__(self) -> str:
+        return f"<Node {self.number} {self.name}>"
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops record a graph in this thread."""
+    return _mode.enabled
+
+
+def _edge(tensor: Tensor) -> Edge:
+    node = tensor._node
+    if node is None:
+        return tensor if tensor._requires_grad else None
+    return node if node.n_outputs == 1 else (node, tensor._output)
+
+
+def record(
+    name: str, outputs: Any, inputs: tuple[Tensor, ...], backward: Backward, saved: tuple[Tensor, ...] = (), context: Any = None
+) -> Any:
+    """Wraps the arrays that an op computed and, if an input requires grad, records the op.
+
+    `outputs` is one array, or a tuple of them; the result is one Tensor or a tuple. `saved` are the inputs that backward needs;
+    an output is saved with `save_output`.
+    """
+    device = inputs[0].device
+    several = type(outputs) is tuple
+    if _mode.enabled:
+        for tensor in inputs:
+            if tensor._requires_grad:
+                break
+        else:
+            return tuple(wrap(o, device) for o in outputs) if several else wrap(outputs, device)
+        node = Node()
+        node.name = name
+        node.number = next(_numbers)
+        node.backward = backward
+        node.edges = tuple([_edge(t) for t in inputs])
+        node._saved = saved
+        node._versions = tuple([t._version[0] for t in saved])
+        node.context = context
+        if not several:
+            node.n_outputs = 1
+            result = wrap(outputs, device)
+            result._requires_grad = True
+            result._node = node
+            return result
+        node.n_outputs = len(outputs)
+        results = []
+        for position, output in enumerate(outputs):
+            result = wrap(output, device)
+            if result.dtype.kind in "fcV":
+                result._requires_grad = True
+                result._node = node
+                result._output = position
+            results.append(result)
+        return tuple(results)
+    return tuple(wrap(o, device) for o in outputs) if several else wrap(outputs, device)
+
+
+def save_output(result: Tensor) -> Tensor:
+    """Lets backward use an op's own output: node.saved ends with it. Returns `result`.
+
+    The saved copy shares memory and version but not the graph, or node and output would keep each other alive; under
+    create_graph it is tied to the node again when it is read (see `saved_output`).
+    """
+    node = result._node
+    if node is not None:
+        node._saved = (*(node._saved or ()), result.detach())
+        node._versions = (*node._versions, result._version[0])
+    return result
+
+
+def saved_output(node: Node) -> Tensor:
+    """The output saved with `save_output`, differentiable again where a graph of the backward is being recorded."""
+    out = node.saved[-1]
+    if _mode.enabled:
+        out = out.detach()
+        out._requires_grad = True
+        out._node = node
+    return out
+
+
+class _GradMode:
+    """Context manager and decorator that sets whether ops record."""
+
+    __slots__ = ("_to", "_before")
+
+    def __init__(self, to: bool) -> None:
+        self._to = to
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_mode.enabled)
+        _mode.enabled = self._to
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        _mode.enabled = self._before.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        from functools import wraps
+
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with _GradMode(self._to):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+def no_grad() -> _GradMode:
+    """A scope, or a decorator, in which ops record nothing.
+
+    >>> import whitewolf as ww
+    >>> x = ww.ones(2, requires_grad=True)
+    >>> with ww.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+    return _GradMode(False)
+
+
+def enable_grad() -> _GradMode:
+    """A scope, or a decorator, in which ops record, also inside no_grad."""
+    return _GradMode(True)
+
+
+def set_grad_enabled(mode: bool) -> _GradMode:
+    """A scope in which ops record if `mode` is true."""
+    return _GradMode(mode)
+
+
+# tensor.py imports this module, so it is complete by here; an import inside `record` would cost as much as a small kernel.
+from .tensor import Tensor, wrap  # noqa: E402
