@@ -107,6 +107,7 @@ class OpTable:
         cases: the calls.
         gradient: "second" (first and second derivatives are checked), "first", or a sentence that says why there is none.
         ulps: tolerance of a float32 result in units of its own last place, for reduction length 1; the same in float64.
+        elementwise: no sums: each element is within `ulps` of its own size, however small it is beside the others.
         exact: on small-integer inputs the result must be exactly the reference's.
         bad: calls that must raise.
         nonfinite: empty where NaN and Inf in an input come out as in the reference; else the sentence that says why they do not.
@@ -121,6 +122,7 @@ class OpTable:
     cases: tuple[Case, ...]
     gradient: str = "second"
     ulps: float = 8.0
+    elementwise: bool = False
     exact: bool = False
     bad: tuple[BadCall, ...] = ()
     nonfinite: str = ""
@@ -130,6 +132,8 @@ class OpTable:
     def tolerance(self, case: Case, dtype: Any, reference: Array) -> Array:
         """Largest error allowed at each element: rounding of the result and of the sum's terms, for random signs."""
         eps = float(np.finfo(dtype).eps)
+        if self.elementwise:
+            return np.asarray(self.ulps * (eps * np.abs(reference) + float(np.finfo(dtype).smallest_subnormal)))
         finite = np.abs(reference[np.isfinite(reference)])
         scale = float(finite.max(initial=1.0))
         return np.asarray(self.ulps * eps * (np.abs(reference) + scale * np.sqrt(case.reduction)))

@@ -31,6 +31,7 @@ def _bad(name: str) -> tuple[BadCall, ...]:
 TABLES = tuple(
     OpTable(
         op=name,
+        elementwise=True,
         function=getattr(ww, name),
         reference=getattr(np, name),
         numpy=getattr(np, name),

@@ -82,6 +82,7 @@ _EXACT = ("negative", "abs", "sign", "square", "floor", "ceil", "trunc", "round"
 _unary_tables = tuple(
     OpTable(
         op=name,
+        elementwise=True,
         function=_function(name),
         reference=reference,
         kernels=(f"{name}_forward", "add_forward")
@@ -148,6 +149,7 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[dict[
 _activation_tables = tuple(
     OpTable(
         op=name,
+        elementwise=True,
         function=function,
         reference=reference,
         kernels=(f"{name}_forward", f"{name}_backward_x"),
@@ -185,6 +187,7 @@ BINARY: dict[str, tuple[Callable[..., Any], float, bool]] = {
 _binary_tables = tuple(
     OpTable(
         op=name,
+        elementwise=True,
         function=getattr(ww, name),
         reference=reference,
         kernels=(f"{name}_forward",),
@@ -206,6 +209,7 @@ _binary_tables = tuple(
 _select_tables = (
     OpTable(
         op="where",
+        elementwise=True,
         function=ww.where,
         reference=np.where,
         kernels=("where_forward",),
@@ -226,6 +230,7 @@ _select_tables = (
     ),
     OpTable(
         op="clip",
+        elementwise=True,
         function=ww.clip,
         reference=lambda x, min=None, max=None: np.clip(x, min, max),
         kernels=("clip_forward", "clip_backward_x"),
@@ -241,6 +246,7 @@ _select_tables = (
     ),
     OpTable(
         op="contiguous",
+        elementwise=True,
         function=lambda x: x.T.contiguous(),
         reference=lambda x: np.ascontiguousarray(x.T),
         kernels=("copy_forward",),
