@@ -104,6 +104,10 @@ template <void (*F32)(const Call&), void (*F64)(const Call&)>
 void by_float(const Call& call) {
     call.dtype == DType::float32 ? F32(call) : F64(call);
 }
+template <size_t (*F32)(const Call&), size_t (*F64)(const Call&)>
+size_t bytes_by_float(const Call& call) {
+    return call.dtype == DType::float32 ? F32(call) : F64(call);
+}
 
 // ---- what the binding uses -------------------------------------------------------------------------------------------------
 

@@ -312,15 +312,14 @@ void forward(const Call& call) {
     });
 }
 
+template <class T>
 size_t workspace_bytes(const Call& call) {
-    bool single = call.dtype == DType::float32;
-    Plan p = single ? make_plan<float>(call, num_threads()) : make_plan<double>(call, num_threads());
-    if (p.jobs == 0) return 0;
-    return static_cast<size_t>(p.slot_elements * (p.shared ? 1 : p.slots) * (single ? 4 : 8));
+    Plan p = make_plan<T>(call, num_threads());
+    return p.jobs == 0 ? 0 : static_cast<size_t>(p.slot_elements * (p.shared ? 1 : p.slots)) * sizeof(T);
 }
 
 constexpr Kernel kernels[] = {{&kMatmulForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10,
-                               nullptr, workspace_bytes}};
+                               nullptr, bytes_by_float<workspace_bytes<float>, workspace_bytes<double>>}};
 const Registrar registrar(kernels);
 
 }  // namespace
