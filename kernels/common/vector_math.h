@@ -322,9 +322,17 @@ namespace math {
 // Whether any lane of the mask is set.
 template <class T>
 WW_INLINE bool any(typename Vec<T>::Mask mask) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi64_mask(reinterpret_cast<__m512i>(mask), reinterpret_cast<__m512i>(mask)) != 0;
+#elif defined(__AVX2__)
+    return !_mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask));
+#elif defined(__x86_64__)
+    return _mm_movemask_epi8(reinterpret_cast<__m128i>(mask)) != 0;
+#else
     typename Vec<T>::Int set = 0;
     for (int i = 0; i < Vec<T>::width; i++) set |= mask[i];
     return set != 0;
+#endif
 }
 
 // sin(x + turns pi / 2), by quadrants: x = k pi/2 + high + low with |high| <= pi/4, and pi/2 in three parts of 33, 33 and 53
