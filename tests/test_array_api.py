@@ -195,3 +195,10 @@ def test_namespace_speaks_for_itself():
     assert ww.isdtype(ww.float32, "real floating") and not ww.isdtype(ww.int8, ("bool", "real floating"))
     assert ww.finfo(ww.float32).bits == 32 and ww.iinfo(ww.int8).max == 127
     assert ww.can_cast(ww.int8, ww.int16) and not ww.can_cast(ww.float64, ww.float32)
+
+
+def test_reductions_of_nothing_have_their_neutral_element():
+    x = ww.zeros((3, 0))
+    assert (ww.sum(x, axis=1).numpy() == 0).all() and (ww.prod(x, axis=1).numpy() == 1).all()
+    assert (ww.logsumexp(x, axis=1).numpy() == -np.inf).all() and np.isnan(ww.mean(x, axis=1).numpy()).all()
+    assert ww.max(x, axis=0).shape == (0,)

@@ -95,7 +95,7 @@ TABLES = (
     OpTable("min", ww.min, _numpy(np.min), ("min_forward",), _cases("distinct", empty=False), exact=False, ulps=1,
             bad=(*_bad("min"), _nothing("min")), torch=_torch("amin")),
     OpTable("var", ww.var, _numpy(np.var), ("var_forward", "mean_forward"), _cases("normal", empty=False), ulps=8, bad=_bad("var")),
-    OpTable("logsumexp", ww.logsumexp, _logsumexp, ("logsumexp_forward",), _cases("normal"), ulps=4, bad=_bad("logsumexp"),
+    OpTable("logsumexp", ww.logsumexp, _logsumexp, ("logsumexp_forward",), _cases("normal", empty=False), ulps=4, bad=_bad("logsumexp"),
             torch=_torch("logsumexp")),
     OpTable("argmax", ww.argmax, _numpy(np.argmax), ("argmax_forward",),
             tuple(c for c in _cases("distinct", empty=False) if not isinstance(c.attrs["axis"], tuple)),
