@@ -31,7 +31,8 @@ void to_channels_last(const View& x, T* to) {
                     for (int64_t c = 0; c < C; c += lanes) {
                         int n = static_cast<int>(std::min<int64_t>(lanes, C - c));
                         Vec<T> square[lanes];
-                        unroll<lanes>([&](auto i) { square[i] = Vec<T>::load(from + (c + std::min<int>(i, n - 1)) * x.strides[1] + w0); });
+                        for (int i = 0; i < lanes; i++)
+                            square[i] = Vec<T>::load(from + (c + std::min(i, n - 1)) * x.strides[1] + w0);
                         transpose(square);
                         if (n == lanes) unroll<lanes>([&](auto i) { square[i].store(row + (w0 + i) * C + c); });
                         else unroll<lanes>([&](auto i) { square[i].store_partial(row + (w0 + i) * C + c, n); });
@@ -69,8 +70,8 @@ struct Workspace {
     size_t bytes;
 
     // `slots`: jobs at a time; where memory is given, as many as fit.
-    Workspace(void* base, const View& in, const Picture<T>& layout, const TapSum<T>& largest, int64_t pointers_each, int64_t patch_each,
-              int64_t slots) {
+    Workspace(void* base, const View& in, const Picture<T>& layout, const TapSum<T>& largest, int64_t pointers_each,
+              int64_t patch_each, int64_t slots) {
         Arena arena(base);
         picture = arena.take<T>(layout.copied ? in.size() : 0);
         weights = arena.take<T>(largest.groups * largest.weights_step());

@@ -10,13 +10,12 @@
 // With few channels, as in a first layer, a tap covers a whole run of neighbouring pixels, whose channels are one row in memory; a
 // run that hangs over the border is copied out beside zeros.
 //
-// The sum is cut into groups of at most kLongestGroup terms, so that a panel of weights for one group stays in L1 while the tiles of
-// a job pass by it; partial sums are added up in the output, in order. Bound by arithmetic.
+// The sum is cut into groups of at most kLongestGroup terms, so that a panel of weights for one group stays in L1 while the tiles
+// of a job pass by it; partial sums are added up in the output, in order. Bound by arithmetic.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 
 #include "engine/parallel.h"
 #include "kernels/common/epilogue.h"
@@ -151,8 +150,9 @@ const T* tap_pointer(const TapSum<T>& s, const T* image, int64_t h, int64_t w, T
     int64_t pixel = s.channels / s.run, first = std::max<int64_t>(0, -w), last = std::min(s.run, s.width - w);
     T* to = patch;
     patch += s.channels;
-    std::memset(to, 0, static_cast<size_t>(s.channels) * sizeof(T));
-    std::memcpy(to + first * pixel, image + h * s.in_h + (w + first) * s.in_w, static_cast<size_t>((last - first) * pixel) * sizeof(T));
+    std::fill(to, to + s.channels, T(0));
+    const T* from = image + h * s.in_h + (w + first) * s.in_w;
+    std::copy(from, from + (last - first) * pixel, to + first * pixel);
     return to;
 }
 
@@ -183,8 +183,8 @@ PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group
 
 // Tiles [tile0, tile1) times panels [panel0, panel1) of one group.
 template <class T>
-void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1, const T** pointers,
-                 T* patch) {
+void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1,
+                 const T** pointers, T* patch) {
     constexpr int rows = Tile<T>::rows;
     alignas(64) T tile[Tile<T>::size];
     PixelTile<T> places[32];
@@ -231,8 +231,10 @@ void run_tap_sum(const TapSum<T>& s, const TapJobs<T>& plan, int64_t slots, cons
             for (int64_t job; (job = next.fetch_add(1, std::memory_order_relaxed)) < plan.jobs;) {
                 int64_t panel = job % plan.panel_blocks * plan.panel_block, rest = job / plan.panel_blocks;
                 int64_t tile = rest % plan.tile_blocks * plan.tile_block;
-                run_tap_job(s, rest / plan.tile_blocks, tile, std::min(plan.tiles, tile + plan.tile_block), panel,
-                            std::min(s.panels(), panel + plan.panel_block), pointers + slot * plan.pointers, patches + slot * plan.patch);
+                int64_t tile_end = std::min(plan.tiles, tile + plan.tile_block);
+                int64_t panel_end = std::min(s.panels(), panel + plan.panel_block);
+                run_tap_job(s, rest / plan.tile_blocks, tile, tile_end, panel, panel_end, pointers + slot * plan.pointers,
+                            patches + slot * plan.patch);
             }
     });
 }
