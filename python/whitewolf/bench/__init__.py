@@ -13,7 +13,20 @@ from ..verify import select
 from .contests import LIBRARIES, Contest, from_table
 from .core import CORE
 from .run import bench
+from .steps import network, optimizer
 from .timing import QUICK, Plan
+
+# name -> builder, its arguments, whether it is in the quick run
+STEPS: dict[str, list[tuple[Callable[..., Contest], tuple[Any, ...], bool]]] = {
+    "sgd": [(optimizer, ("SGD", 10_000_000), True)],
+    "adam": [(optimizer, ("Adam", 10_000_000), True)],
+    "step": [
+        (network, ("LeNet", 1), False),
+        (network, ("LeNet", 64), True),
+        (network, ("LeNet", 256), False),
+        (network, ("MLP 784-500-10", 64), False),
+    ],
+}
 
 
 def run_bench(
@@ -27,7 +40,7 @@ def run_bench(
     """Times ops of the table, or the suite `core` where no name is given; see `bench.run.bench` for the result.
 
     Args:
-        names: ops, kernels or kernel families.
+        names: ops, kernels or kernel families; or "sgd", "adam" (a step over all parameters), "step" (a step of a network).
         against: reference libraries: "numpy", "torch".
         quick: fewer rows and shorter runs.
         device: whose kernels.
@@ -43,7 +56,15 @@ def run_bench(
         raise ValueError(f"bench: expected references among {', '.join(LIBRARIES)}, got {', '.join(unknown)}")
     where = find_device(device)
     here = [name for name in against if has(name)]
-    builders = list(_contests(names, quick, partial(from_table, dtype="float32", device=where, libraries=here, seed=seed)))
+    steps = [name for name in names if name in STEPS]
+    others = [name for name in names if name not in STEPS]
+    builders: list[Callable[[], Contest]] = []
+    if others or not names:
+        builders += _contests(others, quick, partial(from_table, dtype="float32", device=where, libraries=here, seed=seed))
+    for name in steps or ([] if names else STEPS):
+        for build, arguments, in_quick in STEPS[name]:
+            if in_quick or not quick or names:
+                builders.append(partial(build, *arguments, device=where, libraries=here, seed=seed))
     return bench(builders, against, QUICK if quick else Plan(), device, progress)
 
 
