@@ -20,6 +20,9 @@ from .graph import (
     enable_grad,
     is_grad_enabled,
     no_grad,
+    record,
+    save_output,
+    saved_output,
     set_grad_enabled,
 )
 
