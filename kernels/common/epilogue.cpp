@@ -21,24 +21,48 @@ Vec<T> activate(Vec<T> x, Activation activation) {
     return x;
 }
 
+// A whole row of vectors side by side, with nothing or the commonest things to do on the way: most tiles of a large product.
+template <bool Add, bool Bias, bool Relu, class T>
+void store_rows(const T* tile, const TileTarget<T>& target, const T* bias) {
+    constexpr int vectors = Tile<T>::vectors, lanes = Tile<T>::lanes;
+    Vec<T> shift[vectors];
+    if constexpr (Bias) unroll<vectors>([&](auto v) { shift[v] = Vec<T>::load(bias + v * lanes); });
+    for (int i = 0; i < target.rows; i++) {
+        T* out = target.out + target.row_offset[i];
+        unroll<vectors>([&](auto v) {
+            auto sum = Vec<T>::load(tile + i * Tile<T>::columns + v * lanes);
+            if constexpr (Add) sum += Vec<T>::load(out + v * lanes);
+            if constexpr (Bias) sum += shift[v];
+            if constexpr (Relu) sum = activate(sum, Activation::relu);
+            sum.store(out + v * lanes);
+        });
+    }
+}
+
+template <class T>
+bool store_simple(const T* tile, const TileTarget<T>& target, bool add, const Epilogue<T>* last) {
+    if (target.column_stride != 1 || target.columns != Tile<T>::columns) return false;
+    const T* bias = last ? last->bias : nullptr;
+    bool relu = last && last->activation == Activation::relu;
+    if (last && !relu && last->activation != Activation::none) return false;
+    if (bias && (last->column_stride != 1 || last->row_stride != 0)) return false;
+    if (add) {
+        if (bias) relu ? store_rows<true, true, true>(tile, target, bias) : store_rows<true, true, false>(tile, target, bias);
+        else relu ? store_rows<true, false, true>(tile, target, bias) : store_rows<true, false, false>(tile, target, bias);
+    } else {
+        if (bias) relu ? store_rows<false, true, true>(tile, target, bias) : store_rows<false, true, false>(tile, target, bias);
+        else relu ? store_rows<false, false, true>(tile, target, bias) : store_rows<false, false, false>(tile, target, bias);
+    }
+    return true;
+}
+
 }  // namespace
 
 template <class T>
 void store_tile(const T* tile, const TileTarget<T>& target, bool add, const Epilogue<T>* last) {
+    if (store_simple(tile, target, add, last)) return;
     constexpr int lanes = Vec<T>::width;
     int64_t step = target.column_stride;
-    if (last && !last->bias && last->activation == Activation::none) last = nullptr;
-    if (step == 1 && target.columns == Tile<T>::columns && !last) {  // most tiles of a large product
-        for (int i = 0; i < target.rows; i++) {
-            T* out = target.out + target.row_offset[i];
-            const T* from = tile + i * Tile<T>::columns;
-            unroll<Tile<T>::vectors>([&](auto v) {
-                auto sum = Vec<T>::load(from + v * lanes);
-                (add ? sum + Vec<T>::load(out + v * lanes) : sum).store(out + v * lanes);
-            });
-        }
-        return;
-    }
     for (int i = 0; i < target.rows; i++) {
         for (int j = 0; j < target.columns; j += lanes) {
             int n = std::min(lanes, target.columns - j);

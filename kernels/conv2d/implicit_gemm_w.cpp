@@ -2,15 +2,15 @@
 //
 //     grad_w[(r, s, c), k] = sum over lines (n, p), pixels q of x[n, c, p sh + r dh - ph, q sw + s dw - pw] * grad_y[n, k, p, q]
 //
-// Source: Georganas et al. 2019 (arXiv 1906.06440), section 3, with the pixels of an output line as the summed index of a block. Rows
-// of a tile are (tap, channel) pairs, read in x where they lie, in any layout; columns are filters, from panels of grad_y that each
-// job packs as it goes. With many channels a tile stays within one tap, and the pixels that this tap has outside the picture are
+// Source: Georganas et al. 2019 (arXiv 1906.06440), section 3, with the pixels of an output line as the summed index of a block.
+// Rows of a tile are (tap, channel) pairs, read in x where they lie, in any layout; columns are filters, from panels of grad_y that
+// each job packs as it goes. With many channels a tile stays within one tap, and the pixels that this tap has outside the picture are
 // left out of the sum. With few channels a tile spans taps: pixels inside for all of them are summed in the same way, and the rest
 // one by one, with pointers to zero where a tap is outside.
 //
-// The lines are cut into chunks whose panel of grad_y (about 256 pixels) stays in L1 while all tiles pass by it, and the chunks into
-// `splits` for parallelism where there are few panels; both depend on the shapes alone. Partial sums are kept in the workspace and
-// added up in the order of the splits. Bound by arithmetic.
+// The lines are cut into chunks whose panel of grad_y (about 256 pixels) stays in L1 while all tiles pass by it, and the chunks
+// into `splits` for parallelism where there are few panels; both depend on the shapes alone. Partial sums are kept in the workspace
+// and added up in the order of the splits. Bound by arithmetic.
 #include <algorithm>
 #include <atomic>
 
@@ -133,7 +133,8 @@ struct Chunk {
         int64_t offsets[kEdgeBlocks], count = 0;
         int height = plan.height(t);
         auto flush = [&] {
-            if (count) brgemm(Blocks<T>{count, 1, pointers, Tile<T>::rows, none, 0, grad, offsets, 0}, height, columns, false, true, to);
+            Blocks<T> blocks{count, 1, pointers, Tile<T>::rows, none, 0, grad, offsets, 0};
+            if (count) brgemm(blocks, height, columns, false, true, to);
             count = 0;
         };
         for (int64_t line = line0; line < line1; line++) {
@@ -189,7 +190,8 @@ void run_job(const Call& call, const Plan& p, int64_t job, const Workspace<T>& s
         for (int64_t line = chunk.line0; line < chunk.line1; line++) {
             const T* from = grad_y.ptr<T>() + line / p.h.out * grad_y.strides[0] + k * grad_y.strides[1] +
                             line % p.h.out * grad_y.strides[2];
-            pack(packed + (line - chunk.line0) * p.w.out * chunk.width, from, p.w.out, columns, grad_y.strides[3], grad_y.strides[1]);
+            T* to = packed + (line - chunk.line0) * p.w.out * chunk.width;
+            pack(to, from, p.w.out, columns, grad_y.strides[3], grad_y.strides[1]);
         }
         for (int64_t t = 0; t < p.tiles; t++) chunk.add_tile(t, at > begin, partial + t * Tile<T>::size);
     }
