@@ -1,0 +1,112 @@
+"""Softmax, its logarithm, and the cross-entropy of classes; formulas in kernels/softmax/softmax.h."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import Node, is_grad_enabled, record, save_output, saved_output
+from ..tensor import Tensor, wrap
+from ._common import check_float, check_same_device, check_same_dtype, check_tensor, normalize_axis
+from .elementwise import exp, multiply, subtract
+from .manipulation import expand_dims
+from .reduce import sum
+
+
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """exp(x) / (the sum of exp(x) along `axis`), without overflow (Bridle 1990).
+
+    Args:
+        x: float32 or float64, any shape.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.softmax(ww.asarray([0.0, 0.0]), 0)
+    tensor([0.5, 0.5])
+    """
+    return _normalized("softmax", x, axis)
+
+
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """x - log(the sum of exp(x) along `axis`), without overflow; arguments as `softmax`."""
+    return _normalized("log_softmax", x, axis)
+
+
+def _normalized(name: str, x: Tensor, axis: int) -> Tensor:
+    check_float(name, "x", check_tensor(name, "x", x))
+    at = normalize_axis(name, axis, x.ndim, "dim")
+    rows = np.moveaxis(x._data, at, -1) if x.ndim else x._data.reshape(1)
+    data = x.device.empty(x.shape, x.dtype, x._data)
+    x.device.kernels[name + "_forward"](np.moveaxis(data, at, -1) if x.ndim else data.reshape(1), rows)
+    result: Tensor = record(name, data, (x,), lambda node, grad: (_normalized_backward(name, grad, saved_output(node), at),))
+    return save_output(result)
+
+
+def _normalized_backward(name: str, grad: Tensor, y: Tensor, at: int) -> Tensor:
+    if is_grad_enabled() or not y.ndim:  # a graph is being recorded: the formula in ops, so that it can be differentiated again
+        axis = at if y.ndim else None
+        if name == "softmax":
+            return multiply(subtract(grad, sum(multiply(grad, y), axis=axis, keepdims=True)), y)
+        return subtract(grad, multiply(exp(y), sum(grad, axis=axis, keepdims=True)))
+    data = grad.device.empty(y.shape, y.dtype, y._data)
+    grad.device.kernels[name + "_backward_x"](*(np.moveaxis(a, at, -1) for a in (data, grad._data, y._data)))
+    return wrap(data, grad.device)
+
+
+def cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> Tensor:
+    """-w[t] log softmax(logits)[t] of each row, t = target, softmax and gradient fused; 0 where target is ignore_index.
+
+    With e = label_smoothing, (1 - e) of that and e / V of the sum of the same over all V classes.
+
+    Args:
+        logits: float32 or float64 [..., V].
+        target: integers [...] in [0, V), or ignore_index.
+        weight: w, [V]; 1 unless given; not differentiated.
+
+    Raises:
+        IndexError: a class is outside.
+        ValueError: the shapes do not fit.
+    """
+    check_float("cross_entropy", "logits", check_tensor("cross_entropy", "logits", logits))
+    check_tensor("cross_entropy", "target", target)
+    check_same_device("cross_entropy", logits=logits, target=target, weight=weight)
+    check_same_dtype("cross_entropy", logits=logits, weight=weight)
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: expected target of integers, got dtype {target.dtype}")
+    if not logits.ndim or target.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"cross_entropy: expected target.shape == {logits.shape[:-1]} (logits.shape without its last), got {target.shape}"
+        )
+    labels = target._data if target.dtype == np.int64 else target._data.astype(np.int64)
+    weights = None if weight is None else weight._data
+    attrs: dict[str, Any] = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing)}
+    loss = logits.device.empty(target.shape, logits.dtype)
+    stats = logits.device.empty((*target.shape, 2), logits.dtype)
+    logits.device.kernels["cross_entropy_forward"](loss, stats, None, logits._data, labels, weights, **attrs)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        (x,) = node.saved
+        if is_grad_enabled():
+            return (_composite_backward(grad, x, labels, weights, **attrs),)
+        data = x.device.empty(x.shape, x.dtype, x._data)
+        x.device.kernels["cross_entropy_backward_logits"](data, grad._data, stats, x._data, labels, weights, **attrs)
+        return (wrap(data, x.device),)
+
+    return record("cross_entropy", loss, (logits,), backward, (logits,))  # type: ignore[no-any-return]
+
+
+def _composite_backward(grad: Tensor, x: Tensor, labels: Any, weights: Any, ignore_index: int, label_smoothing: float) -> Tensor:
+    """grad (softmax(x) q - q_v), q_v the weighted share of class v and q their sum; in ops, to be differentiated again."""
+    classes, xp = x.shape[-1], x.device.xp
+    w = xp.ones(classes, x.dtype) if weights is None else weights
+    ignored = labels == ignore_index
+    share = xp.eye(classes, dtype=x.dtype)[xp.where(ignored, 0, labels)] * (1 - label_smoothing) + label_smoothing / classes
+    share = share * w * ~ignored[..., None]
+    q = wrap(xp.ascontiguousarray(share.astype(x.dtype)), x.device)
+    change = subtract(multiply(softmax(x, -1), sum(q, axis=-1, keepdims=True)), q)
+    return multiply(expand_dims(grad, axis=-1), change)
+
+
+__all__ = ["cross_entropy", "log_softmax", "softmax"]
