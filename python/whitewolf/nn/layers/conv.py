@@ -1,0 +1,128 @@
+"""Convolutions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...ops._common import pair
+from ...ops.creation import empty
+from ...tensor import Tensor
+from .. import functional as F
+from ..module import Module
+from ..parameter import Parameter
+from .linear import reset_uniform
+
+_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
+
+class _Conv(Module):
+    """What Conv1d and Conv2d share; `dims` is the number of dimensions that the filters slide along."""
+
+    dims: int
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] | str = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        name, n = type(self).__name__, self.dims
+        if groups < 1:
+            raise ValueError(f"{name}: expected groups >= 1, got {groups}")
+        for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ValueError(f"{name}: expected {what} divisible by groups == {groups}, got {channels}")
+        if padding_mode not in _MODES:
+            raise ValueError(f"{name}: expected padding_mode to be one of {', '.join(_MODES)}, got {padding_mode!r}")
+        self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
+        self.kernel_size = pair(name, "kernel_size", kernel_size, n)
+        self.stride = pair(name, "stride", stride, n)
+        self.dilation = pair(name, "dilation", dilation, n)
+        self.padding: str | tuple[int, ...] = padding if isinstance(padding, str) else pair(name, "padding", padding, n)
+        if padding == "same" and any(s != 1 for s in self.stride):
+            raise ValueError(f"{name}: expected stride 1 with padding 'same', got {self.stride}")
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ValueError(f"{name}: expected padding to be numbers, 'same' or 'valid', got {padding!r}")
+        self.weight = Parameter(empty((out_channels, in_channels // groups, *self.kernel_size), device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws the parameters anew."""
+        reset_uniform(self.weight, self.bias)
+
+    def _edges(self) -> list[int]:
+        """The padding of each side, the last dimension first, as F.pad takes it."""
+        if self.padding == "same":
+            totals = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size)]
+            return [n for total in reversed(totals) for n in (total // 2, total - total // 2)]
+        if isinstance(self.padding, str):
+            return [0, 0] * self.dims
+        return [n for p in reversed(self.padding) for n in (p, p)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = F.pad(x, self._edges(), _MODES[self.padding_mode]), (0,) * self.dims
+        convolve = F.conv2d if self.dims == 2 else F.conv1d
+        return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
+        if self.padding != (0,) * self.dims:
+            parts.append(f"padding={self.padding}")
+        if self.dilation != (1,) * self.dims:
+            parts.append(f"dilation={self.dilation}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        if self.padding_mode != "zeros":
+            parts.append(f"padding_mode={self.padding_mode}")
+        return ", ".join(parts)
+
+
+class Conv2d(_Conv):
+    """y[n, k] = bias[k] + the sum over c of x[n, c] cross-correlated with weight[k, c]; see `F.conv2d`.
+
+    Args:
+        in_channels, out_channels: C of x [N, C, H, W] and K of y [N, K, P, Q].
+        kernel_size, stride, dilation: an int, or one for height and one for width.
+        padding: the same, or "same" (P = H, Q = W; stride 1), or "valid" (none).
+        groups: input and output channels fall into so many groups, each convolved by itself.
+        bias: whether to add one.
+        padding_mode: what stands at the edges: "zeros", "reflect", "replicate" or "circular".
+        device, dtype: of the parameters; "cpu" and float32 unless given.
+
+    Attributes:
+        weight: [K, C / groups, R, S], drawn from U(-b, b) with b = 1 / sqrt(C / groups * R * S).
+        bias: [K], drawn from the same; or None.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Conv2d(3, 8, 3, padding=1)(ww.ones((2, 3, 5, 5))).shape
+    (2, 8, 5, 5)
+    """
+
+    dims = 2
+
+
+class Conv1d(_Conv):
+    """y[n, k] = bias[k] + the sum over c of x[n, c] cross-correlated with weight[k, c]; arguments as Conv2d's, for x [N, C, W].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Conv1d(3, 8, 5)(ww.ones((2, 3, 9))).shape
+    (2, 8, 5)
+    """
+
+    dims = 1

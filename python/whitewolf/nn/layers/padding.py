@@ -1,0 +1,60 @@
+"""Edges around x [N, C, H, W]; see `F.pad`."""
+
+from __future__ import annotations
+
+from ...ops._common import pair
+from ...tensor import Tensor
+from .. import functional as F
+from ..module import Module
+
+
+class _Pad2d(Module):
+    """`padding` is an int for all sides, or (left, right, top, bottom)."""
+
+    mode = "constant"
+
+    def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.padding = pair(type(self).__name__, "padding", padding, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.padding, self.mode)
+
+    def extra_repr(self) -> str:
+        return str(self.padding)
+
+
+class ZeroPad2d(_Pad2d):
+    """Zeros at the edges; negative widths cut."""
+
+
+class ReflectionPad2d(_Pad2d):
+    """The picture mirrored at its border pixels, which are not repeated."""
+
+    mode = "reflect"
+
+
+class ReplicationPad2d(_Pad2d):
+    """The border pixels repeated."""
+
+    mode = "replicate"
+
+
+class CircularPad2d(_Pad2d):
+    """The opposite side."""
+
+    mode = "circular"
+
+
+class ConstantPad2d(_Pad2d):
+    """`value` at the edges; negative widths cut."""
+
+    def __init__(self, padding: int | tuple[int, int, int, int], value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.padding, "constant", self.value)
+
+    def extra_repr(self) -> str:
+        return f"padding={self.padding}, value={self.value}"

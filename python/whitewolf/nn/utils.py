@@ -1,0 +1,116 @@
+"""What is done to gradients and parameters all at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from ..autograd import no_grad
+from ..device import Array, Device
+from ..dtypes import float64
+from ..ops import binary, elementwise, manipulation, reduce
+from ..ops.creation import full
+from ..ops.select import clip
+from ..tensor import Tensor
+from .parameter import overwrite
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """The gradients, outside the graph, in the memory of the parameters' own."""
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p.grad.detach() for p in given if p.grad is not None]
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
+    """Scales all gradients together, in place, so that their norm is at most max_norm (Pascanu et al. 2013, arXiv 1211.5063).
+
+    The gradients count as one vector g and become g * min(1, max_norm / (|g| + 1e-6)).
+
+    Args:
+        parameters: tensors; those without a gradient are passed over.
+        max_norm: the largest norm, >= 0.
+        norm_type: p of the p-norm; math.inf for the largest absolute value.
+        error_if_nonfinite: raise where the norm is NaN or infinite, before anything is scaled.
+
+    Returns:
+        The norm before scaling, 0-d.
+
+    Raises:
+        ValueError: the norm is not finite and error_if_nonfinite is set.
+
+    >>> import whitewolf as ww
+    >>> x = ww.tensor([3.0, 4.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> ww.nn.utils.clip_grad_norm_([x], 1.0).item()
+    10.0
+    >>> x.grad
+    tensor([0.6, 0.8])
+    """
+    gradients = _gradients(parameters)
+    if not gradients:
+        return full((), 0.0)
+    with no_grad():
+        total = _norm(gradients, norm_type)
+    if error_if_nonfinite and not math.isfinite(total):
+        raise ValueError(f"clip_grad_norm_: expected gradients of a finite {norm_type}-norm, got {total}")
+    factor = max_norm / (total + 1e-6)
+    if not factor >= 1:  # NaN scales, too: nobody should go on with half of it
+        for device, arrays in _alike(gradients):
+            device.kernels["scale_step"](arrays, factor=factor)
+        for g in gradients:
+            g._overwritten()
+    return full((), total, dtype=gradients[0].dtype, device=gradients[0].device)
+
+
+def _alike(tensors: list[Tensor]) -> list[tuple[Device, list[Array]]]:
+    """The arrays of one device and dtype together, as a kernel takes them."""
+    groups: dict[tuple[str, str], tuple[Device, list[Array]]] = {}
+    for t in tensors:
+        groups.setdefault((t.device.name, t.dtype.name), (t.device, []))[1].append(t._data)
+    return list(groups.values())
+
+
+def _norm(gradients: list[Tensor], p: float) -> float:
+    """The p-norm of all elements of all gradients."""
+    if p == 2:
+        squares = 0.0
+        for device, arrays in _alike(gradients):
+            total = device.empty((), float64)
+            device.kernels["sum_squares"](total, arrays)
+            squares += float(total)
+        return math.sqrt(squares)
+    if p == math.inf:
+        sizes = [reduce.max(elementwise.abs(g)).item() for g in gradients if g.size]
+        return math.nan if any(math.isnan(s) for s in sizes) else max(sizes, default=0.0)
+    powers = sum(reduce.sum(binary.pow(elementwise.abs(g), p)).item() for g in gradients)
+    return float(powers ** (1 / p))
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Clips every element of the gradients to [-clip_value, clip_value], in place."""
+    with no_grad():
+        for g in _gradients(parameters):
+            overwrite(g, clip(g, -clip_value, clip_value))
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All elements of all parameters in one 1-d tensor; gradients flow back."""
+    return manipulation.concat([manipulation.reshape(p, (-1,)) for p in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Writes the elements of a 1-d tensor into the parameters, in place: the inverse of `parameters_to_vector`.
+
+    Raises:
+        ValueError: it has more or fewer elements than they; nothing was written then.
+    """
+    given = list(parameters)
+    total = sum(p.size for p in given)
+    if vec.shape != (total,):
+        raise ValueError(f"vector_to_parameters: expected vec.shape == ({total},), the parameters' elements, got {vec.shape}")
+    start = 0
+    for p in given:
+        overwrite(p, manipulation.reshape(vec.detach()[start : start + p.size], p.shape))
+        start += p.size
