@@ -1,0 +1,210 @@
+"""Optimizers and schedules: PyTorch's trajectories, state, and a step that cannot be cut in half."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import whitewolf as ww
+
+ALGORITHMS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "maximize": True}),
+    ("Adam", {"lr": 0.01}),
+    ("Adam", {"lr": 0.01, "betas": (0.8, 0.9), "weight_decay": 0.1, "amsgrad": True}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.01}),
+    ("RMSprop", {"lr": 0.01, "momentum": 0.9, "centered": True, "weight_decay": 0.1}),
+    ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.2, "weight_decay": 0.01}),
+]
+SHAPES = [(3, 5), (7,), (), (2, 3, 4, 4), (0, 3)]
+
+
+def parameters(seed=0, dtype="f8"):
+    rng = np.random.default_rng(seed)
+    return [ww.tensor(rng.standard_normal(s).astype(dtype), requires_grad=True) for s in SHAPES]
+
+
+def give_grads(params, seed, skip=()):
+    rng = np.random.default_rng(seed)
+    for i, p in enumerate(params):
+        g = rng.standard_normal(p.shape).astype(p.numpy().dtype)
+        p.grad = None if i in skip else ww.asarray(g)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize(("name", "options"), ALGORITHMS, ids=str)
+def test_trajectories_are_pytorchs(name, options, dtype):
+    torch = pytest.importorskip("torch")
+    ours = parameters(dtype=dtype)
+    theirs = [torch.tensor(p.numpy().copy(), requires_grad=True) for p in ours]
+    a, b = getattr(ww.optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+    for step in range(12):
+        # One parameter has no gradient for a while, and so falls behind in its step count.
+        give_grads(ours, step, skip=(1,) if step < 3 else ())
+        for p, q in zip(ours, theirs):
+            q.grad = None if p.grad is None else torch.tensor(p.grad.numpy().copy())
+        a.step()
+        b.step()
+    for p, q in zip(ours, theirs):
+        np.testing.assert_allclose(
+            p.numpy(), q.detach().numpy(), rtol=1e-12 if dtype == "f8" else 1e-5, atol=1e-12 if dtype == "f8" else 1e-6
+        )
+
+
+@pytest.mark.parametrize(("name", "options"), ALGORITHMS, ids=str)
+def test_state_goes_on_where_it_stopped(name, options):
+    whole, halves = parameters(), parameters()
+    a, b = getattr(ww.optim, name)(whole, **options), getattr(ww.optim, name)(halves, **options)
+    for step in range(6):
+        if step == 3:
+            state, b = b.state_dict(), getattr(ww.optim, name)(halves, lr=99.0)
+            b.load_state_dict(state)
+        for params, optimizer in ((whole, a), (halves, b)):
+            give_grads(params, step)
+            optimizer.step()
+    for p, q in zip(whole, halves):
+        assert p.numpy().tobytes() == q.numpy().tobytes()
+
+
+@pytest.mark.parametrize(("name", "options"), ALGORITHMS, ids=str)
+def test_any_strides_give_the_same_numbers(name, options):
+    base = np.random.default_rng(3).standard_normal((6, 10))
+    plain = ww.tensor(base[::2, ::-1].copy(), requires_grad=True)
+    strided = ww.asarray(base.copy())[::2].detach()
+    strided = ww.flip(strided, axis=1).detach().requires_grad_()
+    for p in (plain, strided):
+        optimizer = getattr(ww.optim, name)([p], **options)
+        for step in range(3):
+            give_grads([p], step)
+            optimizer.step()
+    np.testing.assert_allclose(plain.numpy(), strided.numpy(), rtol=1e-14, atol=1e-15)
+
+
+def test_a_step_makes_what_was_saved_stale():
+    x = ww.ones(3, requires_grad=True)
+    loss = (x * x).sum()
+    x.grad = ww.ones(3)
+    ww.optim.SGD([x], lr=0.1).step()
+    with pytest.raises(ww.StaleTensorError, match="multiply"):
+        loss.backward()
+
+
+def test_groups_have_options_of_their_own():
+    x, y = ww.ones(1, requires_grad=True), ww.ones(1, requires_grad=True)
+    optimizer = ww.optim.SGD([{"params": [x], "lr": 1.0}, {"params": y}], lr=0.5)
+    x.grad, y.grad = ww.ones(1), ww.ones(1)
+    optimizer.step()
+    assert (x.item(), y.item()) == (0.0, 0.5)
+    optimizer.zero_grad(set_to_none=False)
+    assert x.grad.item() == 0
+    optimizer.zero_grad()
+    assert x.grad is None
+
+
+def test_closure_is_run_with_grad():
+    x = ww.tensor([2.0], requires_grad=True)
+    optimizer = ww.optim.SGD([x], lr=0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (x * x).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 4.0 and x.item() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda x: ww.optim.SGD([x], lr=-1), ValueError, ("SGD", "lr >= 0", "-1")),
+        (lambda x: ww.optim.SGD([x], nesterov=True), ValueError, ("SGD", "momentum > 0")),
+        (lambda x: ww.optim.Adam([x], betas=(0.9, 1.0)), ValueError, ("Adam", "betas", "1.0")),
+        (lambda x: ww.optim.Adam([]), ValueError, ("Adam", "at least one parameter")),
+        (lambda x: ww.optim.Adam(x), TypeError, ("Adam", "iterable")),
+        (lambda x: ww.optim.Adam([x, x]), ValueError, ("Adam", "each parameter once", "params[1]")),
+        (lambda x: ww.optim.Adam([x * 2]), ValueError, ("Adam", "leaf")),
+        (lambda x: ww.optim.Adam([1.0]), TypeError, ("Adam", "params[0]", "float")),
+        (lambda x: ww.optim.SGD([x]).load_state_dict({"state": {}, "param_groups": []}), ValueError, ("SGD", "groups of [1]")),
+        (lambda x: ww.optim.lr_scheduler.StepLR(3, 1), TypeError, ("StepLR", "Optimizer", "int")),
+    ],
+)
+def test_nonsense_is_refused(make, error, words):
+    with pytest.raises(error) as raised:
+        make(ww.ones(3, requires_grad=True))
+    for word in words:
+        assert word in str(raised.value)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("StepLR", {"step_size": 3, "gamma": 0.5}),
+        ("MultiStepLR", {"milestones": [2, 5, 5, 9]}),
+        ("ExponentialLR", {"gamma": 0.9}),
+        ("CosineAnnealingLR", {"T_max": 12, "eta_min": 0.01}),
+        ("LinearLR", {"start_factor": 0.2, "total_iters": 6}),
+        ("ConstantLR", {"factor": 0.3, "total_iters": 4}),
+        ("PolynomialLR", {"total_iters": 8, "power": 2.0}),
+        ("LambdaLR", {"lr_lambda": lambda t: 1 / (1 + t)}),
+        ("OneCycleLR", {"max_lr": 1.0, "total_steps": 14}),
+        ("OneCycleLR", {"max_lr": 1.0, "total_steps": 14, "anneal_strategy": "linear", "pct_start": 0.5}),
+    ],
+    ids=str,
+)
+def test_schedules_are_pytorchs(name, options):
+    torch = pytest.importorskip("torch")
+    a = ww.optim.SGD([ww.ones(1, requires_grad=True)], lr=0.4)
+    b = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.4, momentum=0.9)
+    s, t = getattr(ww.optim.lr_scheduler, name)(a, **options), getattr(torch.optim.lr_scheduler, name)(b, **options)
+    for _ in range(12):
+        np.testing.assert_allclose(s.get_last_lr(), t.get_last_lr(), rtol=1e-12)
+        a.step()
+        b.step()
+        s.step()
+        t.step()
+
+
+@pytest.mark.torch
+def test_plateau_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    a = ww.optim.SGD([ww.ones(1, requires_grad=True)], lr=0.4)
+    b = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.4)
+    for mode in ("min", "max"):
+        s = ww.optim.lr_scheduler.ReduceLROnPlateau(a, mode, patience=2, cooldown=1)
+        t = torch.optim.lr_scheduler.ReduceLROnPlateau(b, mode, patience=2, cooldown=1)
+        for metric in [1.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.95, 1.1, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2]:
+            s.step(metric)
+            t.step(metric)
+            np.testing.assert_allclose(a.param_groups[0]["lr"], b.param_groups[0]["lr"], rtol=1e-12)
+
+
+def test_ctrl_c_leaves_no_half_applied_step():
+    code = """
+        import os, signal, threading, time, sys
+        import numpy as np, whitewolf as ww
+        xs = [ww.zeros(50000, requires_grad=True) for _ in range(4)] + [ww.zeros(50000, dtype=ww.float64, requires_grad=True)]
+        for x in xs: x.grad = ww.ones(x.shape, dtype=x.dtype)
+        optimizer = ww.optim.SGD([{"params": [x]} for x in xs], lr=1.0)
+        threading.Timer(float(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        try:
+            while True: optimizer.step()
+        except KeyboardInterrupt:
+            counts = {float(v) for x in xs for v in (x.numpy()[0], x.numpy()[-1])}
+            print(len(counts), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+    """
+    for delay in ("0.2", "0.2513", "0.3031"):
+        child = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), delay], capture_output=True, text=True, timeout=60, env=os.environ
+        )
+        assert child.stdout.split() == ["1", "True"], child.stdout + child.stderr
+    assert signal.getsignal(signal.SIGINT) is not None
