@@ -37,31 +37,36 @@ def conv2d(
     check_same_dtype("conv2d", x=x, w=w, b=b)
     if x.ndim != 4 or w.ndim != 4:
         raise ValueError(f"conv2d: expected x [N, C, H, W] and w [K, C / groups, R, S], got x.shape == {x.shape}, w.shape == {w.shape}")
-    if groups < 1 or x.shape[1] % groups or x.shape[1] // groups != w.shape[1]:
-        channels = x.shape[1]
+    if groups < 1:
+        raise ValueError(f"conv2d: expected groups >= 1, got {groups}")
+    channels = x.shape[1]
+    if channels % groups or w.shape[0] % groups:
         raise ValueError(
-            f"conv2d: expected w.shape[1] == {channels / max(groups, 1):g} (x channels {channels} / groups {groups}), "
-            f"got w.shape == {w.shape}"
+            f"conv2d: expected x.shape[1] and w.shape[0] to be multiples of groups == {groups}, got x.shape == {x.shape}, "
+            f"w.shape == {w.shape}"
+        )
+    if channels // groups != w.shape[1]:
+        raise ValueError(
+            f"conv2d: expected w.shape[1] == {channels // groups} (x channels {channels} / groups {groups}), got w.shape == {w.shape}"
         )
     if b is not None and b.shape != w.shape[:1]:
         raise ValueError(f"conv2d: expected b.shape == {w.shape[:1]} (w.shape[0]), got b.shape == {b.shape}")
-    call = {
-        "stride": pair("conv2d", "stride", stride), "padding": pair("conv2d", "padding", padding),
-        "dilation": pair("conv2d", "dilation", dilation), "groups": int(groups),
-    }  # fmt: skip
-    for name, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
-        if min(call[name]) < least:  # type: ignore[call-overload]
-            raise ValueError(f"conv2d: expected {name} >= {least}, got {call[name]}")
+    steps, edges = pair("conv2d", "stride", stride), pair("conv2d", "padding", padding)
+    spreads = pair("conv2d", "dilation", dilation)
+    for name, values, least in (("stride", steps, 1), ("padding", edges, 0), ("dilation", spreads, 1)):
+        if min(values) < least:
+            raise ValueError(f"conv2d: expected {name} >= {least}, got {values}")
     sizes = []
-    for d in range(2):
-        extent = call["dilation"][d] * (w.shape[2 + d] - 1) + 1  # type: ignore[index]
-        room = x.shape[2 + d] + 2 * call["padding"][d] - extent  # type: ignore[index]
-        if room < 0 or w.shape[2 + d] < 1:
+    for letter, size, taps, step, edge, spread in zip("HW", x.shape[2:], w.shape[2:], steps, edges, spreads):
+        extent = spread * (taps - 1) + 1
+        room = size + 2 * edge - extent
+        if room < 0 or taps < 1:
             raise ValueError(
-                f"conv2d: expected a filter that fits, got {'HW'[d]} == {x.shape[2 + d]} with padding {call['padding'][d]} "  # type: ignore[index]
-                f"for an extent of {extent} (x.shape == {x.shape}, w.shape == {w.shape})"
+                f"conv2d: expected a filter that fits, got {letter} == {size} with padding {edge} for an extent of {extent} "
+                f"(x.shape == {x.shape}, w.shape == {w.shape})"
             )
-        sizes.append(room // call["stride"][d] + 1)  # type: ignore[index]
+        sizes.append(room // step + 1)
+    call = {"stride": steps, "padding": edges, "dilation": spreads, "groups": int(groups)}
     data = x.device.empty((x.shape[0], w.shape[0], *sizes), x.dtype, True)
     x.device.kernels["conv2d_forward"](data, x._data, w._data, None if b is None else b._data, **call)
     return record("conv2d", data, (x, w) if b is None else (x, w, b), _backward, (x, w), call)  # type: ignore[no-any-return]

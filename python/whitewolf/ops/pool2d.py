@@ -86,14 +86,16 @@ def _scatter(grad: Tensor, indices: Any, shape: tuple[int, ...], call: dict[str,
     """Each element of grad added where the maximum of its window was."""
     data = grad.device.empty(shape, grad.dtype, True)
     grad.device.kernels["max_pool2d_backward_x"](data, grad._data, indices, **call)
-    return record("max_pool2d_backward", data, (grad,), lambda node, g: (_gather(g, indices, grad.shape, call),))  # type: ignore[no-any-return]
+    windows = grad.shape
+    return record("max_pool2d_backward", data, (grad,), lambda node, g: (_gather(g, indices, windows, call),))  # type: ignore[no-any-return]
 
 
 def _gather(x: Tensor, indices: Any, shape: tuple[int, ...], call: dict[str, Any]) -> Tensor:
     """The elements of x where the maxima were: the transpose of `_scatter`."""
     data = x.device.empty(shape, x.dtype, True)
     x.device.kernels["max_pool2d_gather"](data, x._data, indices, **call)
-    return record("max_pool2d_gather", data, (x,), lambda node, g: (_scatter(g, indices, x.shape, call),))  # type: ignore[no-any-return]
+    before = x.shape
+    return record("max_pool2d_gather", data, (x,), lambda node, g: (_scatter(g, indices, before, call),))  # type: ignore[no-any-return]
 
 
 def avg_pool2d(

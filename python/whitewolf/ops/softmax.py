@@ -10,7 +10,7 @@ from ..graph import Node, is_grad_enabled, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor, normalize_axis
 from .elementwise import exp, multiply, subtract
-from .manipulation import expand_dims
+from .manipulation import expand_dims, reshape
 from .reduce import sum
 
 
@@ -34,20 +34,20 @@ def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
 
 def _normalized(name: str, x: Tensor, axis: int) -> Tensor:
     check_float(name, "x", check_tensor(name, "x", x))
+    if not x.ndim:  # a row of one
+        return reshape(_normalized(name, reshape(x, (1,)), axis), ())
     at = normalize_axis(name, axis, x.ndim, "dim")
-    rows = np.moveaxis(x._data, at, -1) if x.ndim else x._data.reshape(1)
     data = x.device.empty(x.shape, x.dtype, x._data)
-    x.device.kernels[name + "_forward"](np.moveaxis(data, at, -1) if x.ndim else data.reshape(1), rows)
+    x.device.kernels[name + "_forward"](np.moveaxis(data, at, -1), np.moveaxis(x._data, at, -1))
     result: Tensor = record(name, data, (x,), lambda node, grad: (_normalized_backward(name, grad, saved_output(node), at),))
     return save_output(result)
 
 
 def _normalized_backward(name: str, grad: Tensor, y: Tensor, at: int) -> Tensor:
-    if is_grad_enabled() or not y.ndim:  # a graph is being recorded: the formula in ops, so that it can be differentiated again
-        axis = at if y.ndim else None
+    if is_grad_enabled():  # a graph is being recorded: the formula in ops, so that it can be differentiated again
         if name == "softmax":
-            return multiply(subtract(grad, sum(multiply(grad, y), axis=axis, keepdims=True)), y)
-        return subtract(grad, multiply(exp(y), sum(grad, axis=axis, keepdims=True)))
+            return multiply(subtract(grad, sum(multiply(grad, y), axis=at, keepdims=True)), y)
+        return subtract(grad, multiply(exp(y), sum(grad, axis=at, keepdims=True)))
     data = grad.device.empty(y.shape, y.dtype, y._data)
     grad.device.kernels[name + "_backward_x"](*(np.moveaxis(a, at, -1) for a in (data, grad._data, y._data)))
     return wrap(data, grad.device)
@@ -79,22 +79,28 @@ def cross_entropy(
         raise ValueError(
             f"cross_entropy: expected target.shape == {logits.shape[:-1]} (logits.shape without its last), got {target.shape}"
         )
-    labels = target._data if target.dtype == np.int64 else target._data.astype(np.int64)
-    weights = None if weight is None else weight._data
     attrs: dict[str, Any] = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing)}
     loss = logits.device.empty(target.shape, logits.dtype)
     stats = logits.device.empty((*target.shape, 2), logits.dtype)
-    logits.device.kernels["cross_entropy_forward"](loss, stats, None, logits._data, labels, weights, **attrs)
+    weights = None if weight is None else weight._data
+    logits.device.kernels["cross_entropy_forward"](loss, stats, None, logits._data, _labels(target), weights, **attrs)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
-        (x,) = node.saved
+        x, target, *rest = node.saved
+        weights = rest[0]._data if rest else None
         if is_grad_enabled():
-            return (_composite_backward(grad, x, labels, weights, **attrs),)
+            return (_composite_backward(grad, x, target._data, weights, **attrs),)
         data = x.device.empty(x.shape, x.dtype, x._data)
-        x.device.kernels["cross_entropy_backward_logits"](data, grad._data, stats, x._data, labels, weights, **attrs)
+        x.device.kernels["cross_entropy_backward_logits"](data, grad._data, stats, x._data, _labels(target), weights, **attrs)
         return (wrap(data, x.device),)
 
-    return record("cross_entropy", loss, (logits,), backward, (logits,))  # type: ignore[no-any-return]
+    saved = (logits, target) if weight is None else (logits, target, weight)
+    return record("cross_entropy", loss, (logits,), backward, saved)  # type: ignore[no-any-return]
+
+
+def _labels(target: Tensor) -> Any:
+    """Class indices in the dtype that the kernels read."""
+    return target._data if target.dtype == np.int64 else target._data.astype(np.int64)
 
 
 def _composite_backward(grad: Tensor, x: Tensor, labels: Any, weights: Any, ignore_index: int, label_smoothing: float) -> Tensor:
