@@ -1,6 +1,6 @@
 // argmax and argmin: the place, in C order over the reduced dimensions, of the first extreme element; a NaN counts as extreme, as
-// in the array API standard. Bound by the comparison, about one element a cycle along rows; by bytes where neighbouring outputs
-// are compared side by side.
+// in the array API standard. Elements side by side are compared by vectors, a block at a time: only the block that holds the best
+// so far is searched for its place, at the end. Bound by bytes there, by the comparison elsewhere.
 #include "kernels/reduce/reduce.h"
 #include "kernels/reduce/tree.h"
 
@@ -14,19 +14,47 @@ bool better(T x, T best) {
     return (largest ? x > best : x < best) || (x != x && best == best);
 }
 
+constexpr int64_t kBlock = 1024;
+
+// The extreme of n >= 1 elements side by side.
+template <class T, bool largest>
+T extreme(const T* x, int64_t n) {
+    using V = Vec<T>;
+    auto pick = [](V a, V b) { return largest ? max_nan(a, b) : min_nan(a, b); };
+    V best(x[0]), other = best;
+    int64_t i = 0;
+    for (; i + 2 * V::width <= n; i += 2 * V::width) {
+        best = pick(best, V::load(x + i));
+        other = pick(other, V::load(x + i + V::width));
+    }
+    for (; i < n; i++) other = pick(other, V(x[i]));
+    best = pick(best, other);
+    T found = best[0];
+    for (int lane = 1; lane < V::width; lane++)
+        if (better<T, largest>(best[lane], found)) found = best[lane];
+    return found;
+}
+
 template <class T, bool largest>
 int64_t row(const ReducePlan& plan, const T* x) {
     ReducedPosition position(plan, 0);
     T best = x[0];
-    int64_t at = 0;
+    int64_t at = 0, stride = plan.strides[0];
+    const T* block = x;  // that of the best, its first element being number `at`
     for (int64_t r = 0; r < plan.n;) {
-        int64_t count = position.left_in_run(), stride = plan.strides[0];
+        int64_t count = std::min(kBlock, position.left_in_run());
         const T* run = x + position.offset;
-        for (int64_t i = 0; i < count; i++)
-            if (better<T, largest>(run[i * stride], best)) best = run[i * stride], at = r + i;
+        if (stride == 1) {
+            T found = extreme<T, largest>(run, count);
+            if (better<T, largest>(found, best)) best = found, at = r, block = run;
+        } else {
+            for (int64_t i = 0; i < count; i++)
+                if (better<T, largest>(run[i * stride], best)) best = run[i * stride], at = r + i, block = run + i * stride;
+        }
         position.advance(count);
         r += count;
     }
+    while (!(*block == best || (best != best && *block != *block))) block++, at++;
     return at;
 }
 

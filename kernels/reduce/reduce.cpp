@@ -72,6 +72,28 @@ struct SumExp : Sum<T> {
     static WW_INLINE Vec<T> finish(Vec<T> a, Vec<T> p, Vec<T>) { return p + log(a); }
 };
 
+// Lane i of the result is lane i + by of v, counted round.
+template <int by, class T>
+WW_INLINE Vec<T> rotate(Vec<T> v) {
+    constexpr int w = Vec<T>::width;
+#if defined(__clang__)
+    typename Vec<T>::Raw r;
+    for (int i = 0; i < w; i++) r[i] = v.v[(i + by) % w];
+    return Vec<T>(r);
+#else
+    typename Vec<T>::Mask order;
+    for (int i = 0; i < w; i++) order[i] = (i + by) % w;
+    return Vec<T>(__builtin_shuffle(v.v, order));
+#endif
+}
+
+// Combines the lanes in halves: lane 0 of the result holds all of them.
+template <class F, int half, class T>
+WW_INLINE Vec<T> fold_lanes(Vec<T> v) {
+    if constexpr (half == 0) return v;
+    else return fold_lanes<F, half / 2>(F::combine(v, rotate<half>(v)));
+}
+
 // One block of one output: n <= Tree<T>::block elements side by side.
 template <class F, class T>
 T reduce_block(const T* x, int64_t n, T before) {
@@ -94,30 +116,35 @@ T reduce_block(const T* x, int64_t n, T before) {
     };
     even = rest(even);
     odd = rest(odd);
-    alignas(64) T lanes[2 * w];
-    V sum = F::combine(even, odd);
-    for (int half = w / 2; half > 0; half /= 2) {  // the upper lanes carry what no longer matters
-        sum.store(lanes);
-        sum.store(lanes + w);
-        sum = F::combine(sum, V::load(lanes + half));
-    }
-    return sum[0];
+    return fold_lanes<F, w / 2>(F::combine(even, odd))[0];
 }
 
-// One row into its lane: lane = combine(lane, map(x)) for `used` neighbouring outputs.
+// One lane of `used` neighbouring outputs. Four rows at a time: enough to keep the result in a register for a while, few enough
+// for the hardware to follow each row along.
 template <class F, class T>
-void add_row(T* lane, const T* x, const T* p, int64_t used, bool first) {
+void reduce_lane(T* result, const Rows<T>& rows, const T* p, int64_t used) {
     using V = Vec<T>;
+    constexpr int64_t w = V::width, step = Tree<T>::lanes;
     const V identity(F::identity());
-    int64_t c = 0;
-    for (; c + V::width <= used; c += V::width) {
-        V before = first ? identity : V::load(lane + c);
-        F::combine(before, F::map(V::load(x + c), F::reads_y ? V::load(p + c) : identity)).store(lane + c);
-    }
-    if (c < used) {
-        V before = first ? identity : V::load(lane + c);
-        V mapped = F::map(V::load_partial(x + c, static_cast<int>(used - c)), F::reads_y ? V::load(p + c) : identity);
-        F::combine(before, mapped).store(lane + c);
+    for (int64_t i = 0; i < rows.count; i += 4) {
+        const T* row[4];
+        int n = static_cast<int>(std::min<int64_t>(4, rows.count - i));
+        for (int k = 0; k < n; k++) row[k] = rows.x + rows.offsets[(i + k) * step];
+        int64_t c = 0;
+        for (; n == 4 && rows.stride == 1 && c + w <= used; c += w) {
+            V sum = i == 0 ? identity : V::load(result + c), before = F::reads_y ? V::load(p + c) : identity;
+            for (int k = 0; k < 4; k++) sum = F::combine(sum, F::map(V::load(row[k] + c), before));
+            sum.store(result + c);
+        }
+        for (; c < used; c += w) {
+            int lanes = static_cast<int>(std::min(w, used - c));
+            V sum = i == 0 ? identity : V::load(result + c), before = F::reads_y ? V::load(p + c) : identity;
+            for (int k = 0; k < n; k++) {
+                const T* at = row[k] + c * rows.stride;
+                sum = F::combine(sum, F::map(rows.stride == 1 ? V::load_partial(at, lanes) : V::gather(at, rows.stride, lanes), before));
+            }
+            sum.store(result + c);
+        }
     }
 }
 
@@ -137,7 +164,7 @@ void finish_values(T* values, const T* p, int64_t used, double attribute) {
 template <template <class> class F, class T>
 void pass(const ReducePlan& plan, const Call& call, double attribute = 0) {
     using R = F<T>;
-    const Reduction<T> op = {R::identity(),        R::reads_y,         reduce_block<R, T>, add_row<R, T>,
+    const Reduction<T> op = {R::identity(),        R::reads_y,         reduce_block<R, T>, reduce_lane<R, T>,
                              combine_values<R, T>, finish_values<R, T>, attribute};
     reduce_pass(op, plan, call.view(1).ptr<T>(), call.view(0).ptr<T>(), static_cast<T*>(call.workspace));
 }

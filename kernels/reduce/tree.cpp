@@ -54,6 +54,7 @@ namespace {
 template <class T>
 T rows_task(const Reduction<T>& op, const ReducePlan& plan, const T* x, int64_t begin, int64_t end, T p) {
     using Tr = Tree<T>;
+    if (end - begin <= Tr::block && plan.reduced == 1 && plan.strides[0] == 1) return op.block(x + begin, end - begin, p);
     alignas(64) T gathered[Tr::block], value[Tr::width] = {};
     PairStack<T, Tr::width, kSubtreeLevels> stack(op);
     ReducedPosition position(plan, begin);
@@ -67,14 +68,14 @@ T rows_task(const Reduction<T>& op, const ReducePlan& plan, const T* x, int64_t 
             for (int64_t filled = 0; filled < n;) {
                 int64_t count = std::min(n - filled, position.left_in_run());
                 const T* from = x + position.offset;
-                for (int64_t i = 0; i < count; i++) gathered[filled + i] = from[i * stride];
+                if (stride == 1) std::copy_n(from, count, gathered + filled);
+                else for (int64_t i = 0; i < count; i++) gathered[filled + i] = from[i * stride];
                 position.advance(count);
                 filled += count;
             }
         }
         value[0] = op.block(block, n, p);
         r += n;
-        if (r == end && begin + n == end) return value[0];  // a single block needs no stack
         stack.push(value, 1);
     }
     return *stack.finish(1);
@@ -85,20 +86,18 @@ template <class T>
 void columns_task(const Reduction<T>& op, const ReducePlan& plan, const T* x, int64_t begin, int64_t end, const T* p, int64_t used,
                   T* result) {
     using Tr = Tree<T>;
-    alignas(64) T lanes[Tr::lanes][Tr::columns], gathered[Tr::columns];
+    alignas(64) T lanes[Tr::lanes][Tr::columns];
+    int64_t offsets[Tr::block];
     PairStack<T, Tr::columns, kSubtreeLevels> stack(op);
     ReducedPosition position(plan, begin);
     for (int64_t r = begin; r < end;) {
         int64_t n = std::min(Tr::block, end - r), full = std::min(n, Tr::lanes);
         for (int64_t i = 0; i < n; i++) {
-            const T* row = x + position.offset;
-            if (plan.kept_strides[0] != 1) {
-                for (int64_t c = 0; c < used; c++) gathered[c] = row[c * plan.kept_strides[0]];
-                row = gathered;
-            }
-            op.row(lanes[i % Tr::lanes], row, p, used, i < Tr::lanes);
+            offsets[i] = position.offset;
             position.advance(1);
         }
+        for (int64_t l = 0; l < full; l++)
+            op.lane(lanes[l], {x, offsets + l, (n - l + Tr::lanes - 1) / Tr::lanes, plan.kept_strides[0]}, p, used);
         for (int64_t half = Tr::lanes / 2; half > 0; half /= 2) {
             for (int64_t l = 0; l < half && l + half < full; l++) op.combine(lanes[l], lanes[l + half], used);
             full = std::min(full, half);
@@ -143,7 +142,9 @@ void reduce_pass(const Reduction<T>& op, const ReducePlan& plan, const T* x, T* 
     using Tr = Tree<T>;
     if (plan.outputs == 0) return;
     bool by_columns = plan.by_columns(Tr::lanes);
-    int64_t part = subtree<T>(plan), parts = std::max<int64_t>(1, (plan.n + part - 1) / part), size = by_columns ? Tr::columns : 1;
+    int64_t part = subtree<T>(plan), parts = std::max<int64_t>(1, (plan.n + part - 1) / part);
+    int64_t work = std::min(plan.n, part) + 16;  // of one output in one task
+    int64_t size = by_columns ? Tr::columns : std::clamp<int64_t>(16384 / work, 1, Tr::columns);
     int64_t chunks = plan.outputs / plan.kept_shape[0] * Chunk::count(plan, size), step = plan.y_strides[0];
 
     auto read = [&](const Chunk& chunk, T* p) {
@@ -153,8 +154,7 @@ void reduce_pass(const Reduction<T>& op, const ReducePlan& plan, const T* x, T* 
         op.finish(values, p, chunk.used, op.attribute);
         for (int64_t c = 0; c < chunk.used; c++) y[chunk.at.y + c * step] = values[c];
     };
-    int64_t work = std::min(plan.n, part) * std::min(plan.kept_shape[0], size) + 64;
-    parallel_for(chunks * parts, std::max<int64_t>(1, 32768 / work), [&](int64_t begin, int64_t end) {
+    parallel_for(chunks * parts, std::max<int64_t>(1, 32768 / (work * std::min(plan.kept_shape[0], size))), [&](int64_t begin, int64_t end) {
         alignas(64) T values[Tr::columns], p[Tr::columns] = {};
         for (int64_t task = begin; task < end; task++) {
             Chunk chunk(plan, task / parts, size);
@@ -162,18 +162,22 @@ void reduce_pass(const Reduction<T>& op, const ReducePlan& plan, const T* x, T* 
             read(chunk, p);
             if (plan.n == 0) std::fill_n(values, chunk.used, op.identity);
             else if (by_columns) columns_task(op, plan, x + chunk.at.x, from, to, p, chunk.used, values);
-            else values[0] = rows_task(op, plan, x + chunk.at.x, from, to, p[0]);
+            else
+                for (int64_t c = 0; c < chunk.used; c++)
+                    values[c] = rows_task(op, plan, x + chunk.at.x + c * plan.kept_strides[0], from, to, p[c]);
             if (parts == 1) write(chunk, values, p);
             else std::copy_n(values, chunk.used, partials + task % parts * plan.outputs + chunk.output);
         }
     });
     if (parts == 1) return;
+    size = std::min(size, kJoined);
+    chunks = plan.outputs / plan.kept_shape[0] * Chunk::count(plan, size);
     parallel_for(chunks, std::max<int64_t>(1, 32768 / (parts * size)), [&](int64_t begin, int64_t end) {
-        alignas(64) T p[Tr::columns] = {};
+        alignas(64) T p[kJoined] = {};
         for (int64_t index = begin; index < end; index++) {
             Chunk chunk(plan, index, size);
             read(chunk, p);
-            PairStack<T, Tr::columns, kTreeLevels> stack(op);
+            PairStack<T, kJoined, kTreeLevels> stack(op);
             for (int64_t k = 0; k < parts; k++) stack.push(partials + k * plan.outputs + chunk.output, chunk.used);
             write(chunk, stack.finish(chunk.used), p);
         }

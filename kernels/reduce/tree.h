@@ -1,12 +1,13 @@
 // The one tree by which every reduction is computed, over any strides.
 //
-// The reduced elements of one output, numbered r = 0, 1, ..., n - 1, are cut into blocks of kBlock. Within a block, element r goes
-// to lane r mod kLanes, each lane adds up in order, and the lanes are folded in halves. Blocks are then combined pairwise: (0, 1),
+// The reduced elements of one output, numbered r = 0, 1, ..., n - 1, are cut into blocks of `block`. Within a block, element r goes
+// to lane r mod `lanes`, each lane adds up in order, and the lanes are folded in halves. Blocks are then combined pairwise: (0, 1),
 // (2, 3), ... and so on upwards (pairwise summation: Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2).
 // The tree is a function of n alone, so two ways of walking the memory give the same bits, and the faster one may be chosen:
 //
 //   rows     the reduced elements lie side by side: a vector holds neighbouring lanes of one output
-//   columns  the kept elements lie side by side: a vector holds one lane of neighbouring outputs, all lanes wait in an L1 buffer
+//   columns  the kept elements lie side by side: a vector holds one lane of neighbouring outputs, and that lane's elements, every
+//            `lanes`-th row of the block, are added up in a register
 //
 // Threads share outputs and, of long reductions, whole subtrees of a power of two blocks, whose results wait in the workspace.
 // Bound by bytes.
@@ -27,10 +28,11 @@ struct Tree {
     static constexpr int64_t block = 32 * lanes;
     static constexpr int64_t row_subtree = 64 * block;    // elements of one task, rows
     static constexpr int64_t column_subtree = 4 * block;  // rows of one task, columns
-    static constexpr int64_t columns = (16 << 10) / (lanes * static_cast<int64_t>(sizeof(T)));  // lanes x columns fill 16 KiB
+    static constexpr int64_t columns = 4096 / static_cast<int64_t>(sizeof(T));  // of one task: pages and prefetchers want long rows
 };
 
 constexpr int kSubtreeLevels = 8, kTreeLevels = 48;  // of pairs, within a task and over all tasks
+constexpr int64_t kJoined = 128;                     // outputs whose subtrees are joined at a time
 
 // x seen as [kept..., reduced...], dimension 0 innermost in each group, size 1 left out, neighbours merged where strides allow.
 struct ReducePlan {
@@ -81,13 +83,21 @@ struct ReducedPosition {
     }
 };
 
+// Rows of neighbouring outputs: x[offsets[i * Tree<T>::lanes] + c * stride] for i < count.
+template <class T>
+struct Rows {
+    const T* x;
+    const int64_t* offsets;
+    int64_t count, stride;
+};
+
 // What a reduction consists of, over `used` neighbouring values at a time; arrays have room for whole vectors.
 template <class T>
 struct Reduction {
     T identity;    // changes nothing when combined
     bool reads_y;  // map and finish use what y holds before the pass (the mean, the maximum)
     T (*block)(const T* x, int64_t n, T p);                                                // of n <= Tree<T>::block elements
-    void (*row)(T* lane, const T* x, const T* p, int64_t used, bool first);                // lane = combine(lane, map(x, p))
+    void (*lane)(T* result, const Rows<T>& rows, const T* p, int64_t used);                // of rows, for neighbouring outputs
     void (*combine)(T* into, const T* from, int64_t used);
     void (*finish)(T* values, const T* p, int64_t used, double attribute);                 // to what is written to y
     double attribute = 0;
