@@ -20,9 +20,11 @@ def threads(table: OpTable, case: Case, dtype: str, context: Context) -> float:
     arrays = context.inputs(table, case, dtype)
     before = get_num_threads()
 
+    backward = differentiable(table, case) and case.bytes <= context.max_bytes // 4
+
     def everything() -> list[Array]:
         found = forward(table, case, arrays, context.device)
-        return found + (gradients(table, case, arrays, context.device) if differentiable(table, case) else [])
+        return found + (gradients(table, case, arrays, context.device) if backward else [])
 
     try:
         set_num_threads(1)
