@@ -128,12 +128,11 @@ inline constexpr Contract kConv2dBackwardX = {
     R"(grad_x[n, g Cg + c, h, w] = sum over k in group g and all (p, r), (q, s) with p stride0 + r dilation0 - padding0 = h and
                             q stride1 + s dilation1 - padding1 = w of w[k,c,r,s] * grad_y[n,k,p,q]
 
-grad_x  [N, C, H, W]   overwritten; any strides, no overlap with an input; zero where no output reaches
-grad_y  [N, K, P, Q]   any strides
+grad_x  [N, C, H, W]   overwritten; any strides, no overlap with an input; zero where no tap meets an output
+grad_y  [N, K, P, Q]   any strides. Zero outside the picture, at any integers p and q: a weight that is NaN or infinite makes NaN there
 w       [K, Cg, R, S]  any strides
 
-Sizes and attributes as for conv2d_forward. As a forward operation this is the transposed convolution. A variant may count taps of
-outputs that do not exist as 0 * w: near the edges, NaN and infinities of w may or may not make NaN.)",
+Sizes and attributes as for conv2d_forward. As a forward operation this is the transposed convolution.)",
     conv2d::check_backward_x};
 
 inline constexpr Contract kConv2dBackwardW = {

@@ -1,8 +1,8 @@
 // The first rung of the ladder for convolution and its gradients: direct loops over any strides, one sum at a time, each in scan
 // order from zero. Every other variant is tested against the same table as this one.
 //
-// Formulas: kernels/conv2d/conv2d.h. In the gradients only taps inside the picture are visited; forward multiplies the padding's
-// zeros too, as its contract asks, but only where a weight is not finite does that show. Bound by latency: one multiply-add at a time.
+// Formulas: kernels/conv2d/conv2d.h. forward and backward_x multiply the zeros outside a picture too, as their contracts ask, but only
+// where a weight is not finite does that show. Bound by latency: one multiply-add at a time.
 #include <cmath>
 
 #include "engine/parallel.h"
@@ -53,10 +53,11 @@ void forward(const Call& call) {
     });
 }
 
-// Output p whose tap r lies at position h of the input, or -1.
-int64_t output_at(const ConvAxis& a, int64_t h, int64_t r) {
+// Where, counted in outputs, tap r meets position h of the input; false where that is between two outputs.
+bool meets(const ConvAxis& a, int64_t h, int64_t r, int64_t& p) {
     int64_t from = h + a.padding - r * a.dilation;
-    return from < 0 || from % a.stride || from / a.stride >= a.out ? -1 : from / a.stride;
+    p = from / a.stride;
+    return from % a.stride == 0;
 }
 
 template <class T>
@@ -74,11 +75,13 @@ void backward_x(const Call& call) {
                 T sum = 0;
                 for (int64_t r = 0; r < R; r++)
                     for (int64_t s = 0; s < S; s++) {
-                        int64_t p = output_at(conv.h, h, r), q = output_at(conv.w, l, s);
-                        if (p < 0 || q < 0) continue;
+                        int64_t p, q;
+                        if (!meets(conv.h, h, r, p) || !meets(conv.w, l, s, q)) continue;
+                        bool inside = p >= 0 && p < conv.h.out && q >= 0 && q < conv.w.out;
                         const T *from = grad + p * grad_y.strides[2] + q * grad_y.strides[3];
                         const T *tap = filters + r * w.strides[2] + s * w.strides[3];
-                        for (int64_t k = 0; k < conv.Kg; k++) sum += tap[k * w.strides[0]] * from[k * grad_y.strides[1]];
+                        for (int64_t k = 0; k < conv.Kg; k++)
+                            sum += tap[k * w.strides[0]] * (inside ? from[k * grad_y.strides[1]] : T(0));
                     }
                 out[l * grad_x.strides[3]] = sum;
             }
