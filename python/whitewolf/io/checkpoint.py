@@ -147,8 +147,10 @@ def _check_groups(where: str, expected: Any, got: Any) -> None:
     """Raises unless both optimizers have as many parameters in as many groups."""
     try:
         want, have = ([len(group["params"]) for group in state["param_groups"]] for state in (expected, got))
+        if not isinstance(got["state"], dict):
+            raise TypeError
     except (KeyError, TypeError):
-        raise FileFormatError(f"{where}: expected param_groups, each with its params") from None
+        raise FileFormatError(f"{where}: expected state, and param_groups, each with its params") from None
     if want != have:
         raise ValueError(f"{where}: expected groups of {want} parameters, got groups of {have}")
 
