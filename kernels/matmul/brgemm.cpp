@@ -191,12 +191,12 @@ void multiply(const Plan& p, const Step<T>& step, int64_t i0, int64_t m, int64_t
         int64_t b_stride = p.pack_b ? panel_width<T>(n_packed, j) : p.b_k;
         for (int64_t i = i0; i < i0 + m; i += rows) {
             int height = static_cast<int>(std::min<int64_t>(rows, i0 + m - i));
-            const T* row[rows];
+            const T *row[rows], *first = step.a.row(i);
             int64_t to[rows];
             for (int r = 0; r < rows; r++) {
-                int64_t at = i + std::min(r, height - 1);
-                row[r] = step.a.row(at);
-                to[r] = at * p.c_row;
+                int64_t at = std::min(r, height - 1);
+                row[r] = first + at * step.a.row_step;
+                to[r] = (i + at) * p.c_row;
                 __builtin_prefetch(c + to[r] + j * p.c_column, 1);
             }
             brgemm(Blocks<T>{1, step.k, row, 0, &none, step.a.k_step, b, &none, b_stride}, height, width, !p.pack_b, false, tile);
