@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..graph import Node, record
 from ..tensor import Tensor
-from ._common import KERNEL_FLOATS, check_tensor, operands, unbroadcast
-from .manipulation import expand_dims, matrix_transpose, squeeze
+from ._common import KERNEL_FLOATS, check_tensor, normalize_axis, operands, unbroadcast
+from .elementwise import conj, multiply
+from .manipulation import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
+from .reduce import sum
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -61,10 +65,72 @@ def matmul(x1: Operand, x2: Operand, /) -> Tensor:
 
 def _matmul_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
     needs, (a, b) = node.needs, node.saved
-    return (
-        unbroadcast(matmul(grad, matrix_transpose(b)), a.shape) if needs[0] else None,
-        unbroadcast(matmul(matrix_transpose(a), grad), b.shape) if needs[1] else None,
-    )
+    grad_a = unbroadcast(matmul(grad, matrix_transpose(b)), a.shape) if needs[0] else None
+    if not needs[1]:
+        return grad_a, None
+    if b.ndim == 2 and a.ndim > 2 and a.size and grad.size:  # one product over all rows: no sum over the batch
+        a, grad = reshape(a, (-1, a.shape[-1])), reshape(grad, (-1, grad.shape[-1]))
+    return grad_a, unbroadcast(matmul(matrix_transpose(a), grad), b.shape)
 
 
-__all__ = ["matmul"]
+def tensordot(x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
+    """The sum of products over several dimensions at once: the other dimensions of x1, then those of x2, remain.
+
+    Args:
+        axes: how many dimensions to sum over, the last of x1 with the first of x2; or two sequences that name them pairwise.
+
+    Raises:
+        ValueError: the sizes of a pair differ, or an axis is named twice.
+        IndexError: an axis is outside its tensor.
+
+    >>> import whitewolf as ww
+    >>> ww.tensordot(ww.ones((2, 3, 4)), ww.ones((3, 4, 5)), axes=2).shape
+    (2, 5)
+    """
+    a, b = operands("tensordot", check_tensor("tensordot", "x1", x1), check_tensor("tensordot", "x2", x2))
+    if isinstance(axes, (int, np.integer)):
+        n = int(axes)
+        if not 0 <= n <= min(a.ndim, b.ndim):
+            raise ValueError(
+                f"tensordot: expected axes in [0, {min(a.ndim, b.ndim)}], got {n} for {a.ndim} and {b.ndim} dimensions"
+            )
+        left, right = tuple(range(a.ndim - n, a.ndim)), tuple(range(n))
+    else:
+        left = tuple(normalize_axis("tensordot", i, a.ndim, "axes[0]") for i in axes[0])
+        right = tuple(normalize_axis("tensordot", i, b.ndim, "axes[1]") for i in axes[1])
+    if len(set(left)) != len(left) or len(set(right)) != len(right):
+        raise ValueError(f"tensordot: expected each axis once, got axes == {axes}")
+    if tuple(a.shape[i] for i in left) != tuple(b.shape[i] for i in right):
+        raise ValueError(f"tensordot: expected equal sizes along axes {axes}, got x1.shape == {a.shape}, x2.shape == {b.shape}")
+    free_a, free_b = tuple(i for i in range(a.ndim) if i not in left), tuple(i for i in range(b.ndim) if i not in right)
+    m, k, n = (math.prod(t.shape[i] for i in of) for t, of in ((a, free_a), (a, left), (b, free_b)))
+    product = matmul(reshape(permute_dims(a, free_a + left), (m, k)), reshape(permute_dims(b, right + free_b), (k, n)))
+    return reshape(product, tuple(a.shape[i] for i in free_a) + tuple(b.shape[i] for i in free_b))
+
+
+def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
+    """The sum of conj(x1) x2 along one dimension; the others broadcast.
+
+    Args:
+        axis: counted from the end, in [-min(x1.ndim, x2.ndim), -1].
+
+    Raises:
+        ValueError: the sizes along `axis` differ.
+        IndexError: `axis` is outside a tensor.
+
+    >>> import whitewolf as ww
+    >>> ww.vecdot(ww.asarray([1.0, 2.0]), ww.asarray([3.0, 4.0]))
+    tensor(11.)
+    """
+    a, b = operands("vecdot", check_tensor("vecdot", "x1", x1), check_tensor("vecdot", "x2", x2))
+    for t in (a, b):
+        normalize_axis("vecdot", axis, t.ndim)
+    if axis >= 0:
+        raise IndexError(f"vecdot: expected axis < 0, got {axis}")
+    if a.shape[axis] != b.shape[axis]:
+        raise ValueError(f"vecdot: expected equal sizes along axis {axis}, got x1.shape == {a.shape}, x2.shape == {b.shape}")
+    product = multiply(conj(a) if a.dtype.kind == "c" else a, b)
+    return sum(product, axis=axis, dtype=product.dtype)
+
+
+__all__ = ["matmul", "tensordot", "vecdot"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...graph import Node, record
 from ...ops._common import KERNEL_FLOATS, check_same_device, check_same_dtype, check_tensor
 from ...ops.elementwise import add
@@ -34,13 +36,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     check_same_device("linear", input=x, weight=w, bias=bias)
     check_same_dtype("linear", input=x, weight=w, bias=bias)
     if w.ndim != 2 or not x.ndim or x.shape[-1] != w.shape[1]:
-        raise ValueError(f"linear: expected input [..., in] and weight [out, in], got input.shape == {x.shape}, weight.shape == {w.shape}")
+        raise ValueError(
+            f"linear: expected input [..., in] and weight [out, in], got input.shape == {x.shape}, weight.shape == {w.shape}"
+        )
     if bias is not None and bias.shape != w.shape[:1]:
         raise ValueError(f"linear: expected bias.shape == {w.shape[:1]} (weight.shape[0]), got bias.shape == {bias.shape}")
     if x.dtype not in KERNEL_FLOATS:
         product = matmul(x, matrix_transpose(w))
         return product if bias is None else add(product, bias)
-    rows = x._data.reshape(-1, w.shape[1]) if x.ndim != 2 else x._data
+    rows = x._data.reshape(math.prod(x.shape[:-1]), w.shape[1]) if x.ndim != 2 else x._data
     data = x.device.empty((rows.shape[0], w.shape[0]), x.dtype)
     x.device.kernels["matmul_forward"](data, rows, w._data.T, None if bias is None else bias._data)
     inputs = (x, w) if bias is None else (x, w, bias)
@@ -49,7 +53,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _linear_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
     needs, (x, w) = node.needs, node.saved
-    rows = reshape(grad, (-1, w.shape[0])) if w.shape[0] else grad
+    n = math.prod(x.shape[:-1])
+    rows = reshape(grad, (n, w.shape[0]))
     grad_x = matmul(grad, w) if needs[0] else None
-    grad_w = matmul(matrix_transpose(rows), reshape(x, (-1, w.shape[1]))) if needs[1] else None
+    grad_w = matmul(matrix_transpose(rows), reshape(x, (n, w.shape[1]))) if needs[1] else None
     return (grad_x, grad_w) if len(needs) == 2 else (grad_x, grad_w, sum(rows, axis=0) if needs[2] else None)
