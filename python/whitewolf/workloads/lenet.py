@@ -105,7 +105,7 @@ class LeNet(Workload):
             data = f"MNIST, {len(train):,} to learn from, {len(test):,} to test on"
         else:
             train, test = ww.data.digits(), ww.data.digits(train=False)
-            size, shift, epochs, batch, lr, decay = 8, 1, 30, 32, 0.05, 5e-4
+            size, shift, epochs, batch, lr, decay = 8, 1, 40, 32, 0.05, 2e-3
             net = "8x8 form of LeNet: conv 20@3x3, pool, conv 50@3x3, pool, 100, 10"
             data = f"scikit-learn's 8x8 digits, {len(train):,} to learn from, {len(test):,} held out"
         epochs = options.epochs or (min(epochs, 1 if options.data else 5) if options.quick else epochs)
