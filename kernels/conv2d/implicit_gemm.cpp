@@ -7,57 +7,13 @@
 // Weights are packed once a call. An input whose channels do not lie side by side is first brought into channels-last order in the
 // workspace: nothing against the arithmetic, as each element is then used K / groups times R x S.
 #include "kernels/common/arena.h"
-#include "kernels/common/transpose.h"
-#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/lattice.h"
 #include "kernels/conv2d/tap_sum.h"
 
 namespace ww::WW_ISA {
 namespace {
 
 constexpr int64_t kFewChannels = 16;  // up to here a tap covers a whole row of the filter
-
-// to[n, h, w, c] in C order from a view [N, C, H, W].
-template <class T>
-void to_channels_last(const View& x, T* to) {
-    constexpr int lanes = Vec<T>::width;
-    int64_t C = x.shape[1], H = x.shape[2], W = x.shape[3];
-    parallel_for(x.shape[0] * H, 1 + 4096 / (C * W + 1), [&](int64_t begin, int64_t end) {
-        for (int64_t line = begin; line < end; line++) {
-            const T* from = x.ptr<T>() + line / H * x.strides[0] + line % H * x.strides[2];
-            T* row = to + line * W * C;
-            int64_t w0 = 0;
-            if (x.strides[3] == 1 && C >= lanes) {
-                for (; w0 + lanes <= W; w0 += lanes)
-                    for (int64_t c = 0; c < C; c += lanes) {
-                        int n = static_cast<int>(std::min<int64_t>(lanes, C - c));
-                        Vec<T> square[lanes];
-                        for (int i = 0; i < lanes; i++)
-                            square[i] = Vec<T>::load(from + (c + std::min(i, n - 1)) * x.strides[1] + w0);
-                        transpose(square);
-                        if (n == lanes) unroll<lanes>([&](auto i) { square[i].store(row + (w0 + i) * C + c); });
-                        else unroll<lanes>([&](auto i) { square[i].store_partial(row + (w0 + i) * C + c, n); });
-                    }
-            }
-            for (int64_t w = w0; w < W; w++)
-                for (int64_t c = 0; c < C; c++) row[w * C + c] = from[c * x.strides[1] + w * x.strides[3]];
-        }
-    });
-}
-
-// The picture that is summed over, as TapSum wants it: channels side by side.
-template <class T>
-struct Picture {
-    bool copied;
-    int64_t n, h, w;  // strides
-
-    explicit Picture(const View& x) {
-        int64_t C = x.shape[1];
-        copied = C > 1 && x.strides[1] != 1;
-        n = copied ? x.shape[2] * x.shape[3] * C : x.strides[0];
-        h = copied ? x.shape[3] * C : x.strides[2];
-        w = copied ? C : x.strides[3];
-    }
-};
 
 template <class T>
 struct Workspace {
@@ -147,28 +103,11 @@ void forward(const Call& call) {
 
 // ---- backward_x ------------------------------------------------------------------------------------------------------------
 
-// The taps and positions of one phase of one axis: h = phase + i * stride.
-struct Phase {
-    int64_t positions, first_tap, tap_step, taps;
-
-    Phase(const ConvAxis& axis, int64_t phase) {
-        positions = phase < axis.in ? (axis.in - phase - 1) / axis.stride + 1 : 0;
-        first_tap = tap_step = taps = 0;
-        for (int64_t r = 0; r < axis.filter; r++) {
-            if ((phase + axis.padding - r * axis.dilation) % axis.stride) continue;
-            if (taps == 0) first_tap = r;
-            else if (taps == 1) tap_step = r - first_tap;
-            taps++;
-        }
-    }
-    int64_t tap(int64_t i) const { return first_tap + i * tap_step; }
-};
-
 // The sum of one phase, but for addresses in the workspace.
 template <class T>
 TapSum<T> backward_sum(const Call& call, const Conv2d& g, const Picture<T>& layout, int64_t phase_h, int64_t phase_w) {
     const View& grad_x = call.view(0);
-    Phase h(g.h, phase_h), w(g.w, phase_w);
+    Phase h = Phase::of(g.h, phase_h), w = Phase::of(g.w, phase_w);
     TapSum<T> s{};
     s.in_n = layout.n, s.in_h = layout.h, s.in_w = layout.w, s.height = g.h.out, s.width = g.w.out;
     s.run = 1, s.channels = g.Kg, s.taps = h.taps * w.taps;
@@ -187,7 +126,7 @@ TapSum<T> largest_sum(const Call& call, const Conv2d& g, const Picture<T>& layou
     TapSum<T> s = backward_sum<T>(call, g, layout, 0, 0);
     for (int64_t a = 0; a < std::min(g.h.stride, g.h.in); a++)
         for (int64_t b = 0; b < std::min(g.w.stride, g.w.in); b++)
-            s.taps = std::max(s.taps, Phase(g.h, a).taps * Phase(g.w, b).taps);
+            s.taps = std::max(s.taps, Phase::of(g.h, a).taps * Phase::of(g.w, b).taps);
     return s;
 }
 
@@ -222,14 +161,12 @@ void backward_x(const Call& call) {
     std::fill(space.zeros, space.zeros + g.Kg, T(0));
     for (int64_t a = 0; a < std::min(g.h.stride, g.h.in); a++)
         for (int64_t b = 0; b < std::min(g.w.stride, g.w.in); b++) {
-            Phase h(g.h, a), v(g.w, b);
+            Phase h = Phase::of(g.h, a), v = Phase::of(g.w, b);
             TapSum<T> s = backward_sum<T>(call, g, layout, a, b);
             for (int64_t i = 0; i < h.taps; i++)
                 for (int64_t j = 0; j < v.taps; j++) {
                     int64_t t = i * v.taps + j;
-                    // Exact: a tap of this phase meets the output at (h + padding - r dilation) / stride.
-                    space.tap_h[t] = (a + g.h.padding - h.tap(i) * g.h.dilation) / g.h.stride;
-                    space.tap_w[t] = (b + g.w.padding - v.tap(j) * g.w.dilation) / g.w.stride;
+                    space.tap_h[t] = h.output(g.h, a, i), space.tap_w[t] = v.output(g.w, b, j);
                     space.tap_offset[t] = h.tap(i) * w.strides[2] + v.tap(j) * w.strides[3];
                 }
             s.in = layout.copied ? space.picture : grad_y.ptr<T>();
