@@ -30,8 +30,9 @@ test: build
 	$(BIN)/python -m pytest
 
 lint: build
-	$(BIN)/python -m pip install --quiet 'ruff>=0.6' 'mypy>=1.11'
+	$(BIN)/python -m pip install --quiet ruff==0.17.6 mypy==2.4.1
 	$(BIN)/ruff check python tests setup.py
+	$(BIN)/ruff format --check python tests setup.py
 	$(BIN)/mypy
 
 clean:

@@ -64,7 +64,9 @@ class CMakeBuild(build_ext):
             try:
                 subprocess.run(command, check=True)
             except subprocess.CalledProcessError as error:
-                sys.exit(f"whitewolf: expected `{' '.join(command)}` to end with status 0, got {error.returncode}; its output is above")
+                sys.exit(
+                    f"whitewolf: expected `{' '.join(command)}` to end with status 0, got {error.returncode}; its output is above"
+                )
 
 
 class PackageSources(build_py):

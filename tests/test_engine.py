@@ -9,7 +9,6 @@ import textwrap
 
 import numpy as np
 import pytest
-
 import whitewolf as ww
 
 
@@ -56,7 +55,9 @@ def test_a_bad_thread_count_in_the_environment_is_named():
 def test_threads_respect_affinity():
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system has no CPU affinity")
-    child = run_child("import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nimport whitewolf as ww; print(ww.get_num_threads())")
+    child = run_child(
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nimport whitewolf as ww; print(ww.get_num_threads())"
+    )
     assert child.stdout.strip() == "1", child.stderr
 
 
@@ -140,7 +141,9 @@ def test_a_block_outlives_its_tensor_as_long_as_a_view_does():
 
 @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
 def test_the_instruction_set_can_be_capped(isa):
-    child = run_child("import whitewolf as ww; print(ww.isa(), (ww.ones((9, 9)) @ ww.ones((9, 9))).sum().item())", WHITEWOLF_ISA=isa)
+    child = run_child(
+        "import whitewolf as ww; print(ww.isa(), (ww.ones((9, 9)) @ ww.ones((9, 9))).sum().item())", WHITEWOLF_ISA=isa
+    )
     levels = ["baseline", "avx2", "avx512"]
     if levels.index(isa) <= levels.index(ww.isa()):
         assert child.stdout.split() == [isa, "729.0"], child.stderr

@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pytest
-
 import whitewolf as ww
 
 
@@ -133,7 +132,9 @@ def test_use_reaches_ops_under_autograd():
     assert (x.grad.numpy() == 2).all()
 
 
-@pytest.mark.parametrize(("arguments", "words"), [({"matmul": "wgmma9"}, "variant of matmul"), ({"nosuch": "naive"}, "family of kernels")])
+@pytest.mark.parametrize(
+    ("arguments", "words"), [({"matmul": "wgmma9"}, "variant of matmul"), ({"nosuch": "naive"}, "family of kernels")]
+)
 def test_use_of_what_is_not_there_is_an_error(arguments, words):
     with pytest.raises(ValueError, match=words), ww.kernels.use(**arguments):
         pass

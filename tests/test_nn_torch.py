@@ -31,7 +31,9 @@ def close(ours: Any, theirs: Any, terms: int = 64) -> None:
     b = theirs.detach().numpy()
     assert a.shape == b.shape and a.dtype == b.dtype, (a.shape, b.shape, a.dtype, b.dtype)
     scale = max(1.0, float(np.abs(b[np.isfinite(b)]).max(initial=0)))
-    np.testing.assert_allclose(a, b, rtol=0, atol=8 * np.finfo(a.dtype).eps * scale * math.sqrt(terms) if a.dtype.kind == "f" else 0)
+    np.testing.assert_allclose(
+        a, b, rtol=0, atol=8 * np.finfo(a.dtype).eps * scale * math.sqrt(terms) if a.dtype.kind == "f" else 0
+    )
 
 
 def compare(ours: Callable[..., Any], theirs: Callable[..., Any], *arrays: Any, dtype: str = "float64") -> None:
@@ -195,7 +197,9 @@ def test_elementwise_losses(name: str, reduction: str) -> None:
     function, arguments = LOSSES[name]
     x, t = distinct((5, 7)), rng.uniform(0.001, 0.999, (5, 7))
     ours, theirs = getattr(F, function), getattr(torch.nn.functional, function)
-    compare(lambda a, b: ours(a, b, reduction=reduction, **arguments), lambda a, b: theirs(a, b, reduction=reduction, **arguments), x, t)
+    compare(
+        lambda a, b: ours(a, b, reduction=reduction, **arguments), lambda a, b: theirs(a, b, reduction=reduction, **arguments), x, t
+    )
 
 
 def test_binary_cross_entropy_with_weights_and_far_logits() -> None:
@@ -222,7 +226,9 @@ def test_cross_entropy(shape: tuple[int, ...], weighted: bool, smoothing: float,
         labels[0] = 2
     t = rng.dirichlet(np.ones(5), shape[:axis] + shape[axis + 1 :]) if kind == "probabilities" else labels
     t = np.moveaxis(t, -1, axis).copy() if kind == "probabilities" else t
-    arguments = {"reduction": reduction, "label_smoothing": smoothing} | ({"ignore_index": 2} if kind == "ignoring" and labels.ndim else {})
+    arguments = {"reduction": reduction, "label_smoothing": smoothing} | (
+        {"ignore_index": 2} if kind == "ignoring" and labels.ndim else {}
+    )
     compare(
         lambda a, *r: F.cross_entropy(a, ww.asarray(t), None if w is None else ww.asarray(w), **arguments),
         lambda a, *r: torch.nn.functional.cross_entropy(

@@ -25,6 +25,13 @@ def _bad(name: str, function: Callable[..., Any]) -> tuple[BadCall, ...]:
     return (BadCall("type", lambda: function([1.0]), TypeError, (name, "x", "Tensor", "list")),)
 
 
+def _bad_pair(name: str, function: Callable[..., Any]) -> tuple[BadCall, ...]:
+    return (
+        BadCall("shapes", lambda: function(ww.zeros(3), ww.zeros(4)), ValueError, (name, "broadcast", "(3,)", "(4,)")),
+        BadCall("type", lambda: function(ww.zeros(3), "x"), TypeError, (name, "x2", "str")),
+    )
+
+
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 # name: (reference, kind of input, allowed error in ulps)
@@ -195,12 +202,7 @@ _binary_tables = tuple(
         gradient="floor_divide is constant wherever its derivative exists" if name == "floor_divide" else "second",
         exact=exact,
         ulps=ulps,
-        bad=(
-            BadCall(
-                "shapes", lambda name=name: getattr(ww, name)(ww.zeros(3), ww.zeros(4)), ValueError, (name, "broadcast", "(3,)", "(4,)")
-            ),
-            BadCall("type", lambda name=name: getattr(ww, name)(ww.zeros(3), "x"), TypeError, (name, "x2", "str")),
-        ),
+        bad=_bad_pair(name, getattr(ww, name)),
         numpy=reference,
     )
     for name, (reference, ulps, exact) in BINARY.items()

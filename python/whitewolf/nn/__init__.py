@@ -7,4 +7,15 @@ from .layers import __all__ as _layers
 from .module import Module
 from .parameter import Parameter
 
-__all__ = ["Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList", "Sequential", "functional", "init", "utils", *_layers]
+__all__ = [
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "Parameter",
+    "ParameterList",
+    "Sequential",
+    "functional",
+    "init",
+    "utils",
+    *_layers,
+]

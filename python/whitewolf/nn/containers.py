@@ -213,4 +213,6 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(f"({name}): Parameter of shape {p.shape}, {p.dtype}" for name, p in self._parameters.items() if p is not None)
+        return "\n".join(
+            f"({name}): Parameter of shape {p.shape}, {p.dtype}" for name, p in self._parameters.items() if p is not None
+        )

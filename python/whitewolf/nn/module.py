@@ -349,7 +349,9 @@ class Module:
             if value.shape != tensor.shape:
                 problems.append(f'size mismatch for "{name}": expected shape {tensor.shape}, got {value.shape}')
             elif value.dtype != tensor.dtype and not (is_floating(value.dtype) and is_floating(tensor.dtype)):
-                raise TypeError(f'load_state_dict: {type(self).__name__}: expected "{name}" of dtype {tensor.dtype}, got {value.dtype}')
+                raise TypeError(
+                    f'load_state_dict: {type(self).__name__}: expected "{name}" of dtype {tensor.dtype}, got {value.dtype}'
+                )
             values[name] = value
         if problems:
             raise ValueError(f"load_state_dict: the state does not fit {type(self).__name__}:\n    " + "\n    ".join(problems))

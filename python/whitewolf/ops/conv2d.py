@@ -36,7 +36,9 @@ def conv2d(
     check_same_device("conv2d", x=x, w=w, b=b)
     check_same_dtype("conv2d", x=x, w=w, b=b)
     if x.ndim != 4 or w.ndim != 4:
-        raise ValueError(f"conv2d: expected x [N, C, H, W] and w [K, C / groups, R, S], got x.shape == {x.shape}, w.shape == {w.shape}")
+        raise ValueError(
+            f"conv2d: expected x [N, C, H, W] and w [K, C / groups, R, S], got x.shape == {x.shape}, w.shape == {w.shape}"
+        )
     if groups < 1:
         raise ValueError(f"conv2d: expected groups >= 1, got {groups}")
     channels = x.shape[1]

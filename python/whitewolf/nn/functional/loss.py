@@ -144,7 +144,9 @@ def _class_axis_last(op: str, input: Tensor, target: Tensor, weight: Tensor | No
     axis = 0 if input.ndim == 1 else 1
     classes = input.shape[axis]
     if weight is not None and weight.shape != (classes,):
-        raise ValueError(f"{op}: expected weight.shape == ({classes},), the classes of input.shape == {input.shape}, got {weight.shape}")
+        raise ValueError(
+            f"{op}: expected weight.shape == ({classes},), the classes of input.shape == {input.shape}, got {weight.shape}"
+        )
     if target.dtype.kind in "iu":
         expected = input.shape[:axis] + input.shape[axis + 1 :]
         if target.shape != expected:

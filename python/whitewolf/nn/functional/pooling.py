@@ -111,9 +111,7 @@ def avg_pool2d(
     [[[0.25, 0.25], [0.25, 0.25]]]
     """
     x = _batched("avg_pool2d", input, 2)
-    return _restored(
-        ops.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override), input, 2
-    )
+    return _restored(ops.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override), input, 2)
 
 
 def avg_pool1d(

@@ -53,7 +53,9 @@ def _extend(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
     n = x.shape[dim]
     most = {"reflect": n - 1, "circular": n, "replicate": math.inf if n else 0}[mode]
     if not (0 <= before <= most and 0 <= after <= most):
-        raise ValueError(f"pad: expected widths from 0 to {most} in mode {mode!r} along a dimension of {n}, got ({before}, {after})")
+        raise ValueError(
+            f"pad: expected widths from 0 to {most} in mode {mode!r} along a dimension of {n}, got ({before}, {after})"
+        )
 
     def part(start: int, stop: int | None, step: int = 1) -> Tensor:
         return getitem(x, (slice(None),) * dim + (slice(start, stop, step),))
