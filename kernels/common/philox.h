@@ -1,10 +1,4 @@
-// Philox 4x32-10 for many counters at once: block i of the stream of a seed is four 32-bit words that depend on (seed, i) alone.
-//
-//   round    (c0, c1, c2, c3) -> (hi(M1 c2) ^ c1 ^ k0, lo(M1 c2), hi(M0 c0) ^ c3 ^ k1, lo(M0 c0)), ten times; after each of the
-//            first nine k0 += W0, k1 += W1
-//   counter  (low half of i, high half of i, 0, 0);  key (low half of the seed, high half of the seed)
-//
-// Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 4.3.
+// philox_block of engine/random.h for many blocks at once, with the same bits.
 //
 // A word lies in the low half of a 64-bit lane, because the widening multiply of x86 (pmuludq) reads low halves only: what is left
 // over in a high half does no harm, and a round of one vector of blocks takes eight instructions. Four vectors hide the latency.
@@ -35,12 +29,14 @@ struct PhiloxVector {
     }
 
     // `blocks` blocks from number `first` on, 4 words each.
-    static WW_INLINE void generate(uint64_t seed, uint64_t first, uint32_t* words) {
+    static WW_INLINE void generate(uint64_t seed, uint64_t offset, uint64_t first, uint32_t* words) {
         using Raw = Lanes::Raw;
-        Raw c0[unroll], c1[unroll], c2[unroll] = {}, c3[unroll] = {};
+        Raw c0[unroll], c1[unroll], c2[unroll], c3[unroll];
         for (int u = 0; u < unroll; u++) {
             c0[u] = Lanes::iota().v + (first + static_cast<uint64_t>(u * width));
             c1[u] = c0[u] >> 32;
+            c2[u] = Raw{} + offset;
+            c3[u] = Raw{} + (offset >> 32);
         }
         auto k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
         for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
@@ -63,13 +59,13 @@ struct PhiloxVector {
 };
 
 // n words, a multiple of 4, from block `first` on.
-inline void philox_words(uint64_t seed, uint64_t first, uint32_t* words, int n) {
+inline void philox_words(uint64_t seed, uint64_t offset, uint64_t first, uint32_t* words, int n) {
     constexpr int step = 4 * PhiloxVector::blocks;
     int i = 0;
-    for (; i + step <= n; i += step) PhiloxVector::generate(seed, first + static_cast<uint64_t>(i / 4), words + i);
+    for (; i + step <= n; i += step) PhiloxVector::generate(seed, offset, first + static_cast<uint64_t>(i / 4), words + i);
     if (i < n) {
         uint32_t rest[step];
-        PhiloxVector::generate(seed, first + static_cast<uint64_t>(i / 4), rest);
+        PhiloxVector::generate(seed, offset, first + static_cast<uint64_t>(i / 4), rest);
         std::memcpy(words + i, rest, sizeof(uint32_t) * static_cast<size_t>(n - i));
     }
 }

@@ -6,9 +6,10 @@
 //
 // Dropout is bound by memory (one read, one write) where the ten rounds are hidden, about 1.5 cycles an element with AVX2.
 #include "engine/parallel.h"
+#include "engine/random.h"
 #include "kernels/common/philox.h"
 #include "kernels/common/row.h"
-#include "kernels/common/vector_math.h"
+#include "kernels/dropout/box_muller.h"
 #include "kernels/dropout/dropout.h"
 
 namespace ww::WW_ISA {
@@ -43,16 +44,16 @@ void dropout(const Call& call) {
     auto kept = static_cast<uint64_t>(std::nearbyint((1 - p) * 4294967296.0));  // words below it are kept
     T scale = kept ? static_cast<T>(1 / (1 - p)) : T(0);
     auto last = static_cast<uint32_t>(kept ? kept - 1 : 0);
-    using Bits = typename Vec<T>::Int;
-    Bits scale_bits;
+    using Integer = typename Vec<T>::Int;
+    Integer scale_bits;
     std::memcpy(&scale_bits, &scale, sizeof scale);
     auto fill = [&](T* factors, int64_t start, int n) {
         uint32_t words[kTile];
-        philox_words(seed, offset + static_cast<uint64_t>(start / 4), words, n);
-        Bits bits[kTile];
+        philox_words(seed, offset, static_cast<uint64_t>(start / 4), words, n);
+        Integer bits[kTile];
         const uint32_t limit = last;  // copies, which no store can change under the vectoriser
-        const Bits kept_bits = scale_bits;
-        for (int i = 0; i < n; i++) bits[i] = kept_bits & -static_cast<Bits>(words[i] <= limit);
+        const Integer kept_bits = scale_bits;
+        for (int i = 0; i < n; i++) bits[i] = kept_bits & -static_cast<Integer>(words[i] <= limit);
         std::memcpy(factors, bits, sizeof bits);
     };
     for_tiles<T>(y.size(), out.length, fill, [&](int64_t e, int64_t count, const T* factors) {
@@ -62,18 +63,53 @@ void dropout(const Call& call) {
     });
 }
 
-// n uniforms in [0, 1), from element `start` on.
+// n uniforms in [0, 1), from element `start` on: random_float and random_double.
 inline void uniforms(uint64_t seed, uint64_t offset, int64_t start, float* u, int n) {
     uint32_t words[kTile];
-    philox_words(seed, offset + static_cast<uint64_t>(start / 4), words, n);
+    philox_words(seed, offset, static_cast<uint64_t>(start / 4), words, n);
     for (int i = 0; i < n; i++) u[i] = static_cast<float>(static_cast<int32_t>(words[i] >> 8)) * 0x1p-24f;
 }
+// 53 bits: all 32 of the high word, as a signed number that vectors convert, and 21 of the low one.
 inline void uniforms(uint64_t seed, uint64_t offset, int64_t start, double* u, int n) {
     uint32_t words[2 * kTile];
-    philox_words(seed, offset + static_cast<uint64_t>(start / 2), words, 2 * n);
+    philox_words(seed, offset, static_cast<uint64_t>(start / 2), words, 2 * n);
     for (int i = 0; i < n; i++) {
-        auto low = static_cast<int32_t>(words[2 * i] >> 5), high = static_cast<int32_t>(words[2 * i + 1] >> 6);
-        u[i] = (static_cast<double>(high) * 0x1p27 + static_cast<double>(low)) * 0x1p-53;
+        auto high = static_cast<int32_t>(words[2 * i + 1] ^ 0x80000000u), low = static_cast<int32_t>(words[2 * i] >> 11);
+        u[i] = ((static_cast<double>(high) + 0x1p31) * 0x1p21 + static_cast<double>(low)) * 0x1p-53;
+    }
+}
+
+// n normals from element `start` on: random_normal_float and random_normal_double.
+inline void normals(uint64_t seed, uint64_t offset, int64_t start, float* z, int n) {
+    uint32_t words[kTile] = {};
+    philox_words(seed, offset, static_cast<uint64_t>(start / 4), words, n);
+    for (int i = 0; i < n; i += 2 * Doubles::width) {
+        int64_t radius[Doubles::width], angle[Doubles::width];
+        for (int j = 0; j < Doubles::width; j++) radius[j] = words[i + 2 * j], angle[j] = words[i + 2 * j + 1];
+        Bits r, a;
+        std::memcpy(&r, radius, sizeof r), std::memcpy(&a, angle, sizeof a);
+        Doubles first, second;
+        normal_pair((small_integer(r) + constant(0.5)) * constant(0x1p-32), small_integer(a) * constant(0x1p-32), first, second);
+        for (int j = 0; j < Doubles::width; j++)
+            z[i + 2 * j] = static_cast<float>(first[j]), z[i + 2 * j + 1] = static_cast<float>(second[j]);
+    }
+}
+inline void normals(uint64_t seed, uint64_t offset, int64_t start, double* z, int n) {
+    uint32_t words[2 * kTile] = {};
+    philox_words(seed, offset, static_cast<uint64_t>(start / 2), words, 2 * n);
+    for (int i = 0; i < n; i += 2 * Doubles::width) {
+        int64_t cell[Doubles::width];
+        double angle[Doubles::width];
+        for (int j = 0; j < Doubles::width; j++) {
+            const uint32_t* block = words + 2 * i + 4 * j;
+            cell[j] = static_cast<int64_t>(join_words(block[0], block[1]) >> 12);
+            angle[j] = uniform_double(block[2], block[3]);
+        }
+        Bits c;
+        std::memcpy(&c, cell, sizeof c);
+        Doubles first, second;
+        normal_pair((small_integer(c) + constant(0.5)) * constant(0x1p-52), Doubles::load(angle), first, second);
+        for (int j = 0; j < Doubles::width; j++) z[i + 2 * j] = first[j], z[i + 2 * j + 1] = second[j];
     }
 }
 
@@ -97,29 +133,19 @@ void uniform(const Call& call) {
 
 template <class T>
 void normal(const Call& call) {
-    fill_view<T>(call.view(0), static_cast<T>(call.real(0)), static_cast<T>(call.real(1)), [&](T* z, int64_t start, int n) {
-        constexpr int width = Vec<T>::width;
-        T u[kTile] = {}, radius[kTile / 2], angle[kTile / 2];
-        uniforms(call.u64(2), call.u64(3), start, u, n);
-        for (int i = 0; i < kTile / 2; i++) radius[i] = T(1) - u[2 * i], angle[i] = T(6.283185307179586476925) * u[2 * i + 1];
-        for (int i = 0; i < n / 2; i += width) {
-            Vec<T> r = sqrt(Vec<T>(T(-2)) * log(Vec<T>::load(radius + i))), a = Vec<T>::load(angle + i);
-            (r * cos(a)).store(radius + i);
-            (r * sin(a)).store(angle + i);
-        }
-        for (int i = 0; i < n / 2; i++) z[2 * i] = radius[i], z[2 * i + 1] = angle[i];
-    });
+    fill_view<T>(call.view(0), static_cast<T>(call.real(0)), static_cast<T>(call.real(1)),
+                 [&](T* z, int64_t start, int n) { normals(call.u64(2), call.u64(3), start, z, n); });
 }
 
 void randint(const Call& call) {
     Rows out(call.view(0), call.view(0).is_contiguous());
     auto low = static_cast<uint64_t>(call.integer(0)), range = static_cast<uint64_t>(call.integer(1)) - low;
     auto fill = [&](int64_t* values, int64_t start, int n) {
-        uint32_t words[2 * kTile];
-        philox_words(call.u64(2), call.u64(3) + static_cast<uint64_t>(start / 2), words, 2 * n);
+        uint32_t words[4 * kTile];
+        philox_words(call.u64(2), call.u64(3), static_cast<uint64_t>(start), words, 4 * n);
         for (int i = 0; i < n; i++) {
-            uint64_t w = words[2 * i] | uint64_t{words[2 * i + 1]} << 32;
-            values[i] = static_cast<int64_t>(low + static_cast<uint64_t>(static_cast<unsigned __int128>(w) * range >> 64));
+            const uint32_t* w = words + 4 * i;
+            values[i] = static_cast<int64_t>(low + integer_below({{w[0], w[1], w[2], w[3]}}, range));
         }
     };
     for_tiles<int64_t>(call.view(0).size(), out.length, fill, [&](int64_t e, int64_t count, const int64_t* values) {

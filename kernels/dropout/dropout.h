@@ -1,6 +1,6 @@
 // Dropout and fills with random numbers. All are functions of (seed, offset) and of an element's place in C order, so that every
-// device, layout and number of threads gives the same numbers: element e takes its bits from Philox block offset + e / 4 or
-// offset + e / 2 (kernels/common/philox.h), as each contract says.
+// device, layout and number of threads gives the same numbers: those of engine/random.h, whose function each contract names. `offset`
+// tells the calls of one seed apart, so each call takes one that no other call has.
 #pragma once
 
 #include "engine/registry.h"
@@ -27,9 +27,8 @@ inline constexpr Contract kDropoutForward = {
 y  [...]  overwritten; any strides; may be exactly x
 x  [...]  any strides
 
-Element e (its index in C order) is kept where word e % 4 of Philox block offset + e / 4 is below (1 - p) 2**32, rounded to an
-integer. Backward is the same call on grad_y: the mask is computed again, never stored. A NaN or Inf that is dropped gives NaN.
-Srivastava et al. 2014, section 10 (the inverted form).)",
+Element e (its index in C order) is kept where random_word(seed, offset, e) is below (1 - p) 2**32, rounded to an integer. Backward
+is the same call on grad_y: the mask is computed again, never stored. A NaN or Inf that is dropped gives NaN. Srivastava et al. 2014, section 10 (the inverted form).)",
     dropout::check_p, true};
 
 inline constexpr Contract kUniformForward = {
@@ -38,23 +37,21 @@ inline constexpr Contract kUniformForward = {
 
 y  [...]  overwritten; any strides
 
-float32: u = (word e % 4 of block offset + e / 4) >> 8, times 2**-24. float64: with a and b the words 2 (e % 2) and 2 (e % 2) + 1 of
-block offset + e / 2, u = ((b >> 6) 2**27 + (a >> 5)) 2**-53.)"};
+u is random_float(seed, offset, e) of element e, random_double in float64.)"};
 
 inline constexpr Contract kNormalForward = {
     "normal_forward", "random", "out y: T[...]; mean: float=0, std: float=1, seed: u64, offset: u64",
-    R"(y = mean + std z, z standard normal by Box and Muller 1958: of each pair of uniforms u, v of the stream of uniform_forward,
-z = sqrt(-2 log(1 - u)) cos(2 pi v) at the even element and sqrt(-2 log(1 - u)) sin(2 pi v) at the odd one
+    R"(y = mean + std z, z standard normal by Box and Muller 1958
 
-y  [...]  overwritten; any strides)"};
+y  [...]  overwritten; any strides
+
+z is random_normal_float(seed, offset, e) of element e, random_normal_double in float64.)"};
 
 inline constexpr Contract kRandintForward = {
     "randint_forward", "random", "out y: T[...]; low: int, high: int, seed: u64, offset: u64",
-    R"(y = low + floor(w (high - low) / 2**64), with w = a + 2**32 b and the words a, b of uniform_forward's float64
+    R"(y = low + random_below(seed, offset, e, high - low), e the element's index in C order: uniform on [low, high)
 
-y  [...]  int64, overwritten; any strides
-
-Each integer of [low, high) has probability 1 / (high - low) to within 2**-64.)",
+y  [...]  int64, overwritten; any strides)",
     dropout::check_range};
 
 }  // namespace ww
