@@ -1,4 +1,4 @@
-// Depthwise convolution (one channel and one filter a group) and its gradients, vectorised over the channels of channels-last memory:
+// Depthwise convolution (one channel and one filter a group) and its gradients, vectorised over channels that lie side by side:
 //
 //     y[n,p,q,c] = sum over (r, s) of x[n, p sh + r dh - ph, q sw + s dw - pw, c] * w[c,r,s]
 //
@@ -17,8 +17,8 @@
 namespace ww::WW_ISA {
 namespace {
 
-constexpr int kPixels = 4;            // next to each other in a line; with Tile<T>::vectors of channels each they fill the registers
-constexpr int64_t kSplitLines = 32;   // lines that backward_w sums up before it starts anew
+constexpr int kPixels = 4;           // side by side in a line; with Tile<T>::vectors of channels each they fill the registers
+constexpr int64_t kSplitLines = 32;  // lines that backward_w sums up before it starts anew
 
 int64_t padded_channels(int64_t channels, int64_t columns) { return (channels + columns - 1) / columns * columns; }
 
@@ -150,8 +150,9 @@ void backward_x(const Call& call) {
         for (int64_t b = 0; b < std::min(g.w.stride, g.w.in); b++) {
             Phase h = Phase::of(g.h, a), v = Phase::of(g.w, b);
             pack_taps(w, h, v, space.weights);
+            const T* in = layout.copied ? space.picture : grad_y.ptr<T>();
             run_channel_sum(ChannelSum<T>{
-                layout.copied ? space.picture : grad_y.ptr<T>(), layout.n, layout.h, layout.w, g.h.out, g.w.out, g.C, h.taps, v.taps,
+                in, layout.n, layout.h, layout.w, g.h.out, g.w.out, g.C, h.taps, v.taps,
                 h.output(g.h, a, 0), h.output(g.h, a, 1) - h.output(g.h, a, 0), v.output(g.w, b, 0),
                 v.output(g.w, b, 1) - v.output(g.w, b, 0), 1, 1, grad_x.ptr<T>() + a * grad_x.strides[2] + b * grad_x.strides[3],
                 grad_x.strides[0], grad_x.strides[2] * g.h.stride, grad_x.strides[3] * g.w.stride, grad_x.strides[1], g.N,
@@ -212,7 +213,8 @@ void backward_w(const Call& call) {
     if (grad_layout.copied) to_channels_last(grad_view, space.grad);
     const T* x = x_layout.copied ? space.x : x_view.ptr<T>();
     const T* grad = grad_layout.copied ? space.grad : grad_view.ptr<T>();
-    int64_t padded = padded_channels(g.C, Tile<T>::columns), lines = g.N * g.h.out, each = (lines + space.splits - 1) / space.splits;
+    int64_t padded = padded_channels(g.C, Tile<T>::columns);
+    int64_t lines = g.N * g.h.out, each = (lines + space.splits - 1) / space.splits;
 
     parallel_for(space.splits, 1, [&](int64_t begin, int64_t end) {
         for (int64_t split = begin; split < end; split++) {
@@ -238,7 +240,8 @@ void backward_w(const Call& call) {
         for (int64_t c = 0; c < g.C; c++) {
             T sum = space.partials[tap * padded + c];
             for (int64_t split = 1; split < space.splits; split++) sum += space.partials[split * space.partial + tap * padded + c];
-            grad_w.ptr<T>()[c * grad_w.strides[0] + tap / g.w.filter * grad_w.strides[2] + tap % g.w.filter * grad_w.strides[3]] = sum;
+            int64_t r = tap / g.w.filter, s = tap % g.w.filter;
+            grad_w.ptr<T>()[c * grad_w.strides[0] + r * grad_w.strides[2] + s * grad_w.strides[3]] = sum;
         }
 }
 

@@ -4,9 +4,9 @@
 //
 // Source: Georganas et al. 2019 (arXiv 1906.06440), section 3, with the pixels of an output line as the summed index of a block.
 // Rows of a tile are (tap, channel) pairs, read in x where they lie, in any layout; columns are filters, from panels of grad_y that
-// each job packs as it goes. With many channels a tile stays within one tap, and the pixels that this tap has outside the picture are
-// left out of the sum. With few channels a tile spans taps: pixels inside for all of them are summed in the same way, and the rest
-// one by one, with pointers to zero where a tap is outside.
+// each job packs as it goes. With many channels a tile stays within one tap, and the pixels that this tap has outside the picture
+// are left out of the sum. With few channels a tile spans taps: pixels inside for all of them are summed in the same way, and the
+// rest one by one, with pointers to zero where a tap is outside.
 //
 // The lines are cut into chunks whose panel of grad_y (about 256 pixels) stays in L1 while all tiles pass by it, and the chunks
 // into `splits` for parallelism where there are few panels; both depend on the shapes alone. Partial sums are kept in the workspace

@@ -149,6 +149,8 @@ CASES = (
     _case("groups", (2, 6, 6, 5), (10, 3, 3, 3), groups=2, padding=1),
     _case("three groups, stride", (2, 9, 7, 7), (6, 3, 3, 2), groups=3, stride=2),
     _case("depthwise", (2, 11, 6, 7), (11, 1, 3, 3), groups=11, padding=1),
+    _case("depthwise, stride, dilation", (2, 37, 9, 11), (37, 1, 3, 2), groups=37, stride=(2, 1), dilation=(1, 2), padding=(2, 1)),
+    _case("depthwise, relu, no padding", (1, 16, 5, 6), (16, 1, 2, 3), groups=16, activation="relu"),
     _case("depthwise, two filters a channel", (2, 5, 7, 6), (10, 1, 3, 2), groups=5, stride=2, dilation=(1, 2), padding=1),
     _case("one picture", (3, 6, 5), (4, 3, 3, 2), batch=None, padding=1),
     _case("size 1", (1, 1, 1, 1), (1, 1, 1, 1)),
@@ -172,6 +174,7 @@ CASES_1D = (
     _case("plain", (2, 3, 17), (5, 3, 4)),
     _case("stride, dilation, groups", (3, 4, 23), (6, 2, 3), stride=2, padding=3, dilation=2, groups=2),
     _case("same, even filter", (2, 3, 11), (4, 3, 4), padding="same"),
+    _case("depthwise", (2, 19, 13), (19, 1, 3), groups=19, padding=1),
     _case("one sequence, no bias", (3, 7), (2, 3, 2), bias=False, batch=None, padding=1),
     _case("empty batch", (0, 3, 7), (2, 3, 2)),
 )
@@ -189,6 +192,7 @@ CASES_TRANSPOSED = (
     _transposed("stride larger than the filter", (2, 3, 3, 4), (3, 2, 2, 1), bias=False, stride=(3, 2), output_padding=(2, 0)),
     _transposed("dilation", (1, 4, 5, 3), (4, 3, 2, 3), dilation=(3, 2), padding=(0, 1)),
     _transposed("groups", (2, 6, 4, 4), (6, 2, 3, 3), groups=3, stride=2),
+    _transposed("depthwise", (2, 9, 4, 5), (9, 1, 3, 3), groups=9, stride=2, padding=1),
     _transposed("empty batch", (0, 3, 4, 4), (3, 2, 3, 3)),
 )
 
