@@ -100,7 +100,7 @@ class LeNet(Workload):
 
         if options.data:
             train, test = ww.data.mnist(options.data), ww.data.mnist(options.data, train=False)
-            size, shift, epochs, batch, lr, decay = 28, 2, 10, 64, 0.03, 5e-4
+            size, shift, epochs, batch, lr, decay = 28, 2, 6, 64, 0.03, 5e-4
             net = "LeNet-5 style: conv 20@5x5, pool, conv 50@5x5, pool, 500, 10"
             data = f"MNIST, {len(train):,} to learn from, {len(test):,} to test on"
         else:
