@@ -205,10 +205,11 @@ def test_another_model_is_refused_and_nothing_changes(tmp_path: Path, into: Part
 def test_another_optimizer_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     ww.save_checkpoint(tmp_path / "c", model=model(2.0), optimizer=optimizer(groups=2))
     into, opt = model(), optimizer(groups=1)
+    ww.manual_seed(99)
     state, held = into.state, opt.state
     with pytest.raises(ValueError, match=r"groups of \[2\] parameters, got groups of \[2, 2\]"):
         ww.load_checkpoint(tmp_path / "c", into, opt)
-    assert into.state is state and opt.state is held
+    assert into.state is state and opt.state is held and ww.random.get_state()["seed"] == 99
 
 
 def test_what_a_checkpoint_lacks_is_named(tmp_path: Path) -> None:

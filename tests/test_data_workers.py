@@ -111,6 +111,13 @@ def test_leaving_early_leaves_no_worker(kind: str) -> None:
     assert workers_left() == []
 
 
+def test_leaving_early_waits_for_one_batch_and_not_for_all_that_were_ordered() -> None:
+    started = time.monotonic()
+    for _ in DataLoader(Squares(1000, lambda i: time.sleep(0.05)), 1, num_workers=1, prefetch=100):
+        break
+    assert time.monotonic() - started < 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_in_the_loop_leaves_no_worker(kind: str) -> None:
     with pytest.raises(ZeroDivisionError):
@@ -148,10 +155,9 @@ from whitewolf.data import DataLoader
 class Slow(list):
     def __getitem__(self, i):
         os.write(1, b"%d\\n" % os.getpid())  # one write: lines of two processes must not mix
-        time.sleep(0.01)
         return i
 for _ in DataLoader(Slow(range(10**6)), num_workers=2, workers="processes"):
-    pass
+    time.sleep(0.03)  # so that the workers wait for their orders, where a signal would find them
 """
 
 
@@ -166,13 +172,21 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_worker_processes_die_with_their_parent(how: signal.Signals) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(ww.__file__).parent.parent)}
-    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
-    assert parent.stdout is not None
-    pids = {int(parent.stdout.readline()) for _ in range(40)}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+    )
+    assert parent.stdout is not None and parent.stderr is not None
+    pids = {int(parent.stdout.readline()) for _ in range(20)}
     assert len(pids) == 2
-    parent.send_signal(how)
+    if how == signal.SIGINT:  # as Ctrl-C: to the whole group
+        os.killpg(parent.pid, how)
+    else:
+        parent.send_signal(how)
     parent.wait(timeout=10)
     parent.stdout.close()
+    words = parent.stderr.read().decode()
+    parent.stderr.close()
+    assert how == signal.SIGKILL or words.rstrip().endswith("KeyboardInterrupt") and "whitewolf-data" not in words, words
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline and any(alive(pid) for pid in pids):
         time.sleep(0.02)

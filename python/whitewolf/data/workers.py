@@ -7,6 +7,7 @@ interpreter's lock, so they run beside the training. Processes are for datasets 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import queue
 import random
@@ -103,14 +104,14 @@ def in_processes(job: Job, numbers: range, workers: int, prefetch: int) -> Itera
             processes.append(process)
             theirs.close()
         for position, number in enumerate(numbers[: workers * prefetch]):
-            _send(pipes, processes, position % workers, number)
+            _send(pipes[position % workers], number)
         for position, number in enumerate(numbers):
             worker = position % workers
             batch, failure = _receive(pipes, processes, worker, number)
             if failure is not None:
                 raise RuntimeError(f"DataLoader: worker process {worker} failed on batch {number}:\n{failure}")
             if position + workers * prefetch < len(numbers):
-                _send(pipes, processes, worker, numbers[position + workers * prefetch])
+                _send(pipes[worker], numbers[position + workers * prefetch])
             yield number, batch
     finally:
         for pipe in pipes:
@@ -122,11 +123,9 @@ def in_processes(job: Job, numbers: range, workers: int, prefetch: int) -> Itera
             process.close()
 
 
-def _send(pipes: list[Connection], processes: list[Any], worker: int, number: int) -> None:
-    try:
-        pipes[worker].send(number)
-    except OSError:
-        raise _died(processes, worker, number) from None
+def _send(pipe: Connection, number: int) -> None:
+    with contextlib.suppress(OSError):  # the worker is dead, as the next wait for it tells; what it made before is good
+        pipe.send(number)
 
 
 def _receive(pipes: list[Connection], processes: list[Any], worker: int, number: int) -> tuple[Any, str | None]:

@@ -135,13 +135,13 @@ def _check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _bytes(array: Array) -> memoryview:
-    """The bytes of a C-contiguous array: NumPy's buffers know no bfloat16."""
+    """The elements in C order as bytes, of an array in C order without a copy: NumPy's own buffers know no bfloat16."""
     return array.reshape(-1).view(np.uint8).data if array.size else memoryview(bytearray())
 
 
 def _write(file: BinaryIO, array: Array) -> str:
     """Writes an array's elements in C order; returns their SHA-256."""
-    data, hasher = _bytes(np.asarray(array, order="C")), hashlib.sha256()
+    data, hasher = _bytes(array), hashlib.sha256()
     for start in range(0, len(data), _CHUNK):
         hasher.update(data[start : start + _CHUNK])
         file.write(data[start : start + _CHUNK])
