@@ -193,6 +193,26 @@ def test_worker_processes_die_with_their_parent(how: signal.Signals) -> None:
     assert not any(alive(pid) for pid in pids)
 
 
+PATIENT = """
+import os, signal, time
+from whitewolf.data import DataLoader
+seen, asked = 0, []
+for _ in DataLoader(list(range(60)), num_workers=2, workers="processes"):
+    if not seen:
+        signal.signal(signal.SIGINT, lambda *a: asked.append(1))
+        os.killpg(0, signal.SIGINT)
+        time.sleep(0.2)
+    seen += 1
+print(seen, len(asked))
+"""
+
+
+def test_ctrl_c_is_for_the_caller_and_not_for_its_workers() -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(ww.__file__).parent.parent)}
+    done = subprocess.run([sys.executable, "-c", PATIENT], capture_output=True, text=True, env=environment, start_new_session=True)
+    assert done.stdout == "60 1\n" and done.stderr == "", done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
