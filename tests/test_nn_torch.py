@@ -71,6 +71,10 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "conv1d": (lambda n: n.Conv1d(3, 5, 4, stride=2, padding=3, dilation=2), (2, 3, 11)),
     "conv1d same": (lambda n: n.Conv1d(4, 6, 4, padding="same", groups=2), (2, 4, 11)),
     "conv1d reflect": (lambda n: n.Conv1d(3, 5, 4, padding=3, padding_mode="reflect"), (2, 3, 11)),
+    "conv_transpose2d": (lambda n: n.ConvTranspose2d(3, 5, 3), (2, 3, 5, 4)),
+    "conv_transpose2d of everything": (
+        lambda n: n.ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), 2, False, (2, 1)), (2, 4, 5, 4),
+    ),
     "max_pool1d": (lambda n: n.MaxPool1d(3, 2, 1), (2, 3, 11)),
     "max_pool2d": (lambda n: n.MaxPool2d(2), (2, 3, 7, 8)),
     "max_pool2d of everything": (lambda n: n.MaxPool2d((3, 2), (2, 1), (1, 0), (2, 1), ceil_mode=True), (2, 3, 9, 8)),

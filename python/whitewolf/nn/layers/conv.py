@@ -19,6 +19,7 @@ class _Conv(Module):
     """What Conv1d and Conv2d share; `dims` is the number of dimensions that the filters slide along."""
 
     dims: int
+    output_padding: tuple[int, ...] = ()
     weight: Parameter
     bias: Parameter | None
 
@@ -54,13 +55,16 @@ class _Conv(Module):
             raise ValueError(f"{name}: expected stride 1 with padding 'same', got {self.stride}")
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise ValueError(f"{name}: expected padding to be numbers, 'same' or 'valid', got {padding!r}")
-        self.weight = Parameter(empty((out_channels, in_channels // groups, *self.kernel_size), device=device, dtype=dtype))
+        self.weight = Parameter(empty(self._weight_shape(), device=device, dtype=dtype))
         self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draws the parameters anew."""
         reset_uniform(self.weight, self.bias)
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
 
     def _edges(self) -> list[int]:
         """The padding of each side, the last dimension first, as F.pad takes it."""
@@ -84,6 +88,8 @@ class _Conv(Module):
             parts.append(f"padding={self.padding}")
         if self.dilation != (1,) * self.dims:
             parts.append(f"dilation={self.dilation}")
+        if any(self.output_padding):
+            parts.append(f"output_padding={self.output_padding}")
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
         if self.bias is None:
@@ -126,3 +132,57 @@ class Conv1d(_Conv):
     """
 
     dims = 1
+
+
+class ConvTranspose2d(_Conv):
+    """The adjoint of a convolution, from [N, K, P, Q] to [N, C, H, W]; see `F.conv_transpose2d`.
+
+    Args:
+        in_channels, out_channels: K of x and C of y.
+        kernel_size, stride, padding, dilation, groups: of the convolution whose adjoint this is.
+        output_padding: how many rows and columns that convolution would leave over at the end.
+        bias: whether to add one.
+        padding_mode: "zeros" alone.
+        device, dtype: of the parameters; "cpu" and float32 unless given.
+
+    Attributes:
+        weight: [K, C / groups, R, S], drawn from U(-b, b) with b = 1 / sqrt(C / groups * R * S).
+        bias: [C], drawn from the same; or None.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ConvTranspose2d(3, 8, 2, stride=2)(ww.ones((2, 3, 5, 5))).shape
+    (2, 8, 10, 10)
+    """
+
+    dims = 2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: int | tuple[int, ...] = 0,
+        output_padding: int | tuple[int, ...] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | tuple[int, ...] = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if padding_mode != "zeros" or isinstance(padding, str):
+            raise ValueError(f"ConvTranspose2d: expected padding in numbers and of zeros, got {padding!r} and {padding_mode!r}")
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
+        self.output_padding = pair("ConvTranspose2d", "output_padding", output_padding)
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert not isinstance(self.padding, str)
+        return F.conv_transpose2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )
