@@ -1,5 +1,5 @@
 // map_strided: see the header. Bound by bytes for cheap ops: outputs too large for any cache are written with streaming stores,
-// which spare the read of each line before it is overwritten.
+// which spare the read of each line before it is overwritten, and transposed inputs are read in tiles.
 #include "kernels/common/strided_loop.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace ww::WW_ISA {
 namespace {
 
-constexpr int64_t kShortRow = 16;               // shorter rows are gathered several at a time
+constexpr int64_t kShortRow = 16;                    // shorter rows are gathered several at a time
 constexpr int64_t kStreamBytes = int64_t(16) << 20;  // an output of this size does not stay in a cache
 constexpr int kStreamAlign = kVectorBytes;
 
@@ -53,8 +53,10 @@ Plan make_plan(const Call& call, int inputs) {
         }
         bool merges = to > 0;
         for (int k = 0; merges && k <= inputs; k++) merges = plan.strides[k][to] == plan.strides[k][to - 1] * plan.shape[to - 1];
-        if (merges) plan.shape[to - 1] *= plan.shape[to];
-        else plan.ndim++;
+        if (merges)
+            plan.shape[to - 1] *= plan.shape[to];
+        else
+            plan.ndim++;
     }
     if (plan.ndim == 0) {
         plan.ndim = 1;
@@ -84,8 +86,9 @@ struct Position {
     void advance(int64_t n) {
         at[0] += n;
         for (int d = 0; d + 1 < plan.ndim && at[d] >= plan.shape[d]; d++) {
-            at[d + 1] += at[d] / plan.shape[d];
-            at[d] %= plan.shape[d];
+            int64_t carry = at[d] == plan.shape[d] ? 1 : at[d] / plan.shape[d];  // spares most rows a division
+            at[d] -= carry * plan.shape[d];
+            at[d + 1] += carry;
         }
     }
 };
@@ -107,21 +110,31 @@ void gather_from(const Position& position, int k, int64_t n, T* block) {
     int64_t stride = position.plan.strides[k][0];
     for_rows(position, k, n, [&](int64_t offset, int64_t first, int64_t count) {
         const S* from = data + offset;
-        if (stride == 0) std::fill_n(block + first, count, static_cast<T>(*from));
-        else if (stride == 1) std::copy_n(from, count, block + first);
-        else for (int64_t i = 0; i < count; i++) block[first + i] = static_cast<T>(from[i * stride]);
+        if (stride == 0)
+            std::fill_n(block + first, count, static_cast<T>(*from));
+        else if (stride == 1)
+            std::copy_n(from, count, block + first);
+        else
+            for (int64_t i = 0; i < count; i++) block[first + i] = static_cast<T>(from[i * stride]);
     });
 }
 
 template <class T>
 void gather(const Position& position, int k, int64_t n, T* block) {
     switch (position.plan.dtype[k]) {
-        case DType::float32: return gather_from<float>(position, k, n, block);
-        case DType::float64: return gather_from<double>(position, k, n, block);
-        case DType::int32: return gather_from<int32_t>(position, k, n, block);
-        case DType::int64: return gather_from<int64_t>(position, k, n, block);
-        case DType::boolean: return gather_from<uint8_t>(position, k, n, block);
-        default: fail<DTypeError>("map_strided: expected bool, int32, int64, float32 or float64, got %s", dtype_name(position.plan.dtype[k]));
+        case DType::float32:
+            return gather_from<float>(position, k, n, block);
+        case DType::float64:
+            return gather_from<double>(position, k, n, block);
+        case DType::int32:
+            return gather_from<int32_t>(position, k, n, block);
+        case DType::int64:
+            return gather_from<int64_t>(position, k, n, block);
+        case DType::boolean:
+            return gather_from<uint8_t>(position, k, n, block);
+        default:
+            fail<DTypeError>("map_strided: expected bool, int32, int64, float32 or float64, got %s",
+                             dtype_name(position.plan.dtype[k]));
     }
 }
 
@@ -180,8 +193,10 @@ void run_range(const Plan& plan, UnitLoop<T> loop, const void* f, int64_t begin,
         T* aligned = nullptr;
         if (streams && direct[0]) {
             auto past = reinterpret_cast<uintptr_t>(y) % kStreamAlign;
-            if (past) n = std::min(n, static_cast<int64_t>((kStreamAlign - past) / sizeof(T)));
-            else aligned = y, y = blocks.block[0];
+            if (past)
+                n = std::min(n, static_cast<int64_t>((kStreamAlign - past) / sizeof(T)));
+            else
+                aligned = y, y = blocks.block[0];
         }
         if (!all_direct || aligned) n = std::min(n, B::elements);
         const T* x[kMaxInputs];
@@ -198,12 +213,86 @@ void run_range(const Plan& plan, UnitLoop<T> loop, const void* f, int64_t begin,
             if (scalar) blocks.scalar_offset[k] = offset, blocks.scalar_count[k] = n;
         }
         loop(f, y, x, n);
-        if (aligned) stream(aligned, y, n * static_cast<int64_t>(sizeof(T)));
-        else if (!direct[0]) scatter(position, n, y);
+        if (aligned)
+            stream(aligned, y, n * static_cast<int64_t>(sizeof(T)));
+        else if (!direct[0])
+            scatter(position, n, y);
         position.advance(n);
         begin += n;
     }
     if (streams) end_of_streams();
+}
+
+// ---- transposed operands ---------------------------------------------------------------------------------------------------
+//
+// Where the output runs along dimension 0 and an input along another one, rows would read one element of each cache line, and
+// come back for the next when the line is gone. Tiles of kTileColumns x two lines are turned in the L1 cache instead.
+
+constexpr int64_t kTileColumns = 128;  // along dimension 0
+template <class T>
+constexpr int64_t kTileRows = 128 / static_cast<int64_t>(sizeof(T));
+
+template <class T>
+bool is_turned(const Plan& plan, int k, int d) {
+    int64_t stride = plan.strides[k][0];
+    return plan.dtype[k] == dtype_of<T>::value && std::llabs(stride) >= kTileRows<T> && plan.strides[k][d] == 1;
+}
+
+// Makes the dimension along which an input runs dimension 1. False where rows serve.
+template <class T>
+bool prepare_tiles(Plan& plan) {
+    if (plan.strides[0][0] != 1 || plan.shape[0] < kTileRows<T>) return false;
+    for (int d = 1; d < plan.ndim; d++)
+        for (int k = 1; k < plan.operands; k++) {
+            if (plan.shape[d] < 4 || !is_turned<T>(plan, k, d)) continue;
+            std::swap(plan.shape[1], plan.shape[d]);
+            for (int each = 0; each < plan.operands; each++) std::swap(plan.strides[each][1], plan.strides[each][d]);
+            return true;
+        }
+    return false;
+}
+
+template <class T>
+int64_t count_tiles(const Plan& plan) {
+    int64_t n = ((plan.shape[0] + kTileColumns - 1) / kTileColumns) * ((plan.shape[1] + kTileRows<T> - 1) / kTileRows<T>);
+    for (int d = 2; d < plan.ndim; d++) n *= plan.shape[d];
+    return n;
+}
+
+template <class T>
+void run_tile(const Plan& plan, UnitLoop<T> loop, const void* f, int64_t index) {
+    constexpr int64_t rows_at_most = kTileRows<T>;
+    alignas(64) T turned[kMaxInputs][rows_at_most][kTileColumns];
+    Position position(plan, 0);
+    int64_t tiles_across = (plan.shape[0] + kTileColumns - 1) / kTileColumns,
+            tiles_down = (plan.shape[1] + rows_at_most - 1) / rows_at_most;
+    position.at[1] = index % tiles_down * rows_at_most;
+    index /= tiles_down;
+    position.at[0] = index % tiles_across * kTileColumns;
+    index /= tiles_across;
+    for (int d = 2; d < plan.ndim; d++) {
+        position.at[d] = index % plan.shape[d];
+        index /= plan.shape[d];
+    }
+    int64_t columns = std::min(kTileColumns, position.left_in_row()), rows = std::min(rows_at_most, plan.shape[1] - position.at[1]);
+    for (int k = 1; k < plan.operands; k++) {
+        if (!is_turned<T>(plan, k, 1)) continue;
+        const T* from = static_cast<const T*>(plan.data[k]) + position.offset(k);
+        for (int64_t i = 0; i < columns; i++, from += plan.strides[k][0])
+            for (int64_t j = 0; j < rows; j++) turned[k - 1][j][i] = from[j];
+    }
+    for (int64_t j = 0; j < rows; j++, position.at[1]++) {
+        const T* x[kMaxInputs];
+        for (int k = 1; k < plan.operands; k++) {
+            x[k - 1] = turned[k - 1][j];
+            if (is_turned<T>(plan, k, 1)) continue;
+            if (plan.strides[k][0] == 1 && plan.dtype[k] == dtype_of<T>::value)
+                x[k - 1] = static_cast<const T*>(plan.data[k]) + position.offset(k);
+            else
+                gather(position, k, columns, turned[k - 1][j]);
+        }
+        loop(f, static_cast<T*>(plan.data[0]) + position.offset(0), x, columns);
+    }
 }
 
 }  // namespace
@@ -213,7 +302,12 @@ void map_strided(const Call& call, int inputs, UnitLoop<T> loop, const void* f, 
     const View& y = call.view(0);
     int64_t total = y.size();
     if (total == 0) return;
-    const Plan plan = make_plan(call, inputs);
+    Plan plan = make_plan(call, inputs);
+    if (prepare_tiles<T>(plan))
+        return parallel_for(count_tiles<T>(plan), std::max<int64_t>(1, grain / (kTileColumns * kTileRows<T>)),
+                            [&](int64_t begin, int64_t end) {
+                                for (int64_t tile = begin; tile < end; tile++) run_tile(plan, loop, f, tile);
+                            });
     bool streams = total * static_cast<int64_t>(sizeof(T)) >= kStreamBytes;
     for (int k = 1; k <= inputs; k++) streams &= call.view(k).data != y.data;  // in place, the line has just been read
     parallel_for(total, grain, [&](int64_t begin, int64_t end) { run_range(plan, loop, f, begin, end, streams); });

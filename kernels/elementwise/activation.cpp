@@ -14,9 +14,9 @@ WW_INLINE Vec<T> silu_slope(Vec<T> x) {
 WW_FORMULA_1(Relu, kCheap, where<T>(x <= Vec<T>::zero(), Vec<T>::zero(), x))
 WW_FORMULA_2(ReluBackward, kCheap, where<T>(x2 <= Vec<T>::zero(), Vec<T>::zero(), x1))
 WW_FORMULA_1(Sigmoid, kCostly, sigmoid(x))
-WW_FORMULA_2(SigmoidBackward, kCheap, x1 * (x2 * (constant<T>(1) - x2)))
-WW_FORMULA_1(Silu, kCostly, x * sigmoid(x))
-WW_FORMULA_2(SiluBackward, kCostly, x1 * silu_slope(x2))
+WW_FORMULA_2(SigmoidBackward, kCheap, (x1 * (x2 * (constant<T>(1) - x2))))
+WW_FORMULA_1(Silu, kCostly, (x * sigmoid(x)))
+WW_FORMULA_2(SiluBackward, kCostly, (x1 * silu_slope(x2)))
 
 template <class T, int n, int64_t price>
 struct WithAlpha {
@@ -100,10 +100,10 @@ WW_INLINE Vec<T> gelu_tanh_slope(Vec<T> x) {
     return s * fma(x * du, one - s, one);
 }
 
-WW_FORMULA_1(GeluErf, kCostly, x * normal_cdf(x))
-WW_FORMULA_1(GeluTanh, kCostly, x * tanh_gate(x))
-WW_FORMULA_2(GeluErfBackward, kCostly, x1 * gelu_slope(x2))
-WW_FORMULA_2(GeluTanhBackward, kCostly, x1 * gelu_tanh_slope(x2))
+WW_FORMULA_1(GeluErf, kCostly, (x * normal_cdf(x)))
+WW_FORMULA_1(GeluTanh, kCostly, (x * tanh_gate(x)))
+WW_FORMULA_2(GeluErfBackward, kCostly, (x1 * gelu_slope(x2)))
+WW_FORMULA_2(GeluTanhBackward, kCostly, (x1 * gelu_tanh_slope(x2)))
 
 template <class T>
 void gelu(const Call& call) {
@@ -115,9 +115,18 @@ void gelu_backward(const Call& call) {
 }
 
 constexpr Kernel kernels[] = {
-    WW_FORWARD(Relu),     WW_BACKWARD_X(Relu),     WW_FORWARD(LeakyRelu), WW_BACKWARD_X(LeakyRelu), WW_FORWARD(Elu),
-    WW_BACKWARD_X(Elu),   WW_FORWARD(Sigmoid),     WW_BACKWARD_X(Sigmoid), WW_FORWARD(Silu),        WW_BACKWARD_X(Silu),
-    WW_FORWARD(Softplus), WW_BACKWARD_X(Softplus),
+    WW_FORWARD(Relu),
+    WW_BACKWARD_X(Relu),
+    WW_FORWARD(LeakyRelu),
+    WW_BACKWARD_X(LeakyRelu),
+    WW_FORWARD(Elu),
+    WW_BACKWARD_X(Elu),
+    WW_FORWARD(Sigmoid),
+    WW_BACKWARD_X(Sigmoid),
+    WW_FORWARD(Silu),
+    WW_BACKWARD_X(Silu),
+    WW_FORWARD(Softplus),
+    WW_BACKWARD_X(Softplus),
     {&kGeluForward, "vector", WW_ISA_NAME, kFloats, by_float<gelu<float>, gelu<double>>},
     {&kGeluBackwardX, "vector", WW_ISA_NAME, kFloats, by_float<gelu_backward<float>, gelu_backward<double>>},
 };

@@ -23,7 +23,7 @@ T floor_quotient(T a, T b) {
 
 WW_FORMULA_2(Add, kCheap, x1 + x2)
 WW_FORMULA_2(Subtract, kCheap, x1 - x2)
-WW_FORMULA_2(Multiply, kCheap, x1 * x2)
+WW_FORMULA_2(Multiply, kCheap, (x1 * x2))
 WW_FORMULA_2(Divide, kCheap, x1 / x2)
 WW_FORMULA_2(Maximum, kCheap, max_nan(x1, x2))
 WW_FORMULA_2(Minimum, kCheap, min_nan(x1, x2))
@@ -34,7 +34,7 @@ WW_FORMULA_1(Negative, kCheap, -x)
 WW_FORMULA_1(Abs, kCheap, abs(x))
 WW_FORMULA_1(Sign, kCheap,
              where<T>(x > Vec<T>::zero(), constant<T>(1), where<T>(x < Vec<T>::zero(), constant<T>(-1), x + Vec<T>::zero())))
-WW_FORMULA_1(Square, kCheap, x * x)
+WW_FORMULA_1(Square, kCheap, (x * x))
 WW_FORMULA_1(Sqrt, kCheap, sqrt(x))
 WW_FORMULA_1(Rsqrt, kCheap, constant<T>(1) / sqrt(x))
 WW_FORMULA_1(Reciprocal, kCheap, constant<T>(1) / x)

@@ -20,8 +20,8 @@ inline void check_broadcast(const Call& call) {
         }
         if (!reached)
             fail<ShapeError>("%s: expected %s.shape[%d] to be the size to which the inputs broadcast, got %s.shape == %s", call.op,
-                             find_op(call.op)->signature.views[0].name.c_str(), d, find_op(call.op)->signature.views[0].name.c_str(),
-                             y.shape_text().c_str());
+                             find_op(call.op)->signature.views[0].name.c_str(), d,
+                             find_op(call.op)->signature.views[0].name.c_str(), y.shape_text().c_str());
     }
     for (int k = 1; k <= n; k++) {
         const View& x = call.view(k);
@@ -42,7 +42,7 @@ inline void check_copy(const Call& call) {
         fail<DTypeError>("%s: expected x.dtype == bool, int32, int64, float32 or float64, got %s", call.op, dtype_name(from));
 }
 
-#define WW_RULES                                                                                                              \
+#define WW_RULES                                                                                                                 \
     "\n\nInputs have the shape of the output, or broadcast to it as NumPy's do: fewer dimensions, or size 1. Any strides. The\n" \
     "output is overwritten; it may be exactly one of the inputs (same data, shape and strides), and overlap none otherwise.\n"   \
     "Each element depends on its own inputs alone, bit for bit."
@@ -80,7 +80,8 @@ WW_UNARY(Trunc, trunc, "y = x without its fraction", "")
 WW_UNARY(Round, round, "y = the nearest integer, ties to even", "")
 WW_UNARY(Clip, clip, "y = min(max(x, lower bound), upper bound); NaN stays NaN; where the bounds cross, the upper one wins",
          "; min: float=-inf, max: float=inf")
-WW_BACKWARD(Clip, clip, x, "grad_x = grad_y where x lies in [min, max], bounds included, else 0", "; min: float=-inf, max: float=inf")
+WW_BACKWARD(Clip, clip, x, "grad_x = grad_y where x lies in [min, max], bounds included, else 0",
+            "; min: float=-inf, max: float=inf")
 WW_OP(WhereForward, "where", "_forward", check_broadcast<3>,
       "out y: T[any...], condition: bool[any...], x1: T[any...], x2: T[any...]", "y = x1 where the condition holds, else x2")
 WW_OP(CopyForward, "copy", "_forward", check_copy, "out y: T[any...], x: any[any...]",

@@ -12,20 +12,21 @@
 
 namespace ww::WW_ISA {
 
-#define WW_FORMULA(Name, n, price, arguments, formula)                  \
-    template <class T>                                                  \
-    struct Name {                                                       \
-        static constexpr int inputs = n;                                \
-        static constexpr int64_t cost = price;                          \
-        explicit Name(const Call&) {}                                   \
-        WW_INLINE Vec<T> operator() arguments const { return formula; } \
+#define WW_FORMULA(Name, n, price, arguments, formula) \
+    template <class T>                                 \
+    struct Name {                                      \
+        static constexpr int inputs = n;               \
+        static constexpr int64_t cost = price;         \
+        explicit Name(const Call&) {}                  \
+        WW_INLINE Vec<T> operator() arguments const {  \
+            return formula;                            \
+        }                                              \
     };
 #define WW_FORMULA_1(Name, cost, formula) WW_FORMULA(Name, 1, cost, (Vec<T> x), formula)
 #define WW_FORMULA_2(Name, cost, formula) WW_FORMULA(Name, 2, cost, (Vec<T> x1, Vec<T> x2), formula)
 #define WW_FORMULA_3(Name, cost, formula) WW_FORMULA(Name, 3, cost, (Vec<T> x1, Vec<T> x2, Vec<T> x3), formula)
 
-#define WW_KERNEL(contract, Name) \
-    { &contract, "vector", WW_ISA_NAME, kFloats, by_float<map_op<Name, float>, map_op<Name, double>> }
+#define WW_KERNEL(contract, Name) {&contract, "vector", WW_ISA_NAME, kFloats, by_float<map_op<Name, float>, map_op<Name, double>>}
 #define WW_FORWARD(Name) WW_KERNEL(k##Name##Forward, Name)
 #define WW_BACKWARD_X(Name) WW_KERNEL(k##Name##BackwardX, Name##Backward)
 

@@ -22,7 +22,8 @@ WW_INLINE Vec<float> power(Vec<float> x1, Vec<float> x2) {
     std::memcpy(base, &x1.v, sizeof base);
     std::memcpy(exponent, &x2.v, sizeof exponent);
     for (int h = 0; h < 2; h++) {
-        Vec<double> a(__builtin_convertvector(base[h], Vec<double>::Raw)), b(__builtin_convertvector(exponent[h], Vec<double>::Raw));
+        Vec<double> a(__builtin_convertvector(base[h], Vec<double>::Raw)),
+            b(__builtin_convertvector(exponent[h], Vec<double>::Raw));
         result[h] = __builtin_convertvector(exp(b * log(a)).v, Half);
     }
     Vec<float> y, infinity(std::numeric_limits<float>::infinity());
@@ -64,14 +65,14 @@ WW_FORMULA_2(Pow, kCostly, power(x1, x2))
 WW_FORMULA_2(Atan2, kCostly, WW_LANES_2(atan2))
 WW_FORMULA_2(Hypot, kCostly, WW_LANES_2(hypot))
 WW_FORMULA_2(Logaddexp, kCostly, log_sum(x1, x2))
-WW_FORMULA_2(TanhBackward, kCheap, x1 * fma(-x2, x2, constant<T>(1)))
+WW_FORMULA_2(TanhBackward, kCheap, (x1 * fma(-x2, x2, constant<T>(1))))
 
 constexpr Kernel kernels[] = {
-    WW_FORWARD(Exp),   WW_FORWARD(Exp2),  WW_FORWARD(Expm1), WW_FORWARD(Log),   WW_FORWARD(Log2),      WW_FORWARD(Log10),
-    WW_FORWARD(Log1p), WW_FORWARD(Sin),   WW_FORWARD(Cos),   WW_FORWARD(Tan),   WW_FORWARD(Asin),      WW_FORWARD(Acos),
-    WW_FORWARD(Atan),  WW_FORWARD(Sinh),  WW_FORWARD(Cosh),  WW_FORWARD(Tanh),  WW_FORWARD(Asinh),     WW_FORWARD(Acosh),
-    WW_FORWARD(Atanh), WW_FORWARD(Erf),   WW_FORWARD(Pow),   WW_FORWARD(Atan2), WW_FORWARD(Hypot),     WW_FORWARD(Logaddexp),
-    WW_BACKWARD_X(Tanh),
+    WW_FORWARD(Exp),   WW_FORWARD(Exp2),  WW_FORWARD(Expm1), WW_FORWARD(Log),       WW_FORWARD(Log2),
+    WW_FORWARD(Log10), WW_FORWARD(Log1p), WW_FORWARD(Sin),   WW_FORWARD(Cos),       WW_FORWARD(Tan),
+    WW_FORWARD(Asin),  WW_FORWARD(Acos),  WW_FORWARD(Atan),  WW_FORWARD(Sinh),      WW_FORWARD(Cosh),
+    WW_FORWARD(Tanh),  WW_FORWARD(Asinh), WW_FORWARD(Acosh), WW_FORWARD(Atanh),     WW_FORWARD(Erf),
+    WW_FORWARD(Pow),   WW_FORWARD(Atan2), WW_FORWARD(Hypot), WW_FORWARD(Logaddexp), WW_BACKWARD_X(Tanh),
 };
 const Registrar registrar(kernels);
 

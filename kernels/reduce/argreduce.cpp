@@ -79,14 +79,17 @@ void arg(const Call& call) {
     if (plan.outputs == 0) return;
     const T* x = call.view(1).ptr<T>();
     auto* y = call.view(0).ptr<int64_t>();
-    int64_t chunk = plan.by_columns(Tree<T>::lanes) ? kColumns : 1, length = plan.kept_shape[0], chunks = (length + chunk - 1) / chunk;
+    int64_t chunk = plan.by_columns(Tree<T>::lanes) ? kColumns : 1, length = plan.kept_shape[0],
+            chunks = (length + chunk - 1) / chunk;
     parallel_for(plan.outputs / length * chunks, 1 + 16384 / (plan.n * chunk), [&](int64_t begin, int64_t end) {
         int64_t at[kColumns];
         for (int64_t index = begin; index < end; index++) {
             int64_t first = index % chunks * chunk, used = std::min(chunk, length - first);
             KeptPosition kept(plan, index / chunks * length + first);
-            if (chunk == 1) at[0] = row<T, largest>(plan, x + kept.x);
-            else columns<T, largest>(plan, x + kept.x, used, at);
+            if (chunk == 1)
+                at[0] = row<T, largest>(plan, x + kept.x);
+            else
+                columns<T, largest>(plan, x + kept.x, used, at);
             for (int64_t c = 0; c < used; c++) y[kept.y + c * plan.y_strides[0]] = at[c];
         }
     });

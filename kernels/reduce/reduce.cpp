@@ -90,8 +90,10 @@ WW_INLINE Vec<T> rotate(Vec<T> v) {
 // Combines the lanes in halves: lane 0 of the result holds all of them.
 template <class F, int half, class T>
 WW_INLINE Vec<T> fold_lanes(Vec<T> v) {
-    if constexpr (half == 0) return v;
-    else return fold_lanes<F, half / 2>(F::combine(v, rotate<half>(v)));
+    if constexpr (half == 0)
+        return v;
+    else
+        return fold_lanes<F, half / 2>(F::combine(v, rotate<half>(v)));
 }
 
 // One block of one output: n <= Tree<T>::block elements side by side.
@@ -141,7 +143,8 @@ void reduce_lane(T* result, const Rows<T>& rows, const T* p, int64_t used) {
             V sum = i == 0 ? identity : V::load(result + c), before = F::reads_y ? V::load(p + c) : identity;
             for (int k = 0; k < n; k++) {
                 const T* at = row[k] + c * rows.stride;
-                sum = F::combine(sum, F::map(rows.stride == 1 ? V::load_partial(at, lanes) : V::gather(at, rows.stride, lanes), before));
+                sum = F::combine(sum,
+                                 F::map(rows.stride == 1 ? V::load_partial(at, lanes) : V::gather(at, rows.stride, lanes), before));
             }
             sum.store(result + c);
         }
@@ -164,7 +167,7 @@ void finish_values(T* values, const T* p, int64_t used, double attribute) {
 template <template <class> class F, class T>
 void pass(const ReducePlan& plan, const Call& call, double attribute = 0) {
     using R = F<T>;
-    const Reduction<T> op = {R::identity(),        R::reads_y,         reduce_block<R, T>, reduce_lane<R, T>,
+    const Reduction<T> op = {R::identity(),        R::reads_y,          reduce_block<R, T>, reduce_lane<R, T>,
                              combine_values<R, T>, finish_values<R, T>, attribute};
     reduce_pass(op, plan, call.view(1).ptr<T>(), call.view(0).ptr<T>(), static_cast<T*>(call.workspace));
 }

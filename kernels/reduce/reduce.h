@@ -11,8 +11,8 @@ inline void check_reduction(const Call& call) {
     bool fits = y.ndim == x.ndim;
     for (int d = 0; fits && d < x.ndim; d++) fits = y.shape[d] == x.shape[d] || y.shape[d] == 1;
     if (!fits)
-        fail<ShapeError>("%s: expected y.shape to be that of x, %s, with size 1 at each reduced dimension, got y.shape == %s", call.op,
-                         x.shape_text().c_str(), y.shape_text().c_str());
+        fail<ShapeError>("%s: expected y.shape to be that of x, %s, with size 1 at each reduced dimension, got y.shape == %s",
+                         call.op, x.shape_text().c_str(), y.shape_text().c_str());
 }
 
 inline void check_not_empty(const Call& call) {
@@ -22,13 +22,13 @@ inline void check_not_empty(const Call& call) {
         fail<ShapeError>("%s: expected at least one element to choose from, got x.shape == %s", call.op, x.shape_text().c_str());
 }
 
-#define WW_REDUCTION_RULES                                                                                                      \
-    "\n\ny  [any...]  size 1 at each reduced dimension, the size of x elsewhere; overwritten; any strides, no overlap with x\n"  \
-    "x  [any...]  any strides\n\n"                                                                                              \
-    "The order of the reduction is a fixed tree over the reduced elements: it depends on their number, the dtype, the order of\n" \
+#define WW_REDUCTION_RULES                                                                                                         \
+    "\n\ny  [any...]  size 1 at each reduced dimension, the size of x elsewhere; overwritten; any strides, no overlap with x\n"    \
+    "x  [any...]  any strides\n\n"                                                                                                 \
+    "The order of the reduction is a fixed tree over the reduced elements: it depends on their number, the dtype, the order of\n"  \
     "the reduced dimensions in memory and the instruction set's width, never on the threads or on what is not reduced. A sum of\n" \
     "n elements has an error of at most about (40 + log2 n) / 2 ulp of the sum of their magnitudes."
-#define WW_REDUCTION(Name, op, check, type, attrs, doc) \
+#define WW_REDUCTION(Name, op, check, type, attrs, doc)                                                               \
     inline constexpr Contract k##Name##Forward = {#op "_forward", #op, "out y: " type "[any...], x: T[any...]" attrs, \
                                                   doc WW_REDUCTION_RULES, check};
 
@@ -53,17 +53,21 @@ WW_REDUCTION(Argmin, argmin, check_not_empty, "int64", "",
 inline void check_cumulative(const Call& call) {
     int64_t ndim = call.view(1).ndim, axis = call.integer(0);
     if (axis < 0 || axis >= ndim)
-        fail<IndexError>("%s: expected axis in [0, %lld), got %lld", call.op, static_cast<long long>(ndim), static_cast<long long>(axis));
+        fail<IndexError>("%s: expected axis in [0, %lld), got %lld", call.op, static_cast<long long>(ndim),
+                         static_cast<long long>(axis));
 }
 
 inline constexpr Contract kCumulativeSumForward = {
-    "cumulative_sum_forward", "cumulative_sum", "out y: T[...], x: T[...]; axis: int",
+    "cumulative_sum_forward",
+    "cumulative_sum",
+    "out y: T[...], x: T[...]; axis: int",
     R"(y[..., i, ...] = x[..., 0, ...] + ... + x[..., i, ...] along the dimension `axis`
 
 y  [...]  overwritten; any strides; may be x itself, and overlap it in no other way
 x  [...]  any strides
 
 Added up from the first element to the last, in float64 for both dtypes.)",
-    check_cumulative, true};
+    check_cumulative,
+    true};
 
 }  // namespace ww

@@ -26,8 +26,8 @@ struct Tree {
     static constexpr int width = Vec<T>::width;
     static constexpr int64_t lanes = 2 * width;
     static constexpr int64_t block = 32 * lanes;
-    static constexpr int64_t row_subtree = 64 * block;    // elements of one task, rows
-    static constexpr int64_t column_subtree = 4 * block;  // rows of one task, columns
+    static constexpr int64_t row_subtree = 64 * block;                          // elements of one task, rows
+    static constexpr int64_t column_subtree = 4 * block;                        // rows of one task, columns
     static constexpr int64_t columns = 4096 / static_cast<int64_t>(sizeof(T));  // of one task: pages and prefetchers want long rows
 };
 
@@ -94,12 +94,12 @@ struct Rows {
 // What a reduction consists of, over `used` neighbouring values at a time; arrays have room for whole vectors.
 template <class T>
 struct Reduction {
-    T identity;    // changes nothing when combined
-    bool reads_y;  // map and finish use what y holds before the pass (the mean, the maximum)
-    T (*block)(const T* x, int64_t n, T p);                                                // of n <= Tree<T>::block elements
-    void (*lane)(T* result, const Rows<T>& rows, const T* p, int64_t used);                // of rows, for neighbouring outputs
+    T identity;                              // changes nothing when combined
+    bool reads_y;                            // map and finish use what y holds before the pass (the mean, the maximum)
+    T (*block)(const T* x, int64_t n, T p);  // of n <= Tree<T>::block elements
+    void (*lane)(T* result, const Rows<T>& rows, const T* p, int64_t used);  // of rows, for neighbouring outputs
     void (*combine)(T* into, const T* from, int64_t used);
-    void (*finish)(T* values, const T* p, int64_t used, double attribute);                 // to what is written to y
+    void (*finish)(T* values, const T* p, int64_t used, double attribute);  // to what is written to y
     double attribute = 0;
 };
 
