@@ -22,7 +22,6 @@ struct Workspace {
     T* zeros;
     int64_t *tap_h, *tap_w, *tap_offset;
     const T** pointers;
-    int64_t* kept;
     T* patches;
     size_t bytes;
 
@@ -36,7 +35,6 @@ struct Workspace {
         tap_h = arena.take<int64_t>(largest.taps), tap_w = arena.take<int64_t>(largest.taps);
         tap_offset = arena.take<int64_t>(largest.taps);
         pointers = arena.take<const T*>(pointers_each * slots);
-        kept = arena.take<int64_t>(pointers_each / Tile<T>::rows * slots);
         patches = arena.take<T>(patch_each * slots);
         bytes = arena.used();
     }
@@ -100,7 +98,7 @@ void forward(const Call& call) {
     pack_weights(s, {w.ptr<T>(), g.Kg * w.strides[0], w.strides[0], w.strides[1], w.strides[3], std::max<int64_t>(1, g.Cg),
                      space.tap_offset}, space.weights);
     s.weights = space.weights;
-    run_tap_sum(s, jobs, slots, space.pointers, space.kept, space.patches);
+    run_tap_sum(s, jobs, slots, space.pointers, space.patches);
 }
 
 // ---- backward_x ------------------------------------------------------------------------------------------------------------
@@ -119,7 +117,6 @@ TapSum<T> backward_sum(const Call& call, const Conv2d& g, const Picture<T>& layo
     s.out_h = grad_x.strides[2] * g.h.stride, s.out_w = grad_x.strides[3] * g.w.stride;
     s.n = g.N, s.rows = h.positions, s.columns = w.positions, s.groups = g.groups, s.outputs = g.Cg;
     s.epilogue = {nullptr, 0, 0, Activation::none};
-    s.skip = true;
     return s;
 }
 
@@ -178,7 +175,7 @@ void backward_x(const Call& call) {
                              space.tap_offset}, space.weights);
             s.weights = space.weights;
             TapJobs<T> jobs(s, static_cast<int>(slots));
-            run_tap_sum(s, jobs, std::min(jobs.slots, slots), space.pointers, space.kept, space.patches);
+            run_tap_sum(s, jobs, std::min(jobs.slots, slots), space.pointers, space.patches);
         }
 }
 

@@ -45,7 +45,6 @@ struct TapSum {
 
     const T* weights;  // of group g at g * weights_step(); see pack_weights
     const T* zeros;    // `channels` of them
-    bool skip;         // leave out a tap that is padding for a whole tile, instead of adding zeros
     Epilogue<T> epilogue;
 
     int64_t channel_blocks() const { return std::max<int64_t>(1, ceil_div(channels, kLongestGroup)); }
@@ -63,7 +62,7 @@ struct TapSum {
 template <class T>
 struct TapJobs {
     int64_t tiles, tile_block, panel_block, tile_blocks, panel_blocks, jobs, slots;
-    int64_t pointers, patch;  // room of a job, in pointers and elements; beside the pointers one number a tap of each tile
+    int64_t pointers, patch;  // room of a job, in pointers and elements
 
     TapJobs(const TapSum<T>& s, int threads) {
         constexpr int64_t rows = Tile<T>::rows;
@@ -122,9 +121,7 @@ template <class T>
 struct PixelTile {
     int height;
     bool inside;             // all taps of all rows lie inside the input
-    const T** pointer;       // inside: a row's pixel; else [kept tap][row]
-    const int64_t* kept;     // not inside: the taps that are not left out, in order
-    int64_t kept_count;
+    const T** pointer;       // inside: a row's pixel; else [tap][row]
     int64_t to[Tile<T>::rows];
 };
 
@@ -160,11 +157,10 @@ const T* tap_pointer(const TapSum<T>& s, const T* image, int64_t h, int64_t w, T
 }
 
 template <class T>
-PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group, int64_t tile, const T** pointers, int64_t* kept,
-                        T*& patch) {
+PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group, int64_t tile, const T** pointers, T*& patch) {
     constexpr int rows = Tile<T>::rows;
     int64_t first = tile * rows;
-    PixelTile<T> place{static_cast<int>(std::min<int64_t>(rows, s.pixels() - first)), true, pointers, kept, 0, {}};
+    PixelTile<T> place{static_cast<int>(std::min<int64_t>(rows, s.pixels() - first)), true, pointers, {}};
     const T* image[rows];
     int64_t h[rows], w[rows];
     for (int r = 0; r < rows; r++) {
@@ -180,44 +176,21 @@ PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group
         for (int r = 0; r < rows; r++) pointers[r] = image[r] + h[r] * s.in_h + w[r] * s.in_w;
         return place;
     }
-    for (int64_t t = 0; t < s.taps; t++) {
-        bool padding = true;
-        for (int r = 0; r < rows; r++) {
-            pointers[r] = tap_pointer(s, image[r], h[r] + s.tap_h[t], w[r] + s.tap_w[t], patch);
-            padding &= pointers[r] == s.zeros;
-        }
-        if (padding && s.skip) continue;
-        pointers += rows;
-        kept[place.kept_count++] = t;
-    }
+    for (int64_t t = 0; t < s.taps; t++)
+        for (int r = 0; r < rows; r++) *pointers++ = tap_pointer(s, image[r], h[r] + s.tap_h[t], w[r] + s.tap_w[t], patch);
     return place;
-}
-
-// The part of the sum over taps [t0, t0 + count) and k channels: moved and b_offset are for all of these taps, of which a tile at
-// the border may keep fewer.
-template <class T>
-void sum_tile(const PixelTile<T>& at, int64_t t0, int64_t count, int64_t k, const int64_t* moved, const int64_t* same,
-              const T* terms, const int64_t* b_offset, int64_t width, int columns, T* tile) {
-    constexpr int rows = Tile<T>::rows;
-    if (at.inside)
-        return brgemm(Blocks<T>{count, k, at.pointer, 0, moved, 1, terms, b_offset, width}, at.height, columns, false, false, tile);
-    const int64_t *end = at.kept + at.kept_count, *first = std::lower_bound(at.kept, end, t0), *last = first;
-    int64_t offset[kLongestGroup];
-    for (; last < end && *last < t0 + count; last++) offset[last - first] = b_offset[*last - t0];
-    const T** pointer = at.pointer + (first - at.kept) * rows;
-    brgemm(Blocks<T>{last - first, k, pointer, rows, same, 1, terms, offset, width}, at.height, columns, false, false, tile);
 }
 
 // Tiles [tile0, tile1) times panels [panel0, panel1) of one group.
 template <class T>
 void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1,
-                 const T** pointers, int64_t* kept, T* patch) {
+                 const T** pointers, T* patch) {
+    constexpr int rows = Tile<T>::rows;
     alignas(64) T tile[Tile<T>::size];
     PixelTile<T> places[32];
     TapReach extent = reach(s);
-    int64_t room = std::max<int64_t>(1, s.taps);
-    for (int64_t i = 0; i < tile1 - tile0; i++)
-        places[i] = place_tile(s, extent, group, tile0 + i, pointers + i * room * Tile<T>::rows, kept + i * room, patch);
+    for (int64_t i = tile0; i < tile1; i++)
+        places[i - tile0] = place_tile(s, extent, group, i, pointers + (i - tile0) * std::max<int64_t>(1, s.taps) * rows, patch);
 
     int64_t tap_groups = s.tap_groups(), group_taps = ceil_div(s.taps, tap_groups);
     int64_t same[kLongestGroup], moved[kLongestGroup], b_offset[kLongestGroup];  // of the taps of one group
@@ -239,17 +212,19 @@ void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1
             bool last = step == s.channel_blocks() * tap_groups - 1;
             for (int64_t i = 0; i < tile1 - tile0; i++) {
                 const PixelTile<T>& at = places[i];
+                Blocks<T> blocks = at.inside ? Blocks<T>{count, k, at.pointer, 0, moved, 1, terms, b_offset, width}
+                                             : Blocks<T>{count, k, at.pointer + t0 * rows, rows, same, 1, terms, b_offset, width};
                 int columns = static_cast<int>(std::min<int64_t>(Tile<T>::columns, s.outputs - o));
-                sum_tile(at, t0, count, k, moved, same, terms, b_offset, width, columns, tile);
+                brgemm(blocks, at.height, columns, false, false, tile);
                 store_tile(tile, TileTarget<T>{out, at.to, s.out_channel, at.height, columns}, step > 0, last ? &end : nullptr);
             }
         }
     }
 }
 
-// pointers, kept and patches: room for `slots` jobs at a time.
+// pointers and patches: room for `slots` jobs at a time.
 template <class T>
-void run_tap_sum(const TapSum<T>& s, const TapJobs<T>& plan, int64_t slots, const T** pointers, int64_t* kept, T* patches) {
+void run_tap_sum(const TapSum<T>& s, const TapJobs<T>& plan, int64_t slots, const T** pointers, T* patches) {
     std::atomic<int64_t> next{0};
     parallel_for(slots, 1, [&](int64_t begin, int64_t end) {
         for (int64_t slot = begin; slot < end; slot++)
@@ -259,7 +234,7 @@ void run_tap_sum(const TapSum<T>& s, const TapJobs<T>& plan, int64_t slots, cons
                 int64_t tile_end = std::min(plan.tiles, tile + plan.tile_block);
                 int64_t panel_end = std::min(s.panels(), panel + plan.panel_block);
                 run_tap_job(s, rest / plan.tile_blocks, tile, tile_end, panel, panel_end, pointers + slot * plan.pointers,
-                            kept + slot * plan.pointers / Tile<T>::rows, patches + slot * plan.patch);
+                            patches + slot * plan.patch);
             }
     });
 }
