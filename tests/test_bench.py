@@ -18,6 +18,7 @@ from whitewolf.bench.machine import Machine
 from whitewolf.bench.page import page
 from whitewolf.bench.report import number
 from whitewolf.bench.run import bench
+from whitewolf.bench.steps import network, optimizer
 from whitewolf.bench.timing import Plan, Timing, interleave
 from whitewolf.cases import Case, Input, OpTable
 from whitewolf.checks import CheckFailure
@@ -121,16 +122,37 @@ def test_a_reference_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPa
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="expected an op of the table .*got 'nonsense'"):
         run_bench(["nonsense"])
+    with pytest.raises(ValueError, match="expected an op with cases to time, got 'floor'"):
+        run_bench(["floor"])
     with pytest.raises(ValueError, match="expected references among numpy, torch, got cupy"):
         run_bench(against=["cupy"])
 
 
-def test_each_core_row_is_an_op_of_the_table() -> None:
+def test_each_core_row_is_a_bench_case_of_the_table() -> None:
     tables = {t.op: t for t in cases.tables()}
     for row in CORE:
-        assert row.op in tables, row.op
+        (case,) = [c for c in tables[row.op].cases if c.name == row.case]
+        assert case.bench and case.bytes > 0
         assert not row.train or tables[row.op].gradient in ("first", "second")
     assert any(row.quick for row in CORE)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_an_optimizer_s_step_is_verified_and_timed(name: str) -> None:
+    row = bench([lambda: optimizer(name, 16_000, ww.device("cpu"), [])], [], FAST)["rows"][0]
+    assert row["op"] == name.lower() and row["error"] < 1e-6 and row["ms"] > 0 and row["gbps"] > 0
+
+
+def test_an_optimizer_that_steps_wrongly_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    contest = optimizer("SGD", 16_000, ww.device("cpu"), [])
+    monkeypatch.setattr(ww.optim.SGD, "step", lambda self: None)
+    assert "expected three steps within" in bench([lambda: contest], [], FAST)["rows"][0]["wrong"]
+
+
+@pytest.mark.parametrize("name", ["LeNet", "MLP 784-500-10"])
+def test_a_network_s_step_is_verified_and_timed(name: str) -> None:
+    row = bench([lambda: network(name, 2, ww.device("cpu"), [])], [], FAST)["rows"][0]
+    assert row["case"] == f"{name}, batch 2" and row["error"] < 1e-4 and row["ms"] > 0 and row["gflops"] > 0
 
 
 def test_the_multiply_add_probe_counts_what_it_does() -> None:

@@ -7,26 +7,14 @@ from functools import partial
 from typing import Any
 
 from .. import cases
+from ..device import Device
 from ..device import device as find_device
 from ..environment import has
 from ..verify import select
 from .contests import LIBRARIES, Contest, from_table
-from .core import CORE
+from .core import CORE, STEPS
 from .run import bench
-from .steps import network, optimizer
 from .timing import QUICK, Plan
-
-# name -> builder, its arguments, whether it is in the quick run
-STEPS: dict[str, list[tuple[Callable[..., Contest], tuple[Any, ...], bool]]] = {
-    "sgd": [(optimizer, ("SGD", 10_000_000), True)],
-    "adam": [(optimizer, ("Adam", 10_000_000), True)],
-    "step": [
-        (network, ("LeNet", 1), False),
-        (network, ("LeNet", 64), True),
-        (network, ("LeNet", 256), False),
-        (network, ("MLP 784-500-10", 64), False),
-    ],
-}
 
 
 def run_bench(
@@ -42,13 +30,13 @@ def run_bench(
     Args:
         names: ops, kernels or kernel families; or "sgd", "adam" (a step over all parameters), "step" (a step of a network).
         against: reference libraries: "numpy", "torch".
-        quick: fewer rows and shorter runs.
+        quick: shorter runs, and fewer rows of the suite.
         device: whose kernels.
         seed: of the inputs.
         progress: called with each row as it is done.
 
     Raises:
-        ValueError: an op or a library of that name does not exist.
+        ValueError: an op or a library of that name does not exist, or an op has nothing to time.
         ww.DeviceError: the device is not there.
     """
     unknown = [name for name in against if name not in LIBRARIES]
@@ -56,32 +44,34 @@ def run_bench(
         raise ValueError(f"bench: expected references among {', '.join(LIBRARIES)}, got {', '.join(unknown)}")
     where = find_device(device)
     here = [name for name in against if has(name)]
-    steps = [name for name in names if name in STEPS]
-    others = [name for name in names if name not in STEPS]
-    builders: list[Callable[[], Contest]] = []
-    if others or not names:
-        builders += _contests(others, quick, partial(from_table, dtype="float32", device=where, libraries=here, seed=seed))
-    for name in steps or ([] if names else STEPS):
-        for build, arguments, in_quick in STEPS[name]:
-            if in_quick or not quick or names:
-                builders.append(partial(build, *arguments, device=where, libraries=here, seed=seed))
+    builders = list(_named(names, where, here, seed) if names else _suite(quick, where, here, seed))
     return bench(builders, against, QUICK if quick else Plan(), device, progress)
 
 
-def _contests(names: Sequence[str], quick: bool, build: Callable[..., Contest]) -> Iterator[Callable[[], Contest]]:
+def _suite(quick: bool, device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:
     tables = {table.op: table for table in cases.tables()}
-    wanted = select(list(tables.values()), names)
     for row in CORE:
-        if tables.get(row.op) in wanted and (row.quick or not quick):
-            yield partial(build, tables[row.op], row.case, train=row.train)
-    if not names:
-        return
-    for table in wanted:
-        for case in table.cases:
-            if case.bench:
-                yield partial(build, table, case, train=False)
-                if case.train:
-                    yield partial(build, table, case, train=True)
+        if row.quick or not quick:
+            (case,) = [c for c in tables[row.op].cases if c.name == row.case]
+            yield partial(from_table, tables[row.op], case, "float32", device, libraries, row.train, seed)
+    for steps in STEPS.values():
+        for step in steps:
+            if step.quick or not quick:
+                yield partial(step.build, *step.arguments, device, libraries, seed)
+
+
+def _named(names: Sequence[str], device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:
+    ops = [name for name in names if name not in STEPS]
+    for table in select(list(cases.tables()), ops) if ops else ():
+        timed = [case for case in table.cases if case.bench]
+        if not timed:
+            raise ValueError(f"bench: expected an op with cases to time, got {table.op!r}, which has none")
+        for case in timed:
+            for train in (False, True) if case.train else (False,):
+                yield partial(from_table, table, case, "float32", device, libraries, train, seed)
+    for name in names:
+        for step in STEPS.get(name, ()):
+            yield partial(step.build, *step.arguments, device, libraries, seed)
 
 
 __all__ = ["Plan", "bench", "run_bench"]

@@ -114,6 +114,11 @@ def cotangents(outputs: Sequence[Any], rng: np.random.Generator) -> list[Array]:
     return [rng.standard_normal(o.shape).astype(o.dtype) for o in outputs]
 
 
+def off_kinks(grads: Sequence[Array], narrow: Sequence[Array], wide: Sequence[Array]) -> list[Array]:
+    """The gradients without those of outputs that are zero in one precision only: there a fused ReLU has another slope in each."""
+    return [np.where((n == 0) == (w == 0), g, 0).astype(g.dtype) for g, n, w in zip(grads, narrow, wide)]
+
+
 def gradients(
     table: OpTable, case: Case, arrays: Sequence[Array], device: Device, grads: Sequence[Array] | None = None, seed: int = 0
 ) -> list[Array]:
