@@ -81,6 +81,28 @@ WW_INLINE T row_sum(int64_t n, Term&& term) {
     return reduce_add((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
+// row_sum for as many rows as a vector has lanes, the same tree in each: terms come one element of all rows at a time.
+template <class T>
+class ColumnSum {
+    static constexpr int width = Vec<T>::width;
+    Vec<T> sum[4 * width];  // accumulator j, lane l of row_sum at j * width + l
+    int64_t whole, vectors;  // elements in blocks of four vectors, and in vectors
+
+  public:
+    WW_INLINE explicit ColumnSum(int64_t n) : whole(n - n % (4 * width)), vectors(n - n % width) {
+        for (auto& s : sum) s = Vec<T>::zero();
+    }
+    WW_INLINE void add(int64_t i, Vec<T> term) {
+        sum[i < whole ? i % (4 * width) : i < vectors ? i % width : width + i % width] += term;
+    }
+    WW_INLINE Vec<T> total() {
+        for (int l = 0; l < width; l++) sum[l] = (sum[l] + sum[width + l]) + (sum[2 * width + l] + sum[3 * width + l]);
+        for (int half = width / 2; half > 0; half /= 2)
+            for (int l = 0; l < half; l++) sum[l] += sum[l + half];
+        return sum[0];
+    }
+};
+
 // -Inf for an empty row.
 template <class T>
 WW_INLINE std::remove_const_t<T> row_max(Row<T> row, int64_t n) {

@@ -28,8 +28,13 @@ double block_squares(const View& v, int64_t from, int64_t to) {
     for (int64_t e = from; e < to;) {
         int64_t count = dense ? to - e : std::min(to - e, rows.length - e % rows.length);
         Row<const T> row = {v.ptr<T>() + rows.offset(e), rows.stride()};
-        sum += row_sum<T>(count, [&](int64_t i, int lanes) {
-            Vec<T> x = row.load(i, lanes);
+        sum += row_sum<double>(count, [&](int64_t i, int lanes) {
+            const T* from = row.data + i * row.stride;
+            Vec<double> x = Vec<double>::zero();
+            if (row.stride == 1 && lanes == Vec<double>::width)
+                for (int j = 0; j < Vec<double>::width; j++) x.v[j] = static_cast<double>(from[j]);
+            else
+                for (int j = 0; j < lanes; j++) x.v[j] = static_cast<double>(from[j * row.stride]);
             return x * x;
         });
         e += count;

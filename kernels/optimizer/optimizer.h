@@ -121,7 +121,7 @@ inline constexpr Contract kSumSquares = {
 total    [], float64, overwritten
 tensors  list; any strides
 
-Each tensor is cut into blocks of 4096 elements. A block is summed in T by a fixed tree, the blocks in float64 and in order, so the
-bits depend on shapes and strides alone.)"};
+All sums are float64: no float32 gradient overflows here. Each tensor is cut into blocks of 4096 elements, a block is summed by a
+fixed tree, the blocks in order, so the bits depend on shapes and strides alone.)"};
 
 }  // namespace ww

@@ -126,8 +126,8 @@ void backward_channels_last(const Call& call) {
                     Vec<T> sum = Vec<T>::zero();
                     for (int64_t p = p0; p < p1; p++)
                         for (int64_t q = q0; q < q1; q++) {
-                            const T* from = grad + p * grad_y.strides[2] + q * grad_y.strides[3] + c;
-                            Vec<T> g = lanes == width ? Vec<T>::load(from) : Vec<T>::load_partial(from, lanes);
+                            const T* from = grad + p * grad_y.strides[2] + q * grad_y.strides[3] + c * grad_y.strides[1];
+                            Vec<T> g = load_channels(from, grad_y.strides[1], lanes);
                             sum += g / Vec<T>(pool.divisor<T>(p, q));
                         }
                     if (lanes == width) sum.store(out + c);
@@ -138,10 +138,8 @@ void backward_channels_last(const Call& call) {
     });
 }
 
-template <int X, int Y>
-bool is_channels_last(const Call& call) {
-    return dense_along(call.view(X), 1) && dense_along(call.view(Y), 1);
-}
+bool forward_is_channels_last(const Call& call) { return dense_channels(call.view(0)) && dense_channels(call.view(1)); }
+bool backward_is_channels_last(const Call& call) { return dense_channels(call.view(0)); }
 
 // ---- planar ----------------------------------------------------------------------------------------------------------------
 
@@ -182,22 +180,22 @@ void forward_planar(const Call& call) {
     });
 }
 
-bool forward_is_planar(const Call& call) { return dense_along(call.view(0), 3) && dense_along(call.view(1), 3); }
+bool forward_is_planar(const Call& call) { return dense_rows(call.view(0)) && dense_rows(call.view(1)); }
 
 constexpr Kernel kernels[] = {
     {&kAvgPool2dForward, "naive", WW_ISA_NAME, kFloats, by_float<forward<float, false>, forward<double, false>>},
     {&kAvgPool2dForward, "planar", WW_ISA_NAME, kFloats, by_float<forward_planar<float>, forward_planar<double>>, 1, forward_is_planar},
     {&kAvgPool2dForward, "channels_last", WW_ISA_NAME, kFloats,
-     by_float<forward_channels_last<float, false>, forward_channels_last<double, false>>, 2, is_channels_last<0, 1>},
+     by_float<forward_channels_last<float, false>, forward_channels_last<double, false>>, 2, forward_is_channels_last},
     {&kAvgPool2dBackwardX, "naive", WW_ISA_NAME, kFloats, by_float<backward_x<float, false>, backward_x<double, false>>},
     {&kAvgPool2dBackwardX, "channels_last", WW_ISA_NAME, kFloats,
-     by_float<backward_channels_last<float, false>, backward_channels_last<double, false>>, 2, is_channels_last<0, 1>},
+     by_float<backward_channels_last<float, false>, backward_channels_last<double, false>>, 2, backward_is_channels_last},
     {&kAdaptiveAvgPool2dForward, "naive", WW_ISA_NAME, kFloats, by_float<forward<float, true>, forward<double, true>>},
     {&kAdaptiveAvgPool2dForward, "channels_last", WW_ISA_NAME, kFloats,
-     by_float<forward_channels_last<float, true>, forward_channels_last<double, true>>, 2, is_channels_last<0, 1>},
+     by_float<forward_channels_last<float, true>, forward_channels_last<double, true>>, 2, forward_is_channels_last},
     {&kAdaptiveAvgPool2dBackwardX, "naive", WW_ISA_NAME, kFloats, by_float<backward_x<float, true>, backward_x<double, true>>},
     {&kAdaptiveAvgPool2dBackwardX, "channels_last", WW_ISA_NAME, kFloats,
-     by_float<backward_channels_last<float, true>, backward_channels_last<double, true>>, 2, is_channels_last<0, 1>},
+     by_float<backward_channels_last<float, true>, backward_channels_last<double, true>>, 2, backward_is_channels_last},
 };
 const Registrar registrar(kernels);
 

@@ -2,7 +2,8 @@
 //
 // channels_last  forward: vectors of channels, all taps of a window by compare and select; four vectors at a time share the loop.
 //                backward_x: turned round, each input position gathers from the windows that cover it (compact indices: does the
-//                window's tap say this position?), so that grad_x is written once and never read.
+//                window's tap say this position?), so that grad_x is written once and never read. grad_y may have any strides: after a
+//                flatten it comes in C order.
 // planar         forward: vectors of neighbouring windows (q, q + 1, ...). Stride 1 loads them, stride 2 takes the even elements of
 //                two loads, other strides gather. Windows that reach over the edge take the scalar code of the first rung.
 //                backward_x: the first rung's scatter, with the taps' offsets in a table.
@@ -96,7 +97,7 @@ void forward_channels_last(const Call& call) {
 
 bool forward_is_channels_last(const Call& call) {
     const View &y = call.view(0), &x = call.view(2);
-    return dense_along(x, 1) && dense_along(y, 1) && call.integer(0, 0) * call.integer(0, 1) < (int64_t{1} << 31);
+    return dense_channels(x) && dense_channels(y) && call.integer(0, 0) * call.integer(0, 1) < (int64_t{1} << 31);
 }
 
 // The compact indices of the first n lanes; kNoTap in the others.
@@ -173,8 +174,8 @@ void backward_channels_last(const Call& call) {
                     Vec<T> sum = Vec<T>::zero();
                     for (int k = 0; k < count; k++) {
                         auto mine = load_taps<T>(index + sources[k].index + c, lanes) == static_cast<typename Vec<T>::Int>(sources[k].tap) - Mask{};
-                        const T* from = grad + sources[k].grad + c;
-                        Vec<T> g = lanes == width ? Vec<T>::load(from) : Vec<T>::load_partial(from, lanes);
+                        const T* from = grad + sources[k].grad + c * grad_y.strides[1];
+                        Vec<T> g = load_channels(from, grad_y.strides[1], lanes);
                         sum += where<T>(mine, g, Vec<T>::zero());
                     }
                     if (lanes == width) sum.store(out + c);
@@ -186,8 +187,7 @@ void backward_channels_last(const Call& call) {
 }
 
 bool backward_is_channels_last(const Call& call) {
-    return call.view(2).dtype == DType::uint8 && dense_along(call.view(0), 1) && dense_along(call.view(1), 1) &&
-           dense_along(call.view(2), 1);
+    return call.view(2).dtype == DType::uint8 && dense_channels(call.view(0)) && dense_channels(call.view(2));
 }
 
 // ---- planar ----------------------------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ void forward_planar(const Call& call) {
 
 bool forward_is_planar(const Call& call) {
     const View &y = call.view(0), &x = call.view(2);
-    return dense_along(x, 3) && dense_along(y, 3) && call.integer(0, 0) * call.integer(0, 1) < (int64_t{1} << 31);
+    return dense_rows(x) && dense_rows(y) && call.integer(0, 0) * call.integer(0, 1) < (int64_t{1} << 31);
 }
 
 template <class T>
@@ -279,7 +279,7 @@ void backward_planar(const Call& call) {
     });
 }
 
-bool backward_is_planar(const Call& call) { return call.view(2).dtype == DType::uint8 && dense_along(call.view(0), 3); }
+bool backward_is_planar(const Call& call) { return call.view(2).dtype == DType::uint8 && dense_rows(call.view(0)); }
 
 constexpr Kernel kernels[] = {
     {&kMaxPool2dForward, "channels_last", WW_ISA_NAME, kFloats,

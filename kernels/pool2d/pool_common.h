@@ -13,7 +13,16 @@ namespace {
 // Indices that a chunk of parallel_for takes: about a quarter of the work that pays for a thread's wake-up.
 inline int64_t grain(int64_t operations_each) { return 1 + 32768 / std::max<int64_t>(1, operations_each); }
 
-WW_INLINE bool dense_along(const View& v, int axis) { return v.shape[axis] <= 1 || v.strides[axis] == 1; }
+// Vectors along the rows, and along the channels; a single channel is no vector.
+WW_INLINE bool dense_rows(const View& v) { return v.shape[3] <= 1 || v.strides[3] == 1; }
+WW_INLINE bool dense_channels(const View& v) { return v.shape[1] > 1 && v.strides[1] == 1; }
+
+// The first n channels at p.
+template <class T>
+WW_INLINE Vec<T> load_channels(const T* p, int64_t stride, int n) {
+    if (stride != 1) return Vec<T>::gather(p, stride, n);
+    return n == Vec<T>::width ? Vec<T>::load(p) : Vec<T>::load_partial(p, n);
+}
 
 // Windows [first, second) have all their taps inside the input.
 inline std::pair<int64_t, int64_t> inner_windows(const PoolAxis& a) {

@@ -63,24 +63,24 @@ void forward(const Call& call) {
     parallel_for(row_count(loss, dims), 1 + 8192 / (n + 1), [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; row++) {
             T &out = loss.ptr<T>()[row_offset(loss, dims, row)], *stat = stats.ptr<T>() + row_offset(stats, dims, row);
-            T &maximum = stat[0], &log_sum = stat[stats.strides[dims]];
+            T &maximum = stat[0], &sum = stat[stats.strides[dims]];
             int64_t t = target.ptr<int64_t>()[row_offset(target, dims, row)];
             Row<const T> x = {logits.ptr<T>() + row_offset(logits, dims, row), logits.strides[dims]};
             Row<T> grad = {nullptr, 0};
             if (grads.present()) grad = {grads.ptr<T>() + row_offset(grads, dims, row), grads.strides[dims]};
             if (t == classes.ignore) {
-                out = maximum = log_sum = 0;
+                out = maximum = sum = 0;
                 if (grad.data) clear(grad, n);
                 continue;
             }
             maximum = row_max(x, n);
             Vec<T> m(maximum);
-            T sum = row_sum<T>(n, [&](int64_t v, int lanes) {
+            sum = row_sum<T>(n, [&](int64_t v, int lanes) {
                 Vec<T> term = exp(x.load(v, lanes) - m);
                 if (grad.data) grad.store(v, lanes, term);
                 return term;
             });
-            log_sum = log(Vec<T>(sum))[0];
+            const T log_sum = log(Vec<T>(sum))[0];
             out = classes.keep * classes.of_class(t) * (log_sum - (x.data[t * x.stride] - maximum));
             if (classes.smooth != 0) {
                 Vec<T> shift(log_sum);
@@ -111,9 +111,9 @@ void backward_logits(const Call& call) {
                 continue;
             }
             const T* stat = stats.ptr<T>() + row_offset(stats, dims, row);
-            Vec<T> m(stat[0]), log_sum(stat[stats.strides[dims]]);
+            Vec<T> m(stat[0]), total(stat[stats.strides[dims]]);
             write_gradient(grad, classes, t, grad_loss.ptr<T>()[row_offset(grad_loss, dims, row)],
-                           [&](int64_t v, int lanes) { return exp((x.load(v, lanes) - m) - log_sum); });
+                           [&](int64_t v, int lanes) { return exp(x.load(v, lanes) - m) / total; });
         }
     });
 }

@@ -5,7 +5,7 @@
 // rows     vectors along the row. Four accumulators, then a fixed tree. A row up to about 60,000 floats stays in the L2 cache between
 //          the passes, so memory sees one read and one write. Strides other than 1 are gathered
 // columns  where the row's own dimension is strided and another one is dense (softmax over the channels of an NCHW array): vectors of
-//          neighbouring rows, one addition at a time
+//          neighbouring rows; each row's sum has the same tree, so that it does not matter which variant a sample meets
 //
 // Bound by memory from L2 on; within it, by the exponential.
 #include <limits>
@@ -77,8 +77,7 @@ void rows(const Call& call) {
     });
 }
 
-// The dimension along which all views are dense, when it is not the last; -1 where there is none. Its size has no say: a sample
-// alone must take the same variant as in a batch.
+// The dimension along which all views are dense, when it is not the last; -1 where there is none.
 inline int dense_dimension(const Call& call, int views) {
     for (int d = 0; d < call.view(0).ndim - 1; d++) {
         bool dense = true;
@@ -110,14 +109,15 @@ void columns(const Call& call) {
             const T* b = part[views - 1].template ptr<T>() + row_offset(part[views - 1], last, row);
             auto first = [&](int64_t i) { return load_lanes(a + i * stride[1], lanes); };
             auto other = [&](int64_t i) { return Step::has_second ? load_lanes(b + i * stride[views - 1], lanes) : Vec<T>::zero(); };
-            Vec<T> m = Vec<T>(Step::has_max ? -std::numeric_limits<T>::infinity() : T(0)), s = Vec<T>::zero();
+            Vec<T> m = Vec<T>(Step::has_max ? -std::numeric_limits<T>::infinity() : T(0));
+            ColumnSum<T> sum(n);
             for (int64_t i = 0; Step::has_max && i < n; i++) m = max_nan(m, first(i));
             for (int64_t i = 0; i < n; i++) {
                 Vec<T> term = Step::term(first(i), other(i), m);
                 if (Step::keeps_term) store_lanes(out + i * stride[0], lanes, term);
-                s += term;
+                sum.add(i, term);
             }
-            s = Step::finish(s);
+            Vec<T> s = Step::finish(sum.total());
             for (int64_t i = 0; i < n; i++) {
                 Vec<T> value = Step::keeps_term ? load_lanes<T>(out + i * stride[0], lanes) : first(i);
                 store_lanes(out + i * stride[0], lanes, Step::result(value, other(i), m, s));

@@ -15,8 +15,8 @@ inline constexpr Contract kSoftmaxForward = {
 y  [..., n]  overwritten; any strides; may be exactly x
 x  [..., n]  any strides: another axis is a view with that axis last, never a copy
 
-A row with a NaN or +Inf, or with nothing but -Inf, is NaN. The order of the sums depends on n and on the strides, never on the
-number of rows or threads.)",
+A row with a NaN or +Inf, or with nothing but -Inf, is NaN. The order of the sums depends on n, never on strides, the number of rows
+or threads.)",
     nullptr, true};
 
 inline constexpr Contract kLogSoftmaxForward = {
@@ -89,9 +89,10 @@ inline constexpr Contract kCrossEntropyForward = {
     R"(loss = (1 - e) w_t (L - x_t) + (e / V) sum over v of w_v (L - x_v), with L = log(sum over v of exp(x_v)), t = target, e = label_smoothing
 
 loss         [...]     overwritten; any strides, no overlap. 0 where target is ignore_index, whatever the row holds
-stats        [..., 2]  overwritten; m = max x_v and L - m, for cross_entropy_backward_logits (L itself would lose the digits that
-                       a large m takes); 0 where target is ignore_index
-grad_logits  [..., V]  optional, overwritten: grad_scale times the derivative of loss by logits, written while the row is in the cache
+stats        [..., 2]  overwritten; m = max x_v and s = sum exp(x_v - m), so that L = m + log(s), for cross_entropy_backward_logits
+                       (L itself would lose the digits that a large m takes); 0 where target is ignore_index
+grad_logits  [..., V]  optional, overwritten: what cross_entropy_backward_logits gives for grad_loss = grad_scale in all rows, to the
+                       bit, but written while the row is in the cache
 logits       [..., V]  any strides
 target       [...]     class indices in [0, V), or ignore_index; anything else is an IndexError before anything is written
 weight       [V]       optional, any strides; 1 where it is not given

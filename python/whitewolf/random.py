@@ -1,8 +1,8 @@
-"""The state of the random numbers: a seed and a position in its stream. What is drawn is the ops' and kernels' business.
+"""Random tensors, and the state that they are drawn from: a seed and a position in its stream.
 
-The numbers are Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section
-4.3): block i of a stream is a function of (seed, i) alone. So a fill takes the next blocks of the stream and every device,
-thread and kernel that computes block i gets the same four integers.
+The numbers are Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011), as
+engine/random.h says: element i of a fill is a function of (seed, offset, i) alone, on every device, and each fill has an offset of
+its own, the stream's position before it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def set_state(state: dict[str, int]) -> None:
 
 
 def take_blocks(n: int) -> tuple[int, int]:
-    """Reserves the next `n` blocks of four integers: the seed and the number of the first block, for a kernel to fill from."""
+    """The seed, and an offset for a fill of `n` blocks of four integers: the position, which then moves on by n."""
     global _offset
     with _lock:
         first = _offset
@@ -73,3 +73,20 @@ def next_seed() -> int:
     """A seed in [0, 2**64) for a stream of its own, such as a DataLoader's; takes one block."""
     key: Any = np.array(take_blocks(1), np.uint64)
     return int(np.random.Philox(key=key).random_raw())
+
+
+# ops/random.py takes its offsets from here, and is complete once this module is.
+from .ops.random import bernoulli, normal, permutation, randint, uniform  # noqa: E402
+
+__all__ = [
+    "bernoulli",
+    "get_state",
+    "manual_seed",
+    "next_seed",
+    "normal",
+    "permutation",
+    "randint",
+    "set_state",
+    "take_blocks",
+    "uniform",
+]

@@ -1,4 +1,4 @@
-"""Pooling over windows of the last two dimensions; formulas in kernels/pool2d/pool2d.h."""
+"""Pooling over windows of the last two dimensions; formulas in kernels/pool2d/pool2d.h. Results have the layout of x."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Node, record
+from ..graph import Node, is_grad_enabled, record
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_tensor, pair
 
@@ -17,6 +17,11 @@ def _check(op: str, x: Tensor) -> None:
     check_float(op, "x", check_tensor(op, "x", x))
     if x.ndim != 4:
         raise ValueError(f"{op}: expected x of shape [N, C, H, W], got x.shape == {x.shape}")
+
+
+def _layout(array: Any) -> bool | None:
+    """What `device.empty` makes of the layout: channels last where they are in `array`, else C order."""
+    return bool(array.strides[1] < array.strides[3]) or None
 
 
 def _attributes(op: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1) -> dict[str, tuple[int, ...]]:
@@ -74,8 +79,11 @@ def max_pool2d(
     shape = _output_shape("max_pool2d", x, attributes, ceil_mode)
     call = {**attributes, "ceil_mode": bool(ceil_mode)}
     compact = not return_indices and attributes["kernel"][0] * attributes["kernel"][1] <= _COMPACT
-    data = x.device.empty(shape, x.dtype, True)
-    indices = x.device.empty(shape, np.dtype("uint8" if compact else "int64"), True)
+    layout = _layout(x._data)
+    data = x.device.empty(shape, x.dtype, layout)
+    indices = None
+    if return_indices or (x.requires_grad and is_grad_enabled()):
+        indices = x.device.empty(shape, np.dtype("uint8" if compact else "int64"), layout)
     x.device.kernels["max_pool2d_forward"](data, indices, x._data, **call)
     before = x.shape
     result = record("max_pool2d", data, (x,), lambda node, grad: (_scatter(grad, indices, before, call),))
@@ -84,7 +92,7 @@ def max_pool2d(
 
 def _scatter(grad: Tensor, indices: Any, shape: tuple[int, ...], call: dict[str, Any]) -> Tensor:
     """Each element of grad added where the maximum of its window was."""
-    data = grad.device.empty(shape, grad.dtype, True)
+    data = grad.device.empty(shape, grad.dtype, _layout(indices))
     grad.device.kernels["max_pool2d_backward_x"](data, grad._data, indices, **call)
     windows = grad.shape
     return record("max_pool2d_backward", data, (grad,), lambda node, g: (_gather(g, indices, windows, call),))  # type: ignore[no-any-return]
@@ -92,7 +100,7 @@ def _scatter(grad: Tensor, indices: Any, shape: tuple[int, ...], call: dict[str,
 
 def _gather(x: Tensor, indices: Any, shape: tuple[int, ...], call: dict[str, Any]) -> Tensor:
     """The elements of x where the maxima were: the transpose of `_scatter`."""
-    data = x.device.empty(shape, x.dtype, True)
+    data = x.device.empty(shape, x.dtype, _layout(indices))
     x.device.kernels["max_pool2d_gather"](data, x._data, indices, **call)
     before = x.shape
     return record("max_pool2d_gather", data, (x,), lambda node, g: (_scatter(g, indices, before, call),))  # type: ignore[no-any-return]
@@ -124,7 +132,7 @@ def avg_pool2d(
     shape = _output_shape("avg_pool2d", x, attributes, ceil_mode)
     call: dict[str, Any] = {name: attributes[name] for name in ("kernel", "stride", "padding")}
     call |= {"ceil_mode": bool(ceil_mode), "count_include_pad": bool(count_include_pad), "divisor_override": divisor_override or 0}
-    return _linear("avg_pool2d", x, shape, call, forward=True)
+    return _linear("avg_pool2d", x, shape, call, _layout(x._data), forward=True)
 
 
 def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
@@ -143,17 +151,17 @@ def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
     given = tuple(n if s is None else s for s, n in zip(sizes, x.shape[2:]))
     if len(sizes) != 2 or min(pair("adaptive_avg_pool2d", "output_size", given)) < 1:
         raise ValueError(f"adaptive_avg_pool2d: expected output_size >= 1 for height and width, got {output_size!r}")
-    return _linear("adaptive_avg_pool2d", x, (*x.shape[:2], *given), {}, forward=True)
+    return _linear("adaptive_avg_pool2d", x, (*x.shape[:2], *given), {}, _layout(x._data), forward=True)
 
 
-def _linear(name: str, x: Tensor, shape: tuple[int, ...], call: dict[str, Any], forward: bool) -> Tensor:
-    """A mean pooling or its transpose: each is the other's gradient."""
-    data = x.device.empty(shape, x.dtype, True)
+def _linear(name: str, x: Tensor, shape: tuple[int, ...], call: dict[str, Any], layout: bool | None, *, forward: bool) -> Tensor:
+    """A mean pooling or its transpose: each is the other's gradient. All have the layout of the first input."""
+    data = x.device.empty(shape, x.dtype, layout)
     x.device.kernels[name + ("_forward" if forward else "_backward_x")](data, x._data, **call)
     before = x.shape
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
-        return (_linear(name, grad, before, call, not forward),)
+        return (_linear(name, grad, before, call, layout, forward=not forward),)
 
     return record(name + ("" if forward else "_backward"), data, (x,), backward)  # type: ignore[no-any-return]
 

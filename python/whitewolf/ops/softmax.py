@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from ..device import Device
 from ..graph import Node, is_grad_enabled, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor, normalize_axis
 from .elementwise import exp, multiply, subtract
-from .manipulation import expand_dims, reshape
+from .manipulation import broadcast_to, expand_dims, reshape
 from .reduce import sum
 
 
@@ -54,16 +56,24 @@ def _normalized_backward(name: str, grad: Tensor, y: Tensor, at: int) -> Tensor:
 
 
 def cross_entropy(
-    logits: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, label_smoothing: float = 0.0
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "none",
 ) -> Tensor:
     """-w[t] log softmax(logits)[t] of each row, t = target, softmax and gradient fused; 0 where target is ignore_index.
 
-    With e = label_smoothing, (1 - e) of that and e / V of the sum of the same over all V classes.
+    With e = label_smoothing, (1 - e) of that and e / V of the sum of the same over all V classes. Where the rows are summed up, the
+    gradient by the logits is computed with the loss, while each row is in the cache, and kept for backward.
 
     Args:
         logits: float32 or float64 [..., V].
         target: integers [...] in [0, V), or ignore_index.
         weight: w, [V]; 1 unless given; not differentiated.
+        reduction: "none"; "sum"; or "mean", the sum divided by that of w[t] over the rows that are not ignored.
 
     Raises:
         IndexError: a class is outside.
@@ -79,23 +89,56 @@ def cross_entropy(
         raise ValueError(
             f"cross_entropy: expected target.shape == {logits.shape[:-1]} (logits.shape without its last), got {target.shape}"
         )
+    device, labels = logits.device, _labels(target)
     attrs: dict[str, Any] = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing)}
-    loss = logits.device.empty(target.shape, logits.dtype)
-    stats = logits.device.empty((*target.shape, 2), logits.dtype)
+    loss = device.empty(target.shape, logits.dtype)
+    stats = device.empty((*target.shape, 2), logits.dtype)
     weights = None if weight is None else weight._data
-    logits.device.kernels["cross_entropy_forward"](loss, stats, None, logits._data, _labels(target), weights, **attrs)
+    ready: list[Any] = []
+    if reduction != "none" and logits.requires_grad and is_grad_enabled():
+        ready.append(device.empty(logits.shape, logits.dtype, logits._data))
+    scale, divisor = 1.0, None
+    if reduction == "mean":
+        divisor = _counted(labels, weights, attrs["ignore_index"], logits.shape[-1])
+        scale = 1 / divisor if divisor else math.inf
+    device.kernels["cross_entropy_forward"](
+        loss, stats, ready[0] if ready else None, logits._data, labels, weights, **attrs, grad_scale=scale
+    )
+    if reduction != "none":
+        loss = _sum_of_rows(device, loss, divisor)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
         x, target, *rest = node.saved
         weights = rest[0]._data if rest else None
         if is_grad_enabled():
-            return (_composite_backward(grad, x, target._data, weights, **attrs),)
+            rows = broadcast_to(grad if reduction == "none" else multiply(grad, scale), target.shape)
+            return (_composite_backward(rows, x, target._data, weights, **attrs),)
+        known = ready.pop() if ready else None
+        if known is not None and grad.item() == 1:
+            return (wrap(known, x.device),)
+        each = grad._data if reduction == "none" else np.broadcast_to(grad._data * x.dtype.type(scale), target.shape)
         data = x.device.empty(x.shape, x.dtype, x._data)
-        x.device.kernels["cross_entropy_backward_logits"](data, grad._data, stats, x._data, _labels(target), weights, **attrs)
+        x.device.kernels["cross_entropy_backward_logits"](data, each, stats, x._data, _labels(target), weights, **attrs)
         return (wrap(data, x.device),)
 
     saved = (logits, target) if weight is None else (logits, target, weight)
     return record("cross_entropy", loss, (logits,), backward, saved)  # type: ignore[no-any-return]
+
+
+def _counted(labels: Any, weights: Any, ignore_index: int, classes: int) -> float:
+    """The sum of the weights of the rows that count. Labels that are no classes are left for the kernel to refuse."""
+    counted = labels != ignore_index
+    if weights is None:
+        return float(counted.sum())
+    return float(weights[labels[counted & (labels >= 0) & (labels < classes)]].sum())
+
+
+def _sum_of_rows(device: Device, loss: Any, divisor: float | None) -> Any:
+    total = device.empty((1,) * loss.ndim, loss.dtype)
+    device.kernels["sum_forward"](total, loss)
+    total = total.reshape(())
+    with np.errstate(invalid="ignore"):  # the mean of nothing is NaN
+        return total if divisor is None else np.asarray(total / total.dtype.type(divisor))
 
 
 def _labels(target: Tensor) -> Any:

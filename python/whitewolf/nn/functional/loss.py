@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...dtypes import DType
 from ...ops import elementwise, manipulation, reduce
 from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.indexing import take_along_axis
@@ -154,14 +153,6 @@ def _class_axis_last(op: str, input: Tensor, target: Tensor, weight: Tensor | No
     return manipulation.moveaxis(input, axis, -1) if axis != input.ndim - 1 else input, classes
 
 
-def _weight_of(target: Tensor, weight: Tensor | None, ignore_index: int, dtype: DType) -> Tensor:
-    """The sum of the weights of all samples that count."""
-    counted = target._data != ignore_index
-    xp = target.device.xp
-    total = counted.sum() if weight is None else weight._data[target._data[counted]].sum()
-    return wrap(xp.asarray(total, dtype), target.device)
-
-
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -193,10 +184,9 @@ def cross_entropy(
     """
     logits, classes = _class_axis_last("cross_entropy", input, target, weight, reduction)
     if target.dtype.kind in "iu":
-        rows = class_cross_entropy(logits, target, weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
-        if reduction != "mean":
-            return _reduce(rows, reduction)
-        return elementwise.divide(reduce.sum(rows), _weight_of(target, weight, ignore_index, input.dtype))
+        return class_cross_entropy(
+            logits, target, weight, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
+        )
     _pair("cross_entropy", input, target, reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: expected label_smoothing in [0, 1], got {label_smoothing}")
