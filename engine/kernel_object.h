@@ -59,7 +59,8 @@ inline int64_t read_int(PyObject* value, bool unsigned_bits, const char* op, con
     Py_DECREF(index);
     if (PyErr_Occurred()) {
         PyErr_Clear();
-        fail<ShapeError>("%s: expected %s in the range of %s, got an int outside it", op, name.c_str(), unsigned_bits ? "uint64" : "int64");
+        fail<ShapeError>("%s: expected %s in the range of %s, got an int outside it", op, name.c_str(),
+                         unsigned_bits ? "uint64" : "int64");
     }
     return n;
 }
@@ -102,7 +103,8 @@ inline Attr read_attr(const AttrParam& param, PyObject* value, const char* op) {
                 if (n != param.count)
                     fail<ShapeError>("%s: expected %s to be an int or %d of them, got %s", op, param.name.c_str(), param.count,
                                      py::repr(value).cast<std::string>().c_str());
-                for (int k = 0; k < param.count; k++) a.ints[k] = read_int(PySequence_Fast_GET_ITEM(items, k), false, op, param.name);
+                for (int k = 0; k < param.count; k++)
+                    a.ints[k] = read_int(PySequence_Fast_GET_ITEM(items, k), false, op, param.name);
             } else {
                 int64_t n = read_int(value, param.type == AttrParam::u64, op, param.name);
                 for (int k = 0; k < param.count; k++) a.ints[k] = n;
@@ -117,7 +119,8 @@ inline void check_overlap(const Op& op, const Arguments& in, const std::vector<P
     std::vector<bool> is_out(total);
     std::vector<const std::string*> names(total);
     for (size_t p = 0; p < op.signature.views.size(); p++)
-        for (int v = in.first[p]; v < in.first[p + 1]; v++) is_out[v] = op.signature.views[p].out, names[v] = &op.signature.views[p].name;
+        for (int v = in.first[p]; v < in.first[p + 1]; v++)
+            is_out[v] = op.signature.views[p].out, names[v] = &op.signature.views[p].name;
     std::vector<std::pair<const char*, const char*>> spans(total);
     for (int v = 0; v < total; v++)
         if (in.call.views[v].present()) spans[v] = extent(in.call.views[v]);
@@ -127,8 +130,8 @@ inline void check_overlap(const Op& op, const Arguments& in, const std::vector<P
             if (b == a || (is_out[b] && b < a) || !(spans[a].first < spans[b].second && spans[b].first < spans[a].second)) continue;
             if (op.contract->in_place && !is_out[b] && same_elements(in.call.views[a], in.call.views[b])) continue;
             if (!share_memory(objects[a], objects[b])) continue;
-            fail<ShapeError>("%s: expected %s not to overlap %s%s, got views of the same memory", op.contract->op, names[a]->c_str(),
-                             names[b]->c_str(), op.contract->in_place ? " unless it is exactly in place" : "");
+            fail<ShapeError>("%s: expected %s not to overlap %s%s, got views of the same memory", op.contract->op,
+                             names[a]->c_str(), names[b]->c_str(), op.contract->in_place ? " unless it is exactly in place" : "");
         }
     }
 }
@@ -141,7 +144,8 @@ inline void read_views(const Op& op, PyObject* const* args, Py_ssize_t n_args, A
     std::vector<PyObject*> many_objects;
     size_t needed = 0;
     for (size_t i = 0; i < params.size(); i++) {
-        bool listed = params[i].sequence && static_cast<Py_ssize_t>(i) < n_args && (PyList_Check(args[i]) || PyTuple_Check(args[i]));
+        bool listed =
+            params[i].sequence && static_cast<Py_ssize_t>(i) < n_args && (PyList_Check(args[i]) || PyTuple_Check(args[i]));
         needed += listed ? static_cast<size_t>(PySequence_Fast_GET_SIZE(args[i])) : 1;
     }
     PyObject** objects = fixed_objects;
@@ -159,7 +163,8 @@ inline void read_views(const Op& op, PyObject* const* args, Py_ssize_t n_args, A
         in.first[i] = v;
         if (param.sequence) {
             if (!PyList_Check(value) && !PyTuple_Check(value))
-                fail<DTypeError>("%s: expected %s to be a list of arrays, got %s", name, param.name.c_str(), Py_TYPE(value)->tp_name);
+                fail<DTypeError>("%s: expected %s to be a list of arrays, got %s", name, param.name.c_str(),
+                                 Py_TYPE(value)->tp_name);
             Py_ssize_t n = PySequence_Fast_GET_SIZE(value);
             for (Py_ssize_t k = 0; k < n; k++) {
                 PyObject* item = PySequence_Fast_GET_ITEM(value, k);
@@ -249,7 +254,8 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
             View w = read_array(in.workspace, true, op.contract->op, "workspace");
             size_t have = static_cast<size_t>(w.size() * item_size(w.dtype));
             if (!w.is_contiguous() || have < bytes)
-                fail<ShapeError>("%s: expected workspace to be contiguous with at least %zu bytes, got %zu", op.contract->op, bytes, have);
+                fail<ShapeError>("%s: expected workspace to be contiguous with at least %zu bytes, got %zu", op.contract->op, bytes,
+                                 have);
             in.call.workspace = w.data;
         }
         Block own(in.workspace ? 0 : bytes);

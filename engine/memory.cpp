@@ -90,9 +90,9 @@ struct Lock {
 };
 
 // A fork from one thread while another holds the mutex would leave it locked for ever in the child.
-[[maybe_unused]] const int at_fork = pthread_atfork([] { pthread_mutex_lock(&cache.mutex); },
-                                                    [] { pthread_mutex_unlock(&cache.mutex); },
-                                                    [] { pthread_mutex_unlock(&cache.mutex); });
+[[maybe_unused]] const int at_fork =
+    pthread_atfork([] { pthread_mutex_lock(&cache.mutex); }, [] { pthread_mutex_unlock(&cache.mutex); },
+                   [] { pthread_mutex_unlock(&cache.mutex); });
 
 bool flag_variable(const char* name, bool otherwise) {
     const char* text = getenv(name);

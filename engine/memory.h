@@ -15,11 +15,11 @@ namespace ww {
 
 // Bytes are whole blocks', so in use + cached is what the cache holds of the system's memory.
 struct MemoryStats {
-    int64_t bytes_in_use;    // handed out and not yet freed
-    int64_t bytes_cached;    // freed, kept for reuse
-    int64_t peak_in_use;     // highest bytes_in_use since memory_reset_peak()
-    int64_t allocations;     // blocks handed out since the start
-    int64_t cache_hits;      // of which served without the system
+    int64_t bytes_in_use;  // handed out and not yet freed
+    int64_t bytes_cached;  // freed, kept for reuse
+    int64_t peak_in_use;   // highest bytes_in_use since memory_reset_peak()
+    int64_t allocations;   // blocks handed out since the start
+    int64_t cache_hits;    // of which served without the system
 };
 
 void* memory_allocate(size_t bytes);  // never nullptr, also for 0; throws OutOfMemory, which names the bytes

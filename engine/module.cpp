@@ -39,7 +39,8 @@ py::object make_kernel(const std::string& name, const py::object& variant) {
         kernel = op->find(wanted);
         std::string have;
         for (auto& k : op->kernels) have += (have.empty() ? "" : ", ") + std::string(k.variant);
-        if (!kernel) fail<ShapeError>("kernels.get: expected variant of %s in {%s}, got '%s'", name.c_str(), have.c_str(), wanted.c_str());
+        if (!kernel)
+            fail<ShapeError>("kernels.get: expected variant of %s in {%s}, got '%s'", name.c_str(), have.c_str(), wanted.c_str());
     }
     auto* self = PyObject_New(KernelObject, kernel_type);
     if (!self) throw py::error_already_set();
@@ -91,14 +92,15 @@ PyObject* kernel_choice(PyObject* object, PyObject* const* args, Py_ssize_t n_ar
 }
 
 PyMethodDef kernel_methods[] = {
-    {"workspace_bytes", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kernel_workspace_bytes)), METH_FASTCALL | METH_KEYWORDS,
-     "Bytes of workspace that a call with these arguments needs; nothing is run."},
+    {"workspace_bytes", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kernel_workspace_bytes)),
+     METH_FASTCALL | METH_KEYWORDS, "Bytes of workspace that a call with these arguments needs; nothing is run."},
     {"choice", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kernel_choice)), METH_FASTCALL | METH_KEYWORDS,
      "The variant that a call with these arguments would run; nothing is run."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef kernel_fields[] = {
-    {"op", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->op); }, nullptr, "Registered name.", nullptr},
+    {"op", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->op); }, nullptr, "Registered name.",
+     nullptr},
     {"__name__", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->op); }, nullptr, nullptr, nullptr},
     {"__doc__", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->doc); }, nullptr, nullptr, nullptr},
     {"signature", [](PyObject* self, void*) { return text(as_kernel(self).names->op->contract->signature); }, nullptr,
@@ -106,9 +108,8 @@ PyGetSetDef kernel_fields[] = {
     {"variant", kernel_variant, nullptr, "The variant it is bound to; None where the registry chooses.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
-PyMemberDef kernel_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(KernelObject, call), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr}};
+PyMemberDef kernel_members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(KernelObject, call), READONLY, nullptr},
+                                {nullptr, 0, 0, 0, nullptr}};
 
 void kernel_free(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
@@ -142,8 +143,7 @@ PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
         Py_intptr_t shape[64], strides[64];
         for (Py_ssize_t i = 0; i < ndim; i++) {
             shape[i] = read_int(PyTuple_GET_ITEM(args[0], i), false, "empty", "shape");
-            if (shape[i] < 0)
-                fail<ShapeError>("empty: expected shape[%zd] >= 0, got %lld", i, static_cast<long long>(shape[i]));
+            if (shape[i] < 0) fail<ShapeError>("empty: expected shape[%zd] >= 0, got %lld", i, static_cast<long long>(shape[i]));
         }
         if (!py::detail::npy_api::get().PyArrayDescr_Check_(args[1])) fail<DTypeError>("empty: expected a numpy.dtype");
         int64_t item = py::reinterpret_borrow<py::dtype>(args[1]).itemsize();
@@ -254,8 +254,7 @@ PYBIND11_MODULE(WW_MODULE, m) {
     m.def("profile_start", &profile_start);
     m.def("profile_stop", [] {
         py::list rows;
-        for (auto& r : profile_stop())
-            rows.append(py::make_tuple(r.kernel->contract->op, r.kernel->variant, r.seconds, r.bytes));
+        for (auto& r : profile_stop()) rows.append(py::make_tuple(r.kernel->contract->op, r.kernel->variant, r.seconds, r.bytes));
         return rows;
     });
 }

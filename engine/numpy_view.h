@@ -129,9 +129,8 @@ inline PyObject* new_array(PyObject* descriptor, int ndim, const Py_intptr_t* sh
         throw py::error_already_set();
     }
     if (block) {
-        PyObject* owner = PyCapsule_New(block, "whitewolf.block", [](PyObject* capsule) {
-            memory_free(PyCapsule_GetPointer(capsule, "whitewolf.block"));
-        });
+        PyObject* owner = PyCapsule_New(block, "whitewolf.block",
+                                        [](PyObject* capsule) { memory_free(PyCapsule_GetPointer(capsule, "whitewolf.block")); });
         if (!owner || api.PyArray_SetBaseObject_(array, owner) < 0) {
             if (!owner) memory_free(block);
             Py_DECREF(array);

@@ -91,7 +91,9 @@ struct Word {
         while (value.load() == seen) changed.wait(lock);
     }
     void wake(int) {
-        { std::lock_guard<std::mutex> lock(mutex); }  // no waiter is between its look and its sleep
+        {
+            std::lock_guard<std::mutex> lock(mutex);
+        }  // no waiter is between its look and its sleep
         changed.notify_all();
     }
 #endif

@@ -55,7 +55,8 @@ WW_HOST_DEVICE inline Philox philox4x32(Philox counter, uint64_t key) {
 
 WW_HOST_DEVICE inline Philox philox_block(uint64_t seed, uint64_t offset, uint64_t block) {
     return philox4x32({{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), static_cast<uint32_t>(offset),
-                        static_cast<uint32_t>(offset >> 32)}}, seed);
+                        static_cast<uint32_t>(offset >> 32)}},
+                      seed);
 }
 
 // ---- from words to numbers -------------------------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ std::vector<Op> collect() {
     int level = chosen_level();
     std::vector<Op> all;
     std::vector<Kernel> registered;
-    for (const Registrar* r = Registrar::head(); r; r = r->next) registered.insert(registered.end(), r->kernels, r->kernels + r->count);
+    for (const Registrar* r = Registrar::head(); r; r = r->next)
+        registered.insert(registered.end(), r->kernels, r->kernels + r->count);
     for (const Kernel& k : registered) {
         if (isa_level(k.isa) > level) continue;
         auto op = std::find_if(all.begin(), all.end(), [&](const Op& o) { return !std::strcmp(o.contract->op, k.contract->op); });
@@ -83,8 +84,7 @@ std::vector<Op> collect() {
         std::sort(op.kernels.begin(), op.kernels.end(), [](const Kernel& a, const Kernel& b) {
             return a.rank != b.rank ? a.rank > b.rank : std::strcmp(a.variant, b.variant) < 0;
         });
-    std::sort(all.begin(), all.end(),
-              [](const Op& a, const Op& b) { return std::strcmp(a.contract->op, b.contract->op) < 0; });
+    std::sort(all.begin(), all.end(), [](const Op& a, const Op& b) { return std::strcmp(a.contract->op, b.contract->op) < 0; });
     return all;
 }
 
@@ -122,9 +122,10 @@ const Kernel& select(const Op& op, const Call& call, const char* variant) {
         bool typed = k.dtypes >> static_cast<int>(call.dtype) & 1;
         if (typed && (!k.accepts || k.accepts(call))) return k;
         if (asked)
-            fail<ShapeError>("%s: expected arguments that variant '%s' accepts (dtype, strides, sizes), got dtype %s and %s of shape %s",
-                             op.contract->op, asked, dtype_name(call.dtype), op.signature.views[0].name.c_str(),
-                             call.view(0).shape_text().c_str());
+            fail<ShapeError>(
+                "%s: expected arguments that variant '%s' accepts (dtype, strides, sizes), got dtype %s and %s of shape %s",
+                op.contract->op, asked, dtype_name(call.dtype), op.signature.views[0].name.c_str(),
+                call.view(0).shape_text().c_str());
     }
     if (asked) fail<ShapeError>("%s: expected a variant of this op, got '%s'", op.contract->op, asked);
     fail<Error>("%s: no variant accepts this call; one that takes any strides is missing", op.contract->op);

@@ -55,12 +55,12 @@ struct Call {
 enum class Determinism : uint8_t { bitwise, run_to_run, none };
 
 struct Contract {
-    const char* op;         // "conv2d_forward"
-    const char* family;     // "conv2d": what ww.kernels.use(conv2d=...) names
-    const char* signature;  // see above
-    const char* doc;        // the contract in prose: it becomes the callable's __doc__
+    const char* op;                        // "conv2d_forward"
+    const char* family;                    // "conv2d": what ww.kernels.use(conv2d=...) names
+    const char* signature;                 // see above
+    const char* doc;                       // the contract in prose: it becomes the callable's __doc__
     void (*check)(const Call&) = nullptr;  // what letters cannot say: throws ShapeError, IndexError, ...
-    bool in_place = false;  // an output may be exactly one of the inputs: same data, shape and strides
+    bool in_place = false;                 // an output may be exactly one of the inputs: same data, shape and strides
 };
 
 constexpr uint32_t dtype_bit(DType t) { return 1u << static_cast<int>(t); }
@@ -72,7 +72,7 @@ struct Kernel {
     const char* isa;      // WW_ISA_NAME on the CPU
     uint32_t dtypes;      // dtype_bit()s that T may be
     void (*fn)(const Call&);
-    int rank = 0;  // among the variants that accept a call, the highest rank runs
+    int rank = 0;                                      // among the variants that accept a call, the highest rank runs
     bool (*accepts)(const Call&) = nullptr;            // nullptr: everything the contract allows
     size_t (*workspace_bytes)(const Call&) = nullptr;  // nullptr: none
     Determinism determinism = Determinism::bitwise;
@@ -113,16 +113,16 @@ size_t bytes_by_float(const Call& call) {
 
 struct Dim {
     enum { letter, literal, ellipsis } kind;
-    int64_t value;     // which letter of the signature, or the integer
+    int64_t value;  // which letter of the signature, or the integer
     std::string text;
 };
 struct ViewParam {
     std::string name, type_text;
     bool out = false, inout = false, optional = false, sequence = false;
     enum { own, any, fixed } type = own;
-    DType dtype = DType::float32;   // when fixed
+    DType dtype = DType::float32;  // when fixed
     std::vector<Dim> dims;
-    int rank = 0, ellipsis = -1;    // dimensions that are no ellipsis, and where that stands
+    int rank = 0, ellipsis = -1;  // dimensions that are no ellipsis, and where that stands
 };
 struct AttrParam {
     std::string name;

@@ -109,7 +109,8 @@ AttrParam parse_attr(Reader& in) {
             a.initial.ints[0] = -1;
             for (size_t i = 0; i < a.words.size(); i++)
                 if (a.words[i] == value) a.initial.ints[0] = static_cast<int64_t>(i);
-            if (a.initial.ints[0] < 0) fail<Error>("signature \"%s\": default '%s' is not one of the words", in.text, value.c_str());
+            if (a.initial.ints[0] < 0)
+                fail<Error>("signature \"%s\": default '%s' is not one of the words", in.text, value.c_str());
         } else {
             int64_t n = value == "true" ? 1 : std::atoll(value.c_str());
             for (int i = 0; i < a.count; i++) a.initial.ints[i] = n;
@@ -166,8 +167,9 @@ void check_pack(const Op& op, const ViewParam& param, int k, const View& view, c
     for (int i = 0; same && i < mine.count; i++) same = view.shape[mine.begin + i] == pack.view->shape[pack.begin + i];
     if (same) return;
     std::string arg = argument_name(param, k);
-    fail<ShapeError>("%s: expected %s to have the same '...' dimensions as %s, whose shape is %s, got %s.shape == %s", op.contract->op,
-                     arg.c_str(), pack.from, pack.view->shape_text().c_str(), arg.c_str(), view.shape_text().c_str());
+    fail<ShapeError>("%s: expected %s to have the same '...' dimensions as %s, whose shape is %s, got %s.shape == %s",
+                     op.contract->op, arg.c_str(), pack.from, pack.view->shape_text().c_str(), arg.c_str(),
+                     view.shape_text().c_str());
 }
 
 void check_dims(const Op& op, const ViewParam& param, int k, const View& view, Binding* bound, Pack& pack) {

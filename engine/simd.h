@@ -36,13 +36,15 @@ constexpr int kVectorBytes = 16;
 #endif
 
 // The vector types behind Vec<T>. GCC drops a vector_size attribute on a dependent type, so they are spelled out.
-template <class T> struct raw_of;
-#define WW_RAW(T, I)                                                                     \
-    template <> struct raw_of<T> {                                                       \
-        using Int = I;                                                                   \
-        typedef T type __attribute__((vector_size(kVectorBytes)));                       \
+template <class T>
+struct raw_of;
+#define WW_RAW(T, I)                                                                                   \
+    template <>                                                                                        \
+    struct raw_of<T> {                                                                                 \
+        using Int = I;                                                                                 \
+        typedef T type __attribute__((vector_size(kVectorBytes)));                                     \
         typedef T unaligned __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias)); \
-        typedef I mask __attribute__((vector_size(kVectorBytes)));                       \
+        typedef I mask __attribute__((vector_size(kVectorBytes)));                                     \
     };
 WW_RAW(float, int32_t)
 WW_RAW(double, int64_t)
@@ -78,13 +80,11 @@ struct Vec {
 #if defined(__AVX512F__)
         if constexpr (sizeof(T) == 4)
             return Vec(reinterpret_cast<Raw>(_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p)));
-        else
-            return Vec(reinterpret_cast<Raw>(_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p)));
+        else return Vec(reinterpret_cast<Raw>(_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p)));
 #elif defined(__AVX2__)
         if constexpr (sizeof(T) == 4)
             return Vec(reinterpret_cast<Raw>(_mm256_maskload_epi32(reinterpret_cast<const int*>(p), first_lanes(n))));
-        else
-            return Vec(reinterpret_cast<Raw>(_mm256_maskload_epi64(reinterpret_cast<const long long*>(p), first_lanes(n))));
+        else return Vec(reinterpret_cast<Raw>(_mm256_maskload_epi64(reinterpret_cast<const long long*>(p), first_lanes(n))));
 #else
         Raw r = {};
         std::memcpy(&r, p, sizeof(T) * static_cast<size_t>(n));
@@ -95,13 +95,11 @@ struct Vec {
 #if defined(__AVX512F__)
         if constexpr (sizeof(T) == 4)
             _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), reinterpret_cast<__m512i>(v));
-        else
-            _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), reinterpret_cast<__m512i>(v));
+        else _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), reinterpret_cast<__m512i>(v));
 #elif defined(__AVX2__)
         if constexpr (sizeof(T) == 4)
             _mm256_maskstore_epi32(reinterpret_cast<int*>(p), first_lanes(n), reinterpret_cast<__m256i>(v));
-        else
-            _mm256_maskstore_epi64(reinterpret_cast<long long*>(p), first_lanes(n), reinterpret_cast<__m256i>(v));
+        else _mm256_maskstore_epi64(reinterpret_cast<long long*>(p), first_lanes(n), reinterpret_cast<__m256i>(v));
 #else
         std::memcpy(p, &v, sizeof(T) * static_cast<size_t>(n));
 #endif
@@ -124,9 +122,18 @@ struct Vec {
     friend WW_INLINE Vec operator&(Vec a, Vec b) { return from_bits(a.bits() & b.bits()); }
     friend WW_INLINE Vec operator|(Vec a, Vec b) { return from_bits(a.bits() | b.bits()); }
     friend WW_INLINE Vec operator^(Vec a, Vec b) { return from_bits(a.bits() ^ b.bits()); }
-    WW_INLINE Vec& operator+=(Vec b) { v += b.v; return *this; }
-    WW_INLINE Vec& operator-=(Vec b) { v -= b.v; return *this; }
-    WW_INLINE Vec& operator*=(Vec b) { v *= b.v; return *this; }
+    WW_INLINE Vec& operator+=(Vec b) {
+        v += b.v;
+        return *this;
+    }
+    WW_INLINE Vec& operator-=(Vec b) {
+        v -= b.v;
+        return *this;
+    }
+    WW_INLINE Vec& operator*=(Vec b) {
+        v *= b.v;
+        return *this;
+    }
 
     // Masks: all ones where true, all zeros where false. A comparison with NaN is false, but != is true.
     friend WW_INLINE Mask operator<(Vec a, Vec b) { return a.v < b.v; }

@@ -10,8 +10,21 @@ namespace ww {
 constexpr int kMaxDims = 12;
 
 enum class DType : uint8_t {
-    boolean, int8, uint8, int16, uint16, int32, uint32, int64, uint64,
-    float16, bfloat16, float32, float64, complex64, complex128,
+    boolean,
+    int8,
+    uint8,
+    int16,
+    uint16,
+    int32,
+    uint32,
+    int64,
+    uint64,
+    float16,
+    bfloat16,
+    float32,
+    float64,
+    complex64,
+    complex128,
 };
 
 constexpr int item_size(DType t) {
@@ -20,32 +33,55 @@ constexpr int item_size(DType t) {
 }
 
 constexpr const char* dtype_name(DType t) {
-    constexpr const char* names[] = {"bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
-                                     "float16", "bfloat16", "float32", "float64", "complex64", "complex128"};
+    constexpr const char* names[] = {"bool",   "int8",    "uint8",    "int16",   "uint16",  "int32",     "uint32",    "int64",
+                                     "uint64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128"};
     return names[static_cast<int>(t)];
 }
 
 template <class T>
 struct dtype_of;
-template <> struct dtype_of<bool> { static constexpr DType value = DType::boolean; };
-template <> struct dtype_of<uint8_t> { static constexpr DType value = DType::uint8; };
-template <> struct dtype_of<int32_t> { static constexpr DType value = DType::int32; };
-template <> struct dtype_of<int64_t> { static constexpr DType value = DType::int64; };
-template <> struct dtype_of<uint64_t> { static constexpr DType value = DType::uint64; };
-template <> struct dtype_of<float> { static constexpr DType value = DType::float32; };
-template <> struct dtype_of<double> { static constexpr DType value = DType::float64; };
+template <>
+struct dtype_of<bool> {
+    static constexpr DType value = DType::boolean;
+};
+template <>
+struct dtype_of<uint8_t> {
+    static constexpr DType value = DType::uint8;
+};
+template <>
+struct dtype_of<int32_t> {
+    static constexpr DType value = DType::int32;
+};
+template <>
+struct dtype_of<int64_t> {
+    static constexpr DType value = DType::int64;
+};
+template <>
+struct dtype_of<uint64_t> {
+    static constexpr DType value = DType::uint64;
+};
+template <>
+struct dtype_of<float> {
+    static constexpr DType value = DType::float32;
+};
+template <>
+struct dtype_of<double> {
+    static constexpr DType value = DType::float64;
+};
 
 struct View {
-    void* data = nullptr;      // element (0, ..., 0), aligned to its type
-    int64_t shape[kMaxDims];   // elements
-    int64_t strides[kMaxDims]; // elements, not bytes; any sign, zero where broadcast
-    int ndim = -1;             // -1: an optional argument that was not given
+    void* data = nullptr;       // element (0, ..., 0), aligned to its type
+    int64_t shape[kMaxDims];    // elements
+    int64_t strides[kMaxDims];  // elements, not bytes; any sign, zero where broadcast
+    int ndim = -1;              // -1: an optional argument that was not given
     DType dtype = DType::float32;
 
     bool present() const { return ndim >= 0; }
 
     template <class T>
-    T* ptr() const { return static_cast<T*>(data); }
+    T* ptr() const {
+        return static_cast<T*>(data);
+    }
 
     int64_t size() const {
         int64_t n = 1;

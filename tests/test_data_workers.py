@@ -207,9 +207,21 @@ print(seen, len(asked))
 """
 
 
-def test_ctrl_c_is_for_the_caller_and_not_for_its_workers() -> None:
+LATE = """
+import time
+from whitewolf.data import workers
+serve = workers._serve
+def late(pipe, inherited, job, worker):
+    time.sleep(0.3 * worker)
+    serve(pipe, inherited, job, worker)
+workers._serve = late
+"""
+
+
+@pytest.mark.parametrize("script", [PATIENT, LATE + PATIENT], ids=["while they work", "before the second has begun"])
+def test_ctrl_c_is_for_the_caller_and_not_for_its_workers(script: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(ww.__file__).parent.parent)}
-    done = subprocess.run([sys.executable, "-c", PATIENT], capture_output=True, text=True, env=environment, start_new_session=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, start_new_session=True)
     assert done.stdout == "60 1\n" and done.stderr == "", done.stderr
 
 

@@ -45,7 +45,9 @@ template <class T>
 struct Instances {
     Instance<T> at[Tile<T>::kernels][Tile<T>::vectors][2] = {};
 
-    constexpr Instances() { unroll<Tile<T>::kernels>([this](auto i) { add<Tile<T>::heights[i]>(at[i]); }); }
+    constexpr Instances() {
+        unroll<Tile<T>::kernels>([this](auto i) { add<Tile<T>::heights[i]>(at[i]); });
+    }
 
     template <int Rows>
     static constexpr void add(Instance<T> (&to)[Tile<T>::vectors][2]) {

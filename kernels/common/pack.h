@@ -68,7 +68,10 @@ void columns_in_order(T* packed, const T* b, int64_t k, int64_t n, int64_t n_str
             }
             transpose(square);
             if (depth == lanes) unroll<lanes>([&](auto i) { square[i].store(to + (l + i) * width); });
-            else unroll<lanes>([&](auto i) { if (i < depth) square[i].store(to + (l + i) * width); });
+            else
+                unroll<lanes>([&](auto i) {
+                    if (i < depth) square[i].store(to + (l + i) * width);
+                });
         }
     }
 }

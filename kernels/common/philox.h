@@ -42,9 +42,9 @@ struct PhiloxVector {
         for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
             for (int u = 0; u < unroll; u++) {
                 Raw a = multiply(Lanes(c0[u]), 0xD2511F53u).v, b = multiply(Lanes(c2[u]), 0xCD9E8D57u).v;
-                c0[u] = (b >> 32) ^ c1[u] ^ uint64_t{k0};
+                c0[u] = (b >> 32) ^ c1[u] ^ uint64_t { k0 };
                 c1[u] = b;
-                c2[u] = (a >> 32) ^ c3[u] ^ uint64_t{k1};
+                c2[u] = (a >> 32) ^ c3[u] ^ uint64_t { k1 };
                 c3[u] = a;
             }
         constexpr uint64_t low = 0xFFFFFFFF;

@@ -85,7 +85,7 @@ WW_INLINE T row_sum(int64_t n, Term&& term) {
 template <class T>
 class ColumnSum {
     static constexpr int width = Vec<T>::width;
-    Vec<T> sum[4 * width];  // accumulator j, lane l of row_sum at j * width + l
+    Vec<T> sum[4 * width];   // accumulator j, lane l of row_sum at j * width + l
     int64_t whole, vectors;  // elements in blocks of four vectors, and in vectors
 
   public:

@@ -53,10 +53,8 @@ Plan make_plan(const Call& call, int inputs) {
         }
         bool merges = to > 0;
         for (int k = 0; merges && k <= inputs; k++) merges = plan.strides[k][to] == plan.strides[k][to - 1] * plan.shape[to - 1];
-        if (merges)
-            plan.shape[to - 1] *= plan.shape[to];
-        else
-            plan.ndim++;
+        if (merges) plan.shape[to - 1] *= plan.shape[to];
+        else plan.ndim++;
     }
     if (plan.ndim == 0) {
         plan.ndim = 1;
@@ -110,10 +108,8 @@ void gather_from(const Position& position, int k, int64_t n, T* block) {
     int64_t stride = position.plan.strides[k][0];
     for_rows(position, k, n, [&](int64_t offset, int64_t first, int64_t count) {
         const S* from = data + offset;
-        if (stride == 0)
-            std::fill_n(block + first, count, static_cast<T>(*from));
-        else if (stride == 1)
-            std::copy_n(from, count, block + first);
+        if (stride == 0) std::fill_n(block + first, count, static_cast<T>(*from));
+        else if (stride == 1) std::copy_n(from, count, block + first);
         else
             for (int64_t i = 0; i < count; i++) block[first + i] = static_cast<T>(from[i * stride]);
     });
@@ -122,16 +118,11 @@ void gather_from(const Position& position, int k, int64_t n, T* block) {
 template <class T>
 void gather(const Position& position, int k, int64_t n, T* block) {
     switch (position.plan.dtype[k]) {
-        case DType::float32:
-            return gather_from<float>(position, k, n, block);
-        case DType::float64:
-            return gather_from<double>(position, k, n, block);
-        case DType::int32:
-            return gather_from<int32_t>(position, k, n, block);
-        case DType::int64:
-            return gather_from<int64_t>(position, k, n, block);
-        case DType::boolean:
-            return gather_from<uint8_t>(position, k, n, block);
+        case DType::float32: return gather_from<float>(position, k, n, block);
+        case DType::float64: return gather_from<double>(position, k, n, block);
+        case DType::int32: return gather_from<int32_t>(position, k, n, block);
+        case DType::int64: return gather_from<int64_t>(position, k, n, block);
+        case DType::boolean: return gather_from<uint8_t>(position, k, n, block);
         default:
             fail<DTypeError>("map_strided: expected bool, int32, int64, float32 or float64, got %s",
                              dtype_name(position.plan.dtype[k]));
@@ -193,10 +184,8 @@ void run_range(const Plan& plan, UnitLoop<T> loop, const void* f, int64_t begin,
         T* aligned = nullptr;
         if (streams && direct[0]) {
             auto past = reinterpret_cast<uintptr_t>(y) % kStreamAlign;
-            if (past)
-                n = std::min(n, static_cast<int64_t>((kStreamAlign - past) / sizeof(T)));
-            else
-                aligned = y, y = blocks.block[0];
+            if (past) n = std::min(n, static_cast<int64_t>((kStreamAlign - past) / sizeof(T)));
+            else aligned = y, y = blocks.block[0];
         }
         if (!all_direct || aligned) n = std::min(n, B::elements);
         const T* x[kMaxInputs];
@@ -213,10 +202,8 @@ void run_range(const Plan& plan, UnitLoop<T> loop, const void* f, int64_t begin,
             if (scalar) blocks.scalar_offset[k] = offset, blocks.scalar_count[k] = n;
         }
         loop(f, y, x, n);
-        if (aligned)
-            stream(aligned, y, n * static_cast<int64_t>(sizeof(T)));
-        else if (!direct[0])
-            scatter(position, n, y);
+        if (aligned) stream(aligned, y, n * static_cast<int64_t>(sizeof(T)));
+        else if (!direct[0]) scatter(position, n, y);
         position.advance(n);
         begin += n;
     }
@@ -288,8 +275,7 @@ void run_tile(const Plan& plan, UnitLoop<T> loop, const void* f, int64_t index) 
             if (is_turned<T>(plan, k, 1)) continue;
             if (plan.strides[k][0] == 1 && plan.dtype[k] == dtype_of<T>::value)
                 x[k - 1] = static_cast<const T*>(plan.data[k]) + position.offset(k);
-            else
-                gather(position, k, columns, turned[k - 1][j]);
+            else gather(position, k, columns, turned[k - 1][j]);
         }
         loop(f, static_cast<T*>(plan.data[0]) + position.offset(0), x, columns);
     }

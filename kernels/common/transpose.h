@@ -14,8 +14,8 @@ WW_INLINE Vec<T> exchange_(Vec<T> a, Vec<T> b, std::integer_sequence<int, I...>)
     constexpr int width = Vec<T>::width;
     constexpr int shift = Second ? Block : 0;
 #if defined(__clang__)
-    return Vec<T>(typename Vec<T>::Raw(
-        __builtin_shufflevector(a.v, b.v, ((I & Block) == 0 ? I + shift : I - Block + shift + width)...)));
+    return Vec<T>(
+        typename Vec<T>::Raw(__builtin_shufflevector(a.v, b.v, ((I & Block) == 0 ? I + shift : I - Block + shift + width)...)));
 #else
     constexpr typename Vec<T>::Mask lanes = {((I & Block) == 0 ? I + shift : I - Block + shift + width)...};
     return Vec<T>(typename Vec<T>::Raw(__builtin_shuffle(a.v, b.v, lanes)));

@@ -4,8 +4,8 @@
 // planar         a plane (n, k) is read along its rows, one vector sum a plane; then the planes of a channel are added up
 // channels_last  vectors of channels; blocks of kBlock pixels, which are the parallel jobs, then the blocks are added up
 //
-// Partial sums lie in the workspace: where the sum is cut depends on the shape alone, and so do the bits. Bound by memory: grad_y is
-// read once, in the order in which it lies.
+// Partial sums lie in the workspace: where the sum is cut depends on the shape alone, and so do the bits. Bound by memory: grad_y
+// is read once, in the order in which it lies.
 #include <algorithm>
 
 #include "engine/parallel.h"

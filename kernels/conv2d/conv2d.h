@@ -36,12 +36,17 @@ struct Conv2d {
     ConvAxis h, w;
 
     Conv2d(const Call& call, const View& x, const View& w_view, const View& y)
-        : N(x.shape[0]), C(x.shape[1]), K(y.shape[1]), groups(call.integer(3)), Cg(w_view.shape[1]), Kg(K / groups),
-          h(axis(call, x, w_view, y, 0)), w(axis(call, x, w_view, y, 1)) {}
+        : N(x.shape[0]),
+          C(x.shape[1]),
+          K(y.shape[1]),
+          groups(call.integer(3)),
+          Cg(w_view.shape[1]),
+          Kg(K / groups),
+          h(axis(call, x, w_view, y, 0)),
+          w(axis(call, x, w_view, y, 1)) {}
 
     static ConvAxis axis(const Call& call, const View& x, const View& w_view, const View& y, int d) {
-        return {x.shape[2 + d],     y.shape[2 + d],     w_view.shape[2 + d],
-                call.integer(0, d), call.integer(1, d), call.integer(2, d)};
+        return {x.shape[2 + d], y.shape[2 + d], w_view.shape[2 + d], call.integer(0, d), call.integer(1, d), call.integer(2, d)};
     }
     static Conv2d forward(const Call& call) { return {call, call.view(1), call.view(2), call.view(0)}; }
     static Conv2d backward_x(const Call& call) { return {call, call.view(0), call.view(2), call.view(1)}; }
@@ -64,34 +69,38 @@ inline void check(const Call& call, const View& x, const View& w, const View& y,
                          static_cast<ll>(groups), names.x, x.shape_text().c_str());
     if (x.shape[1] / groups != w.shape[1])
         fail<ShapeError>("%s: expected %s.shape[1] == %lld (%s channels %lld / groups %lld), got %s.shape == %s", call.op, names.w,
-                         static_cast<ll>(x.shape[1] / groups), names.x, static_cast<ll>(x.shape[1]), static_cast<ll>(groups), names.w,
-                         w.shape_text().c_str());
+                         static_cast<ll>(x.shape[1] / groups), names.x, static_cast<ll>(x.shape[1]), static_cast<ll>(groups),
+                         names.w, w.shape_text().c_str());
     if (w.shape[0] % groups)
         fail<ShapeError>("%s: expected %s.shape[0] to be a multiple of groups %lld, got %s.shape == %s", call.op, names.w,
                          static_cast<ll>(groups), names.w, w.shape_text().c_str());
     for (int d = 0; d < 2; d++) {
-        struct { const char* name; int64_t value, least; } given[] = {
-            {"stride", call.integer(0, d), 1}, {"padding", call.integer(1, d), 0}, {"dilation", call.integer(2, d), 1}};
+        struct {
+            const char* name;
+            int64_t value, least;
+        } given[] = {{"stride", call.integer(0, d), 1}, {"padding", call.integer(1, d), 0}, {"dilation", call.integer(2, d), 1}};
         for (auto& g : given)
             if (g.value < g.least || g.value >= limit)
-                fail<ShapeError>("%s: expected %s[%d] >= %lld (and below 2**31), got %lld", call.op, g.name, d, static_cast<ll>(g.least),
-                                 static_cast<ll>(g.value));
+                fail<ShapeError>("%s: expected %s[%d] >= %lld (and below 2**31), got %lld", call.op, g.name, d,
+                                 static_cast<ll>(g.least), static_cast<ll>(g.value));
         ConvAxis a = Conv2d::axis(call, x, w, y, d);
         if (a.filter < 1 || a.filter >= limit)
-            fail<ShapeError>("%s: expected %s.shape[%d] >= 1 (and below 2**31), got %s.shape == %s", call.op, names.w, 2 + d, names.w,
-                             w.shape_text().c_str());
+            fail<ShapeError>("%s: expected %s.shape[%d] >= 1 (and below 2**31), got %s.shape == %s", call.op, names.w, 2 + d,
+                             names.w, w.shape_text().c_str());
         int64_t room = a.in + 2 * a.padding - a.extent();
         if (room < 0)
-            fail<ShapeError>("%s: expected an input at least as large as the filter, got %c == %lld with padding %lld for an extent of "
-                             "%lld (%c %lld, dilation %lld)",
-                             call.op, "HW"[d], static_cast<ll>(a.in), static_cast<ll>(a.padding), static_cast<ll>(a.extent()), "RS"[d],
-                             static_cast<ll>(a.filter), static_cast<ll>(a.dilation));
+            fail<ShapeError>(
+                "%s: expected an input at least as large as the filter, got %c == %lld with padding %lld for an extent of "
+                "%lld (%c %lld, dilation %lld)",
+                call.op, "HW"[d], static_cast<ll>(a.in), static_cast<ll>(a.padding), static_cast<ll>(a.extent()), "RS"[d],
+                static_cast<ll>(a.filter), static_cast<ll>(a.dilation));
         if (a.out != room / a.stride + 1)
-            fail<ShapeError>("%s: expected %s.shape[%d] == %lld (%c %lld, %c %lld, stride %lld, padding %lld, dilation %lld), got "
-                             "%s.shape == %s",
-                             call.op, names.y, 2 + d, static_cast<ll>(room / a.stride + 1), "HW"[d], static_cast<ll>(a.in), "RS"[d],
-                             static_cast<ll>(a.filter), static_cast<ll>(a.stride), static_cast<ll>(a.padding),
-                             static_cast<ll>(a.dilation), names.y, y.shape_text().c_str());
+            fail<ShapeError>(
+                "%s: expected %s.shape[%d] == %lld (%c %lld, %c %lld, stride %lld, padding %lld, dilation %lld), got "
+                "%s.shape == %s",
+                call.op, names.y, 2 + d, static_cast<ll>(room / a.stride + 1), "HW"[d], static_cast<ll>(a.in), "RS"[d],
+                static_cast<ll>(a.filter), static_cast<ll>(a.stride), static_cast<ll>(a.padding), static_cast<ll>(a.dilation),
+                names.y, y.shape_text().c_str());
     }
 }
 
@@ -102,8 +111,7 @@ inline void check_backward_w(const Call& call) { check(call, call.view(1), call.
 }  // namespace conv2d
 
 inline constexpr Contract kConv2dForward = {
-    "conv2d_forward",
-    "conv2d",
+    "conv2d_forward", "conv2d",
     "out y: T[N,K,P,Q], x: T[N,C,H,W], w: T[K,Cg,R,S], b: T[K]?; "
     "stride: int[2]=1, padding: int[2]=0, dilation: int[2]=1, groups: int=1, activation: none|relu|tanh|sigmoid|gelu=none",
     R"(y[n,k,p,q] = activation(sum over c < Cg, r, s of w[k,c,r,s] * x[n, g Cg + c, p stride0 + r dilation0 - padding0,
@@ -121,8 +129,7 @@ never on N or the number of threads, so that a sample has the same bits alone an
     conv2d::check_forward};
 
 inline constexpr Contract kConv2dBackwardX = {
-    "conv2d_backward_x",
-    "conv2d",
+    "conv2d_backward_x", "conv2d",
     "out grad_x: T[N,C,H,W], grad_y: T[N,K,P,Q], w: T[K,Cg,R,S]; "
     "stride: int[2]=1, padding: int[2]=0, dilation: int[2]=1, groups: int=1",
     R"(grad_x[n, g Cg + c, h, w] = sum over k in group g and all (p, r), (q, s) with p stride0 + r dilation0 - padding0 = h and
@@ -136,8 +143,7 @@ Sizes and attributes as for conv2d_forward. As a forward operation this is the t
     conv2d::check_backward_x};
 
 inline constexpr Contract kConv2dBackwardW = {
-    "conv2d_backward_w",
-    "conv2d",
+    "conv2d_backward_w", "conv2d",
     "out grad_w: T[K,Cg,R,S], x: T[N,C,H,W], grad_y: T[N,K,P,Q]; "
     "stride: int[2]=1, padding: int[2]=0, dilation: int[2]=1, groups: int=1",
     R"(grad_w[k,c,r,s] = sum over n, p, q of grad_y[n,k,p,q] * x[n, g Cg + c, p stride0 + r dilation0 - padding0,
@@ -151,11 +157,8 @@ grad_y  [N, K, P, Q]   any strides
 Sizes and attributes as for conv2d_forward. The order of the sum depends on the shapes alone, never on the number of threads.)",
     conv2d::check_backward_w};
 
-inline constexpr Contract kConv2dBackwardB = {
-    "conv2d_backward_b",
-    "conv2d",
-    "out grad_b: T[K], grad_y: T[N,K,P,Q]",
-    R"(grad_b[k] = sum over n, p, q of grad_y[n,k,p,q]
+inline constexpr Contract kConv2dBackwardB = {"conv2d_backward_b", "conv2d", "out grad_b: T[K], grad_y: T[N,K,P,Q]",
+                                              R"(grad_b[k] = sum over n, p, q of grad_y[n,k,p,q]
 
 grad_b  [K]           overwritten; any strides, no overlap with grad_y
 grad_y  [N, K, P, Q]  any strides

@@ -129,12 +129,33 @@ void forward(const Call& call) {
     std::fill(space.zeros, space.zeros + padded_channels(g.C, Tile<T>::columns), T(0));
     Phase all_h{g.h.out, 0, 1, g.h.filter}, all_w{g.w.out, 0, 1, g.w.filter};
     pack_taps(w, all_h, all_w, space.weights);
-    run_channel_sum(ChannelSum<T>{layout.copied ? space.picture : x.ptr<T>(), layout.n, layout.h, layout.w, g.h.in, g.w.in, g.C,
-                                  g.h.filter, g.w.filter, -g.h.padding, g.h.dilation, -g.w.padding, g.w.dilation, g.h.stride,
-                                  g.w.stride, y.ptr<T>(), y.strides[0], y.strides[2], y.strides[3], y.strides[1], g.N, g.h.out,
-                                  g.w.out, space.weights, space.zeros,
-                                  {b.present() ? b.ptr<T>() : nullptr, 0, b.present() ? b.strides[0] : 0,
-                                   static_cast<Activation>(call.integer(4))}});
+    run_channel_sum(ChannelSum<T>{
+        layout.copied ? space.picture : x.ptr<T>(),
+        layout.n,
+        layout.h,
+        layout.w,
+        g.h.in,
+        g.w.in,
+        g.C,
+        g.h.filter,
+        g.w.filter,
+        -g.h.padding,
+        g.h.dilation,
+        -g.w.padding,
+        g.w.dilation,
+        g.h.stride,
+        g.w.stride,
+        y.ptr<T>(),
+        y.strides[0],
+        y.strides[2],
+        y.strides[3],
+        y.strides[1],
+        g.N,
+        g.h.out,
+        g.w.out,
+        space.weights,
+        space.zeros,
+        {b.present() ? b.ptr<T>() : nullptr, 0, b.present() ? b.strides[0] : 0, static_cast<Activation>(call.integer(4))}});
 }
 
 template <class T>
@@ -151,12 +172,32 @@ void backward_x(const Call& call) {
             Phase h = Phase::of(g.h, a), v = Phase::of(g.w, b);
             pack_taps(w, h, v, space.weights);
             const T* in = layout.copied ? space.picture : grad_y.ptr<T>();
-            run_channel_sum(ChannelSum<T>{
-                in, layout.n, layout.h, layout.w, g.h.out, g.w.out, g.C, h.taps, v.taps,
-                h.output(g.h, a, 0), h.output(g.h, a, 1) - h.output(g.h, a, 0), v.output(g.w, b, 0),
-                v.output(g.w, b, 1) - v.output(g.w, b, 0), 1, 1, grad_x.ptr<T>() + a * grad_x.strides[2] + b * grad_x.strides[3],
-                grad_x.strides[0], grad_x.strides[2] * g.h.stride, grad_x.strides[3] * g.w.stride, grad_x.strides[1], g.N,
-                h.positions, v.positions, space.weights, space.zeros, {nullptr, 0, 0, Activation::none}});
+            run_channel_sum(ChannelSum<T>{in,
+                                          layout.n,
+                                          layout.h,
+                                          layout.w,
+                                          g.h.out,
+                                          g.w.out,
+                                          g.C,
+                                          h.taps,
+                                          v.taps,
+                                          h.output(g.h, a, 0),
+                                          h.output(g.h, a, 1) - h.output(g.h, a, 0),
+                                          v.output(g.w, b, 0),
+                                          v.output(g.w, b, 1) - v.output(g.w, b, 0),
+                                          1,
+                                          1,
+                                          grad_x.ptr<T>() + a * grad_x.strides[2] + b * grad_x.strides[3],
+                                          grad_x.strides[0],
+                                          grad_x.strides[2] * g.h.stride,
+                                          grad_x.strides[3] * g.w.stride,
+                                          grad_x.strides[1],
+                                          g.N,
+                                          h.positions,
+                                          v.positions,
+                                          space.weights,
+                                          space.zeros,
+                                          {nullptr, 0, 0, Activation::none}});
         }
 }
 

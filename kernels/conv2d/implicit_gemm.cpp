@@ -95,8 +95,10 @@ void forward(const Call& call) {
         space.tap_offset[t] = r * w.strides[2] + first * w.strides[3];
     }
     s.tap_h = space.tap_h, s.tap_w = space.tap_w, s.zeros = space.zeros;
-    pack_weights(s, {w.ptr<T>(), g.Kg * w.strides[0], w.strides[0], w.strides[1], w.strides[3], std::max<int64_t>(1, g.Cg),
-                     space.tap_offset}, space.weights);
+    pack_weights(
+        s,
+        {w.ptr<T>(), g.Kg * w.strides[0], w.strides[0], w.strides[1], w.strides[3], std::max<int64_t>(1, g.Cg), space.tap_offset},
+        space.weights);
     s.weights = space.weights;
     run_tap_sum(s, jobs, slots, space.pointers, space.patches);
 }
@@ -171,8 +173,9 @@ void backward_x(const Call& call) {
                 }
             s.in = layout.copied ? space.picture : grad_y.ptr<T>();
             s.tap_h = space.tap_h, s.tap_w = space.tap_w, s.zeros = space.zeros;
-            pack_weights(s, {w.ptr<T>(), g.Kg * w.strides[0], w.strides[1], w.strides[0], 0, std::max<int64_t>(1, g.Kg),
-                             space.tap_offset}, space.weights);
+            pack_weights(
+                s, {w.ptr<T>(), g.Kg * w.strides[0], w.strides[1], w.strides[0], 0, std::max<int64_t>(1, g.Kg), space.tap_offset},
+                space.weights);
             s.weights = space.weights;
             TapJobs<T> jobs(s, static_cast<int>(slots));
             run_tap_sum(s, jobs, std::min(jobs.slots, slots), space.pointers, space.patches);

@@ -24,9 +24,9 @@ namespace ww::WW_ISA {
 namespace {
 
 constexpr int64_t kChunkPixels = 256;
-constexpr int64_t kJobsWanted = 48;    // panels times splits, enough for many threads
-constexpr int64_t kEdgeBlocks = 32;    // single pixels that go into one call of the microkernel
-constexpr int64_t kManyChannels = 8;   // from here on tiles keep to one tap
+constexpr int64_t kJobsWanted = 48;   // panels times splits, enough for many threads
+constexpr int64_t kEdgeBlocks = 32;   // single pixels that go into one call of the microkernel
+constexpr int64_t kManyChannels = 8;  // from here on tiles keep to one tap
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -37,7 +37,7 @@ bool clipped(const ConvAxis& axis) {
 }
 
 struct Plan : Conv2d {
-    bool whole_taps;              // a tile keeps to one tap
+    bool whole_taps;                 // a tile keeps to one tap
     int64_t rows, tap_tiles, tiles;  // of a tile; tiles of one tap (or of all, when they are not kept apart); tiles in all
     int64_t panels, lines, chunk_lines, chunks, splits, split_chunks, jobs;
 
@@ -182,14 +182,22 @@ void run_job(const Call& call, const Plan& p, int64_t job, const Workspace<T>& s
     T* packed = space.packed + slot * space.packed_each;
     T* partial = space.partials + job * p.tiles * Tile<T>::size;
     int columns = static_cast<int>(std::min<int64_t>(Tile<T>::columns, p.Kg - o));
-    Chunk<T> chunk{p, x.ptr<T>() + group * p.Cg * x.strides[1], x.strides, packed, panel_width<T>(p.Kg, o), 0, 0, columns,
-                   space.a_offset + slot * p.chunk_lines, space.b_offset + slot * p.chunk_lines};
+    Chunk<T> chunk{p,
+                   x.ptr<T>() + group * p.Cg * x.strides[1],
+                   x.strides,
+                   packed,
+                   panel_width<T>(p.Kg, o),
+                   0,
+                   0,
+                   columns,
+                   space.a_offset + slot * p.chunk_lines,
+                   space.b_offset + slot * p.chunk_lines};
     int64_t begin = split * p.split_chunks, end = std::min(p.chunks, begin + p.split_chunks);
     for (int64_t at = begin; at < std::max(end, begin + 1); at++) {  // an empty sum is zero
         chunk.line0 = std::min(p.lines, at * p.chunk_lines), chunk.line1 = std::min(p.lines, chunk.line0 + p.chunk_lines);
         for (int64_t line = chunk.line0; line < chunk.line1; line++) {
-            const T* from = grad_y.ptr<T>() + line / p.h.out * grad_y.strides[0] + k * grad_y.strides[1] +
-                            line % p.h.out * grad_y.strides[2];
+            const T* from =
+                grad_y.ptr<T>() + line / p.h.out * grad_y.strides[0] + k * grad_y.strides[1] + line % p.h.out * grad_y.strides[2];
             T* to = packed + (line - chunk.line0) * p.w.out * chunk.width;
             pack(to, from, p.w.out, columns, grad_y.strides[3], grad_y.strides[1]);
         }

@@ -1,8 +1,8 @@
 // The first rung of the ladder for convolution and its gradients: direct loops over any strides, one sum at a time, each in scan
 // order from zero. Every other variant is tested against the same table as this one.
 //
-// Formulas: kernels/conv2d/conv2d.h. forward and backward_x multiply the zeros outside a picture too, as their contracts ask, but only
-// where a weight is not finite does that show. Bound by latency: one multiply-add at a time.
+// Formulas: kernels/conv2d/conv2d.h. forward and backward_x multiply the zeros outside a picture too, as their contracts ask, but
+// only where a weight is not finite does that show. Bound by latency: one multiply-add at a time.
 #include <cmath>
 
 #include "engine/parallel.h"
@@ -78,8 +78,8 @@ void backward_x(const Call& call) {
                         int64_t p, q;
                         if (!meets(conv.h, h, r, p) || !meets(conv.w, l, s, q)) continue;
                         bool inside = p >= 0 && p < conv.h.out && q >= 0 && q < conv.w.out;
-                        const T *from = grad + p * grad_y.strides[2] + q * grad_y.strides[3];
-                        const T *tap = filters + r * w.strides[2] + s * w.strides[3];
+                        const T* from = grad + p * grad_y.strides[2] + q * grad_y.strides[3];
+                        const T* tap = filters + r * w.strides[2] + s * w.strides[3];
                         for (int64_t k = 0; k < conv.Kg; k++)
                             sum += tap[k * w.strides[0]] * (inside ? from[k * grad_y.strides[1]] : T(0));
                     }
@@ -107,7 +107,8 @@ void backward_w(const Call& call) {
                     for (int64_t p = conv.h.first_output(r), p1 = conv.h.last_output(r); p < p1; p++) {
                         const T* from = pictures + n * x.strides[0] + conv.h.input(p, r) * x.strides[2];
                         const T* grad = grads + n * grad_y.strides[0] + p * grad_y.strides[2];
-                        for (int64_t q = q0; q < q1; q++) sum += grad[q * grad_y.strides[3]] * from[conv.w.input(q, s) * x.strides[3]];
+                        for (int64_t q = q0; q < q1; q++)
+                            sum += grad[q * grad_y.strides[3]] * from[conv.w.input(q, s) * x.strides[3]];
                     }
                 out[s * grad_w.strides[3]] = sum;
             }

@@ -120,8 +120,8 @@ void pack_weights(const TapSum<T>& s, const WeightSource<T>& from, T* to) {
 template <class T>
 struct PixelTile {
     int height;
-    bool inside;             // all taps of all rows lie inside the input
-    const T** pointer;       // inside: a row's pixel; else [tap][row]
+    bool inside;        // all taps of all rows lie inside the input
+    const T** pointer;  // inside: a row's pixel; else [tap][row]
     int64_t to[Tile<T>::rows];
 };
 
@@ -169,8 +169,8 @@ PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group
         image[r] = s.in + n * s.in_n + group * s.channels;
         h[r] = i * s.step_h, w[r] = j * s.step_w;
         place.to[r] = n * s.out_n + i * s.out_h + j * s.out_w;
-        place.inside &= h[r] + reach.low_h >= 0 && h[r] + reach.high_h < s.height && w[r] + reach.low_w >= 0 &&
-                        w[r] + reach.high_w < s.width;
+        place.inside &=
+            h[r] + reach.low_h >= 0 && h[r] + reach.high_h < s.height && w[r] + reach.low_w >= 0 && w[r] + reach.high_w < s.width;
     }
     if (place.inside) {
         for (int r = 0; r < rows; r++) pointers[r] = image[r] + h[r] * s.in_h + w[r] * s.in_w;

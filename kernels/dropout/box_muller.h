@@ -12,9 +12,7 @@ using Bits = Doubles::Mask;
 WW_INLINE Doubles constant(double x) { return Doubles(x); }
 
 // An integer in [0, 2^52) in each lane, as a number: its bits below those of 2^52.
-WW_INLINE Doubles small_integer(Bits n) {
-    return Doubles::from_bits(n | int64_t{0x4330000000000000}) - constant(0x1p52);
-}
+WW_INLINE Doubles small_integer(Bits n) { return Doubles::from_bits(n | int64_t{0x4330000000000000}) - constant(0x1p52); }
 
 // portable_log
 WW_INLINE Doubles normal_log(Doubles x) {
@@ -30,9 +28,10 @@ WW_INLINE Doubles normal_log(Doubles x) {
 
 // portable_cos_sin
 WW_INLINE void normal_cos_sin(Doubles t, Doubles& cosine, Doubles& sine) {
-    constexpr double c_terms[] = {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -1.0 / 2, 1};
-    constexpr double s_terms[] = {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120,
-                                  -1.0 / 6};
+    constexpr double c_terms[] = {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320,
+                                  -1.0 / 720,         1.0 / 24,        -1.0 / 2,       1};
+    constexpr double s_terms[] = {-1.0 / 1307674368000, 1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880,
+                                  -1.0 / 5040,          1.0 / 120,        -1.0 / 6};
     Doubles fourfold = t * constant(4) + constant(0.5);
     Bits quarter = -((fourfold >= constant(1)) + (fourfold >= constant(2)) + (fourfold >= constant(3)) + (fourfold >= constant(4)));
     Doubles x = (t - small_integer(quarter) * constant(0.25)) * constant(6.283185307179586), z = x * x;

@@ -1,7 +1,7 @@
 // Dropout, and fills with uniforms, normals and integers.
 //
-// The elements are cut, in C order, into tiles of 256. A tile's Philox words go to a buffer in the L1 cache, become numbers there by
-// plain loops that the compiler turns into vectors (none of them sums), and are then written out row by row through any strides.
+// The elements are cut, in C order, into tiles of 256. A tile's Philox words go to a buffer in the L1 cache, become numbers there
+// by plain loops that the compiler turns into vectors (none of them sums), and are then written out row by row through any strides.
 // Tiles depend on nothing but their number, so threads take them in any order.
 //
 // Dropout is bound by memory (one read, one write) where the ten rounds are hidden, about 1.5 cycles an element with AVX2.
@@ -119,9 +119,8 @@ void fill_view(const View& y, T add, T scale, Fill&& fill) {
     Rows out(y, y.is_contiguous());
     for_tiles<T>(y.size(), out.length, fill, [&](int64_t e, int64_t count, const T* values) {
         Row<T> to = {out.view.ptr<T>() + out.offset(e), out.stride()};
-        for_row<T>(count, [&](int64_t i, int lanes) {
-            to.store(i, lanes, Vec<T>(add) + Vec<T>(scale) * load_lanes(values + i, lanes));
-        });
+        for_row<T>(count,
+                   [&](int64_t i, int lanes) { to.store(i, lanes, Vec<T>(add) + Vec<T>(scale) * load_lanes(values + i, lanes)); });
     });
 }
 

@@ -12,15 +12,13 @@
 
 namespace ww::WW_ISA {
 
-#define WW_FORMULA(Name, n, price, arguments, formula) \
-    template <class T>                                 \
-    struct Name {                                      \
-        static constexpr int inputs = n;               \
-        static constexpr int64_t cost = price;         \
-        explicit Name(const Call&) {}                  \
-        WW_INLINE Vec<T> operator() arguments const {  \
-            return formula;                            \
-        }                                              \
+#define WW_FORMULA(Name, n, price, arguments, formula)                  \
+    template <class T>                                                  \
+    struct Name {                                                       \
+        static constexpr int inputs = n;                                \
+        static constexpr int64_t cost = price;                          \
+        explicit Name(const Call&) {}                                   \
+        WW_INLINE Vec<T> operator() arguments const { return formula; } \
     };
 #define WW_FORMULA_1(Name, cost, formula) WW_FORMULA(Name, 1, cost, (Vec<T> x), formula)
 #define WW_FORMULA_2(Name, cost, formula) WW_FORMULA(Name, 2, cost, (Vec<T> x1, Vec<T> x2), formula)

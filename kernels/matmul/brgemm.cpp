@@ -26,12 +26,12 @@
 namespace ww::WW_ISA {
 namespace {
 
-constexpr int64_t kLongestBlock = 384;          // of k
-constexpr int64_t kBlockBytes = 144 * 1024;     // of A: m_block x k_block
-constexpr int64_t kInPlaceBytes = 32 * 1024;    // a B this small stays in L1 wherever it lies
-constexpr int64_t kJobWork = 256 * 1024;        // multiply-adds below which a job is not cut further
+constexpr int64_t kLongestBlock = 384;            // of k
+constexpr int64_t kBlockBytes = 144 * 1024;       // of A: m_block x k_block
+constexpr int64_t kInPlaceBytes = 32 * 1024;      // a B this small stays in L1 wherever it lies
+constexpr int64_t kJobWork = 256 * 1024;          // multiply-adds below which a job is not cut further
 constexpr int64_t kSharedWork = 2 * 1024 * 1024;  // from here on packing operands once for all jobs is worth its barriers
-constexpr int64_t kSerialWork = 32 * 1024;      // and below which waking a thread costs more than it gives
+constexpr int64_t kSerialWork = 32 * 1024;        // and below which waking a thread costs more than it gives
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -219,7 +219,9 @@ struct Operands {
 template <class T>
 Operands<T> operands(const Plan& p, const Call& call, int64_t index) {
     const T* bias = call.has(3) ? call.view(3).template ptr<T>() : nullptr;
-    Operands<T> o{call.view(p.a_view).template ptr<T>(), call.view(p.b_view).template ptr<T>(), call.view(0).template ptr<T>(),
+    Operands<T> o{call.view(p.a_view).template ptr<T>(),
+                  call.view(p.b_view).template ptr<T>(),
+                  call.view(0).template ptr<T>(),
                   {bias, p.bias_row, p.bias_column, static_cast<Activation>(call.integer(0))}};
     for (int d = 0; d < p.batch_dims; d++) {
         int64_t at = index % p.batch_shape[d];
@@ -232,7 +234,11 @@ Operands<T> operands(const Plan& p, const Call& call, int64_t index) {
 template <class T>
 Step<T> make_step(const Plan& p, const Operands<T>& o, int64_t index) {
     int64_t l0 = index * p.k_block, k = std::min(p.k_block, p.k - l0);
-    return {RowsOfA<T>{o.a + l0 * p.a_k, Tile<T>::rows * p.a_row, p.a_row, p.a_k}, o.b + l0 * p.b_k, Tile<T>::columns, k, index > 0,
+    return {RowsOfA<T>{o.a + l0 * p.a_k, Tile<T>::rows * p.a_row, p.a_row, p.a_k},
+            o.b + l0 * p.b_k,
+            Tile<T>::columns,
+            k,
+            index > 0,
             index == p.k_blocks - 1};
 }
 

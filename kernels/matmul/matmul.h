@@ -6,8 +6,7 @@
 namespace ww {
 
 inline constexpr Contract kMatmulForward = {
-    "matmul_forward",
-    "matmul",
+    "matmul_forward", "matmul",
     "out out: T[...,m,n], x: T[...,m,k], w: T[...,k,n], bias: T[n]?; activation: none|relu|tanh|sigmoid|gelu=none",
     R"(out[..., i, j] = activation(sum over l of x[..., i, l] * w[..., l, j] + bias[j])
 

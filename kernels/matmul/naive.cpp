@@ -19,7 +19,7 @@ void naive(const Call& call) {
     parallel_for(batch * m, 1 + 4096 / (n * k + 1), [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; row++) {
             int64_t rest = row / m, i = row % m;
-            T *o = out.ptr<T>() + i * out.strides[d];
+            T* o = out.ptr<T>() + i * out.strides[d];
             const T *a = x.ptr<T>() + i * x.strides[d], *b = w.ptr<T>();
             for (int axis = d - 1; axis >= 0; axis--) {
                 int64_t at = rest % out.shape[axis];

@@ -64,7 +64,8 @@ void sum_squares(const Call& call) {
 
 constexpr Kernel kernels[] = {
     {&kScaleStep, "fused", WW_ISA_NAME, kFloats, by_float<scale<float>, scale<double>>, 0, nullptr, ends_bytes},
-    {&kSumSquares, "blocks", WW_ISA_NAME, kFloats, by_float<sum_squares<float>, sum_squares<double>>, 0, nullptr, sum_squares_bytes},
+    {&kSumSquares, "blocks", WW_ISA_NAME, kFloats, by_float<sum_squares<float>, sum_squares<double>>, 0, nullptr,
+     sum_squares_bytes},
 };
 const Registrar registrar(kernels);
 

@@ -31,7 +31,8 @@ WW_INLINE Vec<T> lerp(Vec<T> a, Vec<T> b, T weight) {
 template <class T, bool has_momentum>
 void sgd_lists(const Call& call) {
     const Gradient<T> gradient(call.flag(5), call.real(3));
-    const T minus_lr = static_cast<T>(-call.real(0)), momentum = static_cast<T>(call.real(1)), fresh = static_cast<T>(1 - call.real(2));
+    const T minus_lr = static_cast<T>(-call.real(0)), momentum = static_cast<T>(call.real(1)),
+            fresh = static_cast<T>(1 - call.real(2));
     const bool nesterov = call.flag(4), first = call.flag(6);
     step_all<T, has_momentum ? 0b111 : 0b011, has_momentum ? 0b101 : 0b001>(call, [=](Vec<T>* v) {
         Vec<T> g = gradient(v[1], v[0]);
@@ -56,7 +57,8 @@ void adam_lists(const Call& call) {
     const Gradient<T> gradient(call.flag(7), decoupled ? 0 : decay);
     const T keep = static_cast<T>(decoupled ? 1 - lr * decay : 1), to_grad = static_cast<T>(1 - beta1), b2 = static_cast<T>(beta2);
     const T to_square = static_cast<T>(1 - beta2), eps = static_cast<T>(call.real(3));
-    const T minus_size = static_cast<T>(-lr / (1 - std::pow(beta1, step))), root = static_cast<T>(std::sqrt(1 - std::pow(beta2, step)));
+    const T minus_size = static_cast<T>(-lr / (1 - std::pow(beta1, step))),
+            root = static_cast<T>(std::sqrt(1 - std::pow(beta2, step)));
     step_all<T, amsgrad ? 0b11111 : 0b01111, amsgrad ? 0b11101 : 0b01101>(call, [=](Vec<T>* v) {
         Vec<T> g = gradient(v[1], v[0]), p = v[0] * Vec<T>(keep);
         v[2] = lerp(v[2], g, to_grad);
@@ -75,7 +77,8 @@ void adam(const Call& call) {
 template <class T, bool has_momentum, bool centered>
 void rmsprop_lists(const Call& call) {
     const Gradient<T> gradient(call.flag(6), call.real(3));
-    const T minus_lr = static_cast<T>(-call.real(0)), alpha = static_cast<T>(call.real(1)), fresh = static_cast<T>(1 - call.real(1));
+    const T minus_lr = static_cast<T>(-call.real(0)), alpha = static_cast<T>(call.real(1)),
+            fresh = static_cast<T>(1 - call.real(1));
     const T eps = static_cast<T>(call.real(2)), momentum = static_cast<T>(call.real(4));
     constexpr unsigned states = 0b00100 | (has_momentum ? 0b01000 : 0) | (centered ? 0b10000 : 0);
     step_all<T, states | 0b11, states | 0b01>(call, [=](Vec<T>* v) {

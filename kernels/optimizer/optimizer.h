@@ -108,15 +108,13 @@ lr     with its decay, lr / (1 + (step - 1) lr_decay), already taken
 Duchi, Hazan and Singer 2011.)",
     optimizer::check_adagrad};
 
-inline constexpr Contract kScaleStep = {
-    "scale_step", "optimizer", "inout tensors: T[any...]*; factor: float",
-    R"(Every element of every tensor is multiplied by factor.
+inline constexpr Contract kScaleStep = {"scale_step", "optimizer", "inout tensors: T[any...]*; factor: float",
+                                        R"(Every element of every tensor is multiplied by factor.
 
 tensors  list, updated; any strides, no overlap)"};
 
-inline constexpr Contract kSumSquares = {
-    "sum_squares", "optimizer", "out total: float64[], tensors: T[any...]*",
-    R"(total = sum of the squares of all elements of all tensors
+inline constexpr Contract kSumSquares = {"sum_squares", "optimizer", "out total: float64[], tensors: T[any...]*",
+                                         R"(total = sum of the squares of all elements of all tensors
 
 total    [], float64, overwritten
 tensors  list; any strides

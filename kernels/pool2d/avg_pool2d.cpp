@@ -28,14 +28,16 @@ void forward(const Call& call) {
     const View &y = call.view(0), &x = call.view(1);
     AvgPool pool(call, x, y, adaptive);
     int64_t P = y.shape[2], Q = y.shape[3];
-    parallel_for(pool.n * pool.c * P, grain(pool.h.axis.in * pool.w.axis.in / std::max<int64_t>(1, P) + Q), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; i++) {
-            int64_t p = i % P, c = i / P % pool.c, n = i / P / pool.c;
-            const T* plane = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
-            T* out = y.ptr<T>() + n * y.strides[0] + c * y.strides[1] + p * y.strides[2];
-            for (int64_t q = 0; q < Q; q++) out[q * y.strides[3]] = mean_window(pool, p, q, plane, x.strides[2], x.strides[3]);
-        }
-    });
+    parallel_for(pool.n * pool.c * P, grain(pool.h.axis.in * pool.w.axis.in / std::max<int64_t>(1, P) + Q),
+                 [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; i++) {
+                         int64_t p = i % P, c = i / P % pool.c, n = i / P / pool.c;
+                         const T* plane = x.ptr<T>() + n * x.strides[0] + c * x.strides[1];
+                         T* out = y.ptr<T>() + n * y.strides[0] + c * y.strides[1] + p * y.strides[2];
+                         for (int64_t q = 0; q < Q; q++)
+                             out[q * y.strides[3]] = mean_window(pool, p, q, plane, x.strides[2], x.strides[3]);
+                     }
+                 });
 }
 
 template <class T, bool adaptive>
@@ -68,7 +70,8 @@ void backward_x(const Call& call) {
 
 // Vectors * width channels of one window, or the first n < width of one vector.
 template <class T, int Vectors>
-WW_INLINE void mean_channels(const AvgPool& pool, int64_t p, int64_t q, const T* x, int64_t stride_h, int64_t stride_w, T* y, int n) {
+WW_INLINE void mean_channels(const AvgPool& pool, int64_t p, int64_t q, const T* x, int64_t stride_h, int64_t stride_w, T* y,
+                             int n) {
     constexpr int width = Vec<T>::width;
     Vec<T> sum[Vectors];
     for (int v = 0; v < Vectors; v++) sum[v] = Vec<T>::zero();
@@ -184,7 +187,8 @@ bool forward_is_planar(const Call& call) { return dense_rows(call.view(0)) && de
 
 constexpr Kernel kernels[] = {
     {&kAvgPool2dForward, "naive", WW_ISA_NAME, kFloats, by_float<forward<float, false>, forward<double, false>>},
-    {&kAvgPool2dForward, "planar", WW_ISA_NAME, kFloats, by_float<forward_planar<float>, forward_planar<double>>, 1, forward_is_planar},
+    {&kAvgPool2dForward, "planar", WW_ISA_NAME, kFloats, by_float<forward_planar<float>, forward_planar<double>>, 1,
+     forward_is_planar},
     {&kAvgPool2dForward, "channels_last", WW_ISA_NAME, kFloats,
      by_float<forward_channels_last<float, false>, forward_channels_last<double, false>>, 2, forward_is_channels_last},
     {&kAvgPool2dBackwardX, "naive", WW_ISA_NAME, kFloats, by_float<backward_x<float, false>, backward_x<double, false>>},

@@ -20,9 +20,7 @@ struct AvgAxis {
         return padding_counts ? std::min(axis.kernel, axis.in + axis.padding - axis.start(p)) : end(p) - begin(p);
     }
     int64_t first_window(int64_t h) const { return adaptive ? h * axis.out / axis.in : axis.first_window(h); }
-    int64_t last_window(int64_t h) const {
-        return adaptive ? ((h + 1) * axis.out + axis.in - 1) / axis.in : axis.last_window(h);
-    }
+    int64_t last_window(int64_t h) const { return adaptive ? ((h + 1) * axis.out + axis.in - 1) / axis.in : axis.last_window(h); }
 };
 
 struct AvgPool {

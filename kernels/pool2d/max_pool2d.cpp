@@ -2,8 +2,8 @@
 //
 // channels_last  forward: vectors of channels, all taps of a window by compare and select; four vectors at a time share the loop.
 //                backward_x: turned round, each input position gathers from the windows that cover it (compact indices: does the
-//                window's tap say this position?), so that grad_x is written once and never read. grad_y may have any strides: after a
-//                flatten it comes in C order.
+//                window's tap say this position?), so that grad_x is written once and never read. grad_y may have any strides:
+//                after a flatten it comes in C order.
 // planar         forward: vectors of neighbouring windows (q, q + 1, ...). Stride 1 loads them, stride 2 takes the even elements of
 //                two loads, other strides gather. Windows that reach over the edge take the scalar code of the first rung.
 //                backward_x: the first rung's scatter, with the taps' offsets in a table.
@@ -18,8 +18,8 @@ namespace {
 
 // The taps of `n` lanes, as indices at `offset`, `stride` apart.
 template <class T>
-WW_INLINE void store_taps(typename Vec<T>::Mask taps, int n, const View& indices, int64_t offset, int64_t stride, const MaxPool& pool,
-                          int64_t p, int64_t q, int64_t q_step) {
+WW_INLINE void store_taps(typename Vec<T>::Mask taps, int n, const View& indices, int64_t offset, int64_t stride,
+                          const MaxPool& pool, int64_t p, int64_t q, int64_t q_step) {
     typename Vec<T>::Int lanes[Vec<T>::width];
     std::memcpy(lanes, &taps, sizeof lanes);
     if (indices.dtype == DType::uint8) {  // kNoTap is what -1 becomes
@@ -55,7 +55,8 @@ WW_INLINE void window_channels(const MaxPool& pool, int64_t p, int64_t q, const 
     for (int v = 0; v < Vectors; v++)
         best[v] = Vec<T>(-std::numeric_limits<T>::infinity()), taps[v] = static_cast<typename Vec<T>::Int>(first) - Mask{};
     for (int64_t r = r0; r < r1; r++) {
-        const T* line = x + (pool.h.start(p) + r * pool.h.dilation) * stride_h + (pool.w.start(q) + s0 * pool.w.dilation) * stride_w;
+        const T* line =
+            x + (pool.h.start(p) + r * pool.h.dilation) * stride_h + (pool.w.start(q) + s0 * pool.w.dilation) * stride_w;
         for (int64_t s = s0; s < s1; s++, line += pool.w.dilation * stride_w) {
             auto tap = static_cast<typename Vec<T>::Int>(r * pool.w.kernel + s);
             for (int v = 0; v < Vectors; v++)
@@ -84,9 +85,11 @@ void forward_channels_last(const Call& call) {
                 T* out = y.ptr<T>() + n * y.strides[0] + p * y.strides[2] + q * y.strides[3];
                 int64_t at = 0, channel_step = 0, c = 0;
                 if (indices.present())
-                    at = n * indices.strides[0] + p * indices.strides[2] + q * indices.strides[3], channel_step = indices.strides[1];
+                    at = n * indices.strides[0] + p * indices.strides[2] + q * indices.strides[3],
+                    channel_step = indices.strides[1];
                 for (; c + 4 * width <= pool.c; c += 4 * width)
-                    window_channels<T, 4>(pool, p, q, in + c, x.strides[2], x.strides[3], out + c, indices, at + c * channel_step, width);
+                    window_channels<T, 4>(pool, p, q, in + c, x.strides[2], x.strides[3], out + c, indices, at + c * channel_step,
+                                          width);
                 for (; c < pool.c; c += width)
                     window_channels<T, 1>(pool, p, q, in + c, x.strides[2], x.strides[3], out + c, indices, at + c * channel_step,
                                           static_cast<int>(std::min<int64_t>(width, pool.c - c)));
@@ -112,7 +115,8 @@ WW_INLINE typename Vec<T>::Mask load_taps(const uint8_t* indices, int n) {
         indices = some;
     }
 #if defined(__AVX512F__)
-    auto* bytes = reinterpret_cast<const __m128i*>(indices);  // maskz_: the plain forms trip -Wmaybe-uninitialized in GCC 12's headers
+    auto* bytes =
+        reinterpret_cast<const __m128i*>(indices);  // maskz_: the plain forms trip -Wmaybe-uninitialized in GCC 12's headers
     if constexpr (sizeof(T) == 4) return reinterpret_cast<Mask>(_mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(bytes)));
     else return reinterpret_cast<Mask>(_mm512_maskz_cvtepu8_epi64(0xFF, _mm_loadl_epi64(bytes)));
 #elif defined(__AVX2__)
@@ -173,7 +177,8 @@ void backward_channels_last(const Call& call) {
                     int lanes = static_cast<int>(std::min<int64_t>(width, pool.c - c));
                     Vec<T> sum = Vec<T>::zero();
                     for (int k = 0; k < count; k++) {
-                        auto mine = load_taps<T>(index + sources[k].index + c, lanes) == static_cast<typename Vec<T>::Int>(sources[k].tap) - Mask{};
+                        auto mine = load_taps<T>(index + sources[k].index + c, lanes) ==
+                                    static_cast<typename Vec<T>::Int>(sources[k].tap) - Mask{};
                         const T* from = grad + sources[k].grad + c * grad_y.strides[1];
                         Vec<T> g = load_channels(from, grad_y.strides[1], lanes);
                         sum += where<T>(mine, g, Vec<T>::zero());
@@ -270,8 +275,7 @@ void backward_planar(const Call& call) {
                     int64_t start = pool.w.start(q), to = kNowhere;
                     if (rows_inside && tap < taps && start >= 0 && start + pool.w.dilation * (pool.w.kernel - 1) < pool.w.in)
                         to = pool.h.start(p) * grad_x.strides[2] + start + offset[tap];
-                    else
-                        to = read_index(indices, at, call, pool, p, q, grad_x.strides[2], 1);
+                    else to = read_index(indices, at, call, pool, p, q, grad_x.strides[2], 1);
                     if (to != kNowhere) plane[to] += grad[p * grad_y.strides[2] + q * grad_y.strides[3]];
                 }
             }
@@ -283,13 +287,13 @@ bool backward_is_planar(const Call& call) { return call.view(2).dtype == DType::
 
 constexpr Kernel kernels[] = {
     {&kMaxPool2dForward, "channels_last", WW_ISA_NAME, kFloats,
-               by_float<forward_channels_last<float>, forward_channels_last<double>>, 2, forward_is_channels_last},
+     by_float<forward_channels_last<float>, forward_channels_last<double>>, 2, forward_is_channels_last},
     {&kMaxPool2dForward, "planar", WW_ISA_NAME, kFloats, by_float<forward_planar<float>, forward_planar<double>>, 1,
-               forward_is_planar},
+     forward_is_planar},
     {&kMaxPool2dBackwardX, "channels_last", WW_ISA_NAME, kFloats,
-               by_float<backward_channels_last<float>, backward_channels_last<double>>, 2, backward_is_channels_last},
+     by_float<backward_channels_last<float>, backward_channels_last<double>>, 2, backward_is_channels_last},
     {&kMaxPool2dBackwardX, "planar", WW_ISA_NAME, kFloats, by_float<backward_planar<float>, backward_planar<double>>, 1,
-               backward_is_planar},
+     backward_is_planar},
 };
 const Registrar registrar(kernels);
 

@@ -62,7 +62,8 @@ void gather(const Call& call) {
             T* out = y.ptr<T>() + n * y.strides[0] + c * y.strides[1] + p * y.strides[2];
             for (int64_t q = 0; q < pool.w.out; q++) {
                 const int64_t* s = indices.strides;
-                int64_t at = read_index(indices, n * s[0] + c * s[1] + p * s[2] + q * s[3], call, pool, p, q, x.strides[2], x.strides[3]);
+                int64_t at =
+                    read_index(indices, n * s[0] + c * s[1] + p * s[2] + q * s[3], call, pool, p, q, x.strides[2], x.strides[3]);
                 out[q * y.strides[3]] = at != kNowhere ? plane[at] : T(0);
             }
         }

@@ -23,7 +23,8 @@ struct MaxPool {
 
 // The window of elements x[r * step_h + s * step_w]; -1 where it has no tap inside the input.
 template <class T>
-WW_INLINE int64_t max_window(const MaxPool& pool, int64_t p, int64_t q, const T* plane, int64_t stride_h, int64_t stride_w, T& best) {
+WW_INLINE int64_t max_window(const MaxPool& pool, int64_t p, int64_t q, const T* plane, int64_t stride_h, int64_t stride_w,
+                             T& best) {
     int64_t r0 = pool.h.first_tap(p), r1 = pool.h.last_tap(p), s0 = pool.w.first_tap(q), s1 = pool.w.last_tap(q);
     best = -std::numeric_limits<T>::infinity();
     if (r0 >= r1 || s0 >= s1) return -1;
@@ -57,8 +58,8 @@ WW_INLINE int64_t read_index(const View& indices, int64_t offset, const Call& ca
     int64_t index = indices.ptr<int64_t>()[offset];
     if (index == -1) return kNowhere;
     if (index < 0 || index >= pool.h.in * pool.w.in)
-        fail<IndexError>("%s: expected indices in [-1, %lld) (input planes of %lld x %lld), got %lld at window (%lld, %lld)", call.op,
-                         static_cast<long long>(pool.h.in * pool.w.in), static_cast<long long>(pool.h.in),
+        fail<IndexError>("%s: expected indices in [-1, %lld) (input planes of %lld x %lld), got %lld at window (%lld, %lld)",
+                         call.op, static_cast<long long>(pool.h.in * pool.w.in), static_cast<long long>(pool.h.in),
                          static_cast<long long>(pool.w.in), static_cast<long long>(index), static_cast<long long>(p),
                          static_cast<long long>(q));
     return index / pool.w.in * stride_h + index % pool.w.in * stride_w;

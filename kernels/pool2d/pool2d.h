@@ -45,37 +45,42 @@ inline int64_t output_size(const PoolAxis& a, bool ceil_mode) {
 
 // Axis d (0: H and P, 1: W and Q) of a call whose attributes begin with kernel, stride, padding.
 inline PoolAxis axis(const Call& call, const View& x, const View& y, int d, int dilation_attr) {
-    return {x.shape[2 + d],          y.shape[2 + d], call.integer(0, d), call.integer(1, d), call.integer(2, d),
-            dilation_attr < 0 ? 1 : call.integer(dilation_attr, d)};
+    return {x.shape[2 + d],     y.shape[2 + d],     call.integer(0, d),
+            call.integer(1, d), call.integer(2, d), dilation_attr < 0 ? 1 : call.integer(dilation_attr, d)};
 }
 
 inline void check_axes(const Call& call, int x_view, int y_view, int dilation_attr, int ceil_attr, const char* y_name) {
     constexpr int64_t limit = int64_t{1} << 31;  // products of two of them fit in 64 bits
     for (int d = 0; d < 2; d++) {
         PoolAxis a = axis(call, call.view(x_view), call.view(y_view), d, dilation_attr);
-        struct { const char* name; int64_t value, least; } given[] = {
-            {"kernel", a.kernel, 1}, {"stride", a.stride, 1}, {"padding", a.padding, 0}, {"dilation", a.dilation, 1}};
+        struct {
+            const char* name;
+            int64_t value, least;
+        } given[] = {{"kernel", a.kernel, 1}, {"stride", a.stride, 1}, {"padding", a.padding, 0}, {"dilation", a.dilation, 1}};
         for (auto& g : given)
             if (g.value < g.least || g.value >= limit)
                 fail<ShapeError>("%s: expected %s[%d] >= %lld (and below 2**31), got %lld", call.op, g.name, d,
                                  static_cast<long long>(g.least), static_cast<long long>(g.value));
-        if (a.in < 1) fail<ShapeError>("%s: expected %c >= 1, got an input of shape %s", call.op, "HW"[d], call.view(x_view).shape_text().c_str());
+        if (a.in < 1)
+            fail<ShapeError>("%s: expected %c >= 1, got an input of shape %s", call.op, "HW"[d],
+                             call.view(x_view).shape_text().c_str());
         int64_t extent = a.dilation * (a.kernel - 1) + 1;
         if (a.padding > extent / 2)
             fail<ShapeError>("%s: expected padding[%d] <= %lld (half of the window's extent %lld), got %lld", call.op, d,
                              static_cast<long long>(extent / 2), static_cast<long long>(extent), static_cast<long long>(a.padding));
         int64_t expected = output_size(a, call.flag(ceil_attr));
         if (expected < 1)
-            fail<ShapeError>("%s: expected an input at least as large as the window, got %c == %lld with padding %lld for an extent of %lld",
-                             call.op, "HW"[d], static_cast<long long>(a.in), static_cast<long long>(a.padding),
-                             static_cast<long long>(extent));
+            fail<ShapeError>(
+                "%s: expected an input at least as large as the window, got %c == %lld with padding %lld for an extent of %lld",
+                call.op, "HW"[d], static_cast<long long>(a.in), static_cast<long long>(a.padding), static_cast<long long>(extent));
         if (a.out != expected)
-            fail<ShapeError>("%s: expected %s.shape[%d] == %lld (%c %lld, kernel %lld, stride %lld, padding %lld, dilation %lld%s), got "
-                             "%s.shape == %s",
-                             call.op, y_name, 2 + d, static_cast<long long>(expected), "HW"[d], static_cast<long long>(a.in),
-                             static_cast<long long>(a.kernel), static_cast<long long>(a.stride), static_cast<long long>(a.padding),
-                             static_cast<long long>(a.dilation), call.flag(ceil_attr) ? ", ceil_mode" : "", y_name,
-                             call.view(y_view).shape_text().c_str());
+            fail<ShapeError>(
+                "%s: expected %s.shape[%d] == %lld (%c %lld, kernel %lld, stride %lld, padding %lld, dilation %lld%s), got "
+                "%s.shape == %s",
+                call.op, y_name, 2 + d, static_cast<long long>(expected), "HW"[d], static_cast<long long>(a.in),
+                static_cast<long long>(a.kernel), static_cast<long long>(a.stride), static_cast<long long>(a.padding),
+                static_cast<long long>(a.dilation), call.flag(ceil_attr) ? ", ceil_mode" : "", y_name,
+                call.view(y_view).shape_text().c_str());
     }
 }
 
@@ -98,7 +103,8 @@ inline void check_avg_backward(const Call& call) { check_axes(call, 0, 1, -1, 3,
 inline void check_adaptive(const Call& call, const View& x, const View& y) {
     for (int d = 2; d < 4; d++)
         if (x.shape[d] == 0 && y.shape[d] > 0)
-            fail<ShapeError>("%s: expected a window of at least one element, got an input of shape %s", call.op, x.shape_text().c_str());
+            fail<ShapeError>("%s: expected a window of at least one element, got an input of shape %s", call.op,
+                             x.shape_text().c_str());
 }
 inline void check_adaptive_forward(const Call& call) { check_adaptive(call, call.view(1), call.view(0)); }
 inline void check_adaptive_backward(const Call& call) { check_adaptive(call, call.view(0), call.view(1)); }
@@ -106,8 +112,7 @@ inline void check_adaptive_backward(const Call& call) { check_adaptive(call, cal
 }  // namespace pool2d
 
 inline constexpr Contract kMaxPool2dForward = {
-    "max_pool2d_forward",
-    "max_pool2d",
+    "max_pool2d_forward", "max_pool2d",
     "out y: T[N,C,P,Q], out indices: any[N,C,P,Q]?, x: T[N,C,H,W]; "
     "kernel: int[2], stride: int[2], padding: int[2]=0, dilation: int[2]=1, ceil_mode: bool=false",
     R"(y[n,c,p,q] = max over (r, s) of x[n,c, p stride0 + r dilation0 - padding0, q stride1 + s dilation1 - padding1]
@@ -125,8 +130,7 @@ C (channels last) or along W.)",
     pool2d::check_max_forward};
 
 inline constexpr Contract kMaxPool2dBackwardX = {
-    "max_pool2d_backward_x",
-    "max_pool2d",
+    "max_pool2d_backward_x", "max_pool2d",
     "out grad_x: T[N,C,H,W], grad_y: T[N,C,P,Q], indices: any[N,C,P,Q]; "
     "kernel: int[2], stride: int[2], padding: int[2]=0, dilation: int[2]=1, ceil_mode: bool=false",
     R"(grad_x[n,c,h,w] = sum over the windows (p, q) whose maximum is at (h, w) of grad_y[n,c,p,q], in scan order
@@ -140,8 +144,7 @@ undefined.)",
     pool2d::check_max_backward};
 
 inline constexpr Contract kMaxPool2dGather = {
-    "max_pool2d_gather",
-    "max_pool2d",
+    "max_pool2d_gather", "max_pool2d",
     "out y: T[N,C,P,Q], x: T[N,C,H,W], indices: any[N,C,P,Q]; "
     "kernel: int[2], stride: int[2], padding: int[2]=0, dilation: int[2]=1, ceil_mode: bool=false",
     R"(y[n,c,p,q] = x[n,c] at indices[n,c,p,q]: the transpose of max_pool2d_backward_x, and so its own derivative
@@ -154,10 +157,10 @@ Any other int64 index outside the plane is an IndexError and leaves y undefined.
     pool2d::check_max_gather};
 
 inline constexpr Contract kAvgPool2dForward = {
-    "avg_pool2d_forward",
-    "avg_pool2d",
+    "avg_pool2d_forward", "avg_pool2d",
     "out y: T[N,C,P,Q], x: T[N,C,H,W]; "
-    "kernel: int[2], stride: int[2], padding: int[2]=0, ceil_mode: bool=false, count_include_pad: bool=true, divisor_override: int=0",
+    "kernel: int[2], stride: int[2], padding: int[2]=0, ceil_mode: bool=false, count_include_pad: bool=true, divisor_override: "
+    "int=0",
     R"(y[n,c,p,q] = (sum over (r, s) of x[n,c, p stride0 + r - padding0, q stride1 + s - padding1]) / divisor, in scan order
 
 y  [N, C, P, Q]  overwritten; any strides, no overlap with x
@@ -168,10 +171,10 @@ input. Sizes as for max_pool2d_forward. Fast where x and y are dense along C (ch
     pool2d::check_avg_forward};
 
 inline constexpr Contract kAvgPool2dBackwardX = {
-    "avg_pool2d_backward_x",
-    "avg_pool2d",
+    "avg_pool2d_backward_x", "avg_pool2d",
     "out grad_x: T[N,C,H,W], grad_y: T[N,C,P,Q]; "
-    "kernel: int[2], stride: int[2], padding: int[2]=0, ceil_mode: bool=false, count_include_pad: bool=true, divisor_override: int=0",
+    "kernel: int[2], stride: int[2], padding: int[2]=0, ceil_mode: bool=false, count_include_pad: bool=true, divisor_override: "
+    "int=0",
     R"(grad_x[n,c,h,w] = sum over the windows (p, q) that cover (h, w) of grad_y[n,c,p,q] / divisor(p, q), in scan order
 
 grad_x  [N, C, H, W]  overwritten; any strides, no overlap with grad_y
@@ -179,9 +182,7 @@ grad_y  [N, C, P, Q]  any strides)",
     pool2d::check_avg_backward};
 
 inline constexpr Contract kAdaptiveAvgPool2dForward = {
-    "adaptive_avg_pool2d_forward",
-    "avg_pool2d",
-    "out y: T[N,C,P,Q], x: T[N,C,H,W]",
+    "adaptive_avg_pool2d_forward", "avg_pool2d", "out y: T[N,C,P,Q], x: T[N,C,H,W]",
     R"(y[n,c,p,q] = mean of x[n,c,h,w] over floor(p H / P) <= h < ceil((p + 1) H / P) and the same for w, in scan order
 
 y  [N, C, P, Q]  overwritten; any strides, no overlap with x
@@ -189,9 +190,7 @@ x  [N, C, H, W]  any strides)",
     pool2d::check_adaptive_forward};
 
 inline constexpr Contract kAdaptiveAvgPool2dBackwardX = {
-    "adaptive_avg_pool2d_backward_x",
-    "avg_pool2d",
-    "out grad_x: T[N,C,H,W], grad_y: T[N,C,P,Q]",
+    "adaptive_avg_pool2d_backward_x", "avg_pool2d", "out grad_x: T[N,C,H,W], grad_y: T[N,C,P,Q]",
     R"(grad_x[n,c,h,w] = sum over the windows (p, q) that cover (h, w) of grad_y[n,c,p,q] / (window's size), in scan order
 
 grad_x  [N, C, H, W]  overwritten; any strides, no overlap with grad_y

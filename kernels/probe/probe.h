@@ -6,9 +6,7 @@
 namespace ww {
 
 inline constexpr Contract kProbeFma = {
-    "probe_fma",
-    "probe",
-    "out count: float64[n], one: T[]; steps: int",
+    "probe_fma", "probe", "out count: float64[n], one: T[]; steps: int",
     R"(count[i] = the multiply-adds that one chain of arithmetic has done in `steps` steps, lanes and accumulators included
 
 count  [n]  overwritten; any strides; chains run in parallel, so n should be a multiple of the threads
@@ -21,11 +19,8 @@ It touches no memory in its loop: 2 * sum(count) / seconds is the machine's peak
             fail<ShapeError>("probe_fma: expected steps in [0, 2^23], got %lld", static_cast<long long>(call.integer(0)));
     }};
 
-inline constexpr Contract kProbeCopy = {
-    "probe_copy",
-    "probe",
-    "out y: T[n], x: T[n]",
-    R"(y = x
+inline constexpr Contract kProbeCopy = {"probe_copy", "probe", "out y: T[n], x: T[n]",
+                                        R"(y = x
 
 y  [n]  overwritten; any strides
 x  [n]  any strides

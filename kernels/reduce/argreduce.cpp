@@ -86,10 +86,8 @@ void arg(const Call& call) {
         for (int64_t index = begin; index < end; index++) {
             int64_t first = index % chunks * chunk, used = std::min(chunk, length - first);
             KeptPosition kept(plan, index / chunks * length + first);
-            if (chunk == 1)
-                at[0] = row<T, largest>(plan, x + kept.x);
-            else
-                columns<T, largest>(plan, x + kept.x, used, at);
+            if (chunk == 1) at[0] = row<T, largest>(plan, x + kept.x);
+            else columns<T, largest>(plan, x + kept.x, used, at);
             for (int64_t c = 0; c < used; c++) y[kept.y + c * plan.y_strides[0]] = at[c];
         }
     });

@@ -90,10 +90,8 @@ WW_INLINE Vec<T> rotate(Vec<T> v) {
 // Combines the lanes in halves: lane 0 of the result holds all of them.
 template <class F, int half, class T>
 WW_INLINE Vec<T> fold_lanes(Vec<T> v) {
-    if constexpr (half == 0)
-        return v;
-    else
-        return fold_lanes<F, half / 2>(F::combine(v, rotate<half>(v)));
+    if constexpr (half == 0) return v;
+    else return fold_lanes<F, half / 2>(F::combine(v, rotate<half>(v)));
 }
 
 // One block of one output: n <= Tree<T>::block elements side by side.

@@ -14,10 +14,8 @@ ReducePlan::ReducePlan(const View& y, const View& x, bool c_order) {
     };
     for (int d = x.ndim - 1; d >= 0; d--) {
         if (x.shape[d] == 1) continue;
-        if (y.shape[d] == x.shape[d])
-            insert(kept_dims, n_kept, d, true);
-        else
-            insert(reduced_dims, n_reduced, d, !c_order);
+        if (y.shape[d] == x.shape[d]) insert(kept_dims, n_kept, d, true);
+        else insert(reduced_dims, n_reduced, d, !c_order);
     }
     for (int i = 0; i < n_kept; i++) {
         int d = kept_dims[i];
@@ -38,10 +36,8 @@ ReducePlan::ReducePlan(const View& y, const View& x, bool c_order) {
     for (int i = 0; i < n_reduced; i++) {
         int d = reduced_dims[i], last = reduced - 1;
         n *= x.shape[d];
-        if (reduced && x.strides[d] == strides[last] * shape[last])
-            shape[last] *= x.shape[d];
-        else
-            shape[reduced] = x.shape[d], strides[reduced++] = x.strides[d];
+        if (reduced && x.strides[d] == strides[last] * shape[last]) shape[last] *= x.shape[d];
+        else shape[reduced] = x.shape[d], strides[reduced++] = x.strides[d];
     }
     if (!kept) kept_shape[0] = 1, kept_strides[0] = 0, y_strides[0] = 0, kept = 1;
     if (!reduced) shape[0] = 1, strides[0] = 0, reduced = 1;
@@ -72,8 +68,7 @@ T rows_task(const Reduction<T>& op, const ReducePlan& plan, const T* x, int64_t 
             for (int64_t filled = 0; filled < n;) {
                 int64_t count = std::min(n - filled, position.left_in_run());
                 const T* from = x + position.offset;
-                if (stride == 1)
-                    std::copy_n(from, count, gathered + filled);
+                if (stride == 1) std::copy_n(from, count, gathered + filled);
                 else
                     for (int64_t i = 0; i < count; i++) gathered[filled + i] = from[i * stride];
                 position.advance(count);
@@ -167,17 +162,13 @@ void reduce_pass(const Reduction<T>& op, const ReducePlan& plan, const T* x, T* 
                          Chunk chunk(plan, task / parts, size);
                          int64_t from = task % parts * part, to = std::min(plan.n, from + part);
                          read(chunk, p);
-                         if (plan.n == 0)
-                             std::fill_n(values, chunk.used, op.identity);
-                         else if (by_columns)
-                             columns_task(op, plan, x + chunk.at.x, from, to, p, chunk.used, values);
+                         if (plan.n == 0) std::fill_n(values, chunk.used, op.identity);
+                         else if (by_columns) columns_task(op, plan, x + chunk.at.x, from, to, p, chunk.used, values);
                          else
                              for (int64_t c = 0; c < chunk.used; c++)
                                  values[c] = rows_task(op, plan, x + chunk.at.x + c * plan.kept_strides[0], from, to, p[c]);
-                         if (parts == 1)
-                             write(chunk, values, p);
-                         else
-                             std::copy_n(values, chunk.used, partials + task % parts * plan.outputs + chunk.output);
+                         if (parts == 1) write(chunk, values, p);
+                         else std::copy_n(values, chunk.used, partials + task % parts * plan.outputs + chunk.output);
                      }
                  });
     if (parts == 1) return;

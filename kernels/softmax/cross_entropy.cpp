@@ -85,8 +85,8 @@ void forward(const Call& call) {
             if (classes.smooth != 0) {
                 Vec<T> shift(log_sum);
                 out += classes.smooth * row_sum<T>(n, [&](int64_t v, int lanes) {
-                    return classes.weights(v, lanes) * (shift - (x.load(v, lanes) - m));
-                });
+                           return classes.weights(v, lanes) * (shift - (x.load(v, lanes) - m));
+                       });
             }
             Vec<T> total(sum);
             if (grad.data)
@@ -97,7 +97,8 @@ void forward(const Call& call) {
 
 template <class T>
 void backward_logits(const Call& call) {
-    const View &grads = call.view(0), &grad_loss = call.view(1), &stats = call.view(2), &logits = call.view(3), &target = call.view(4);
+    const View &grads = call.view(0), &grad_loss = call.view(1), &stats = call.view(2), &logits = call.view(3),
+               &target = call.view(4);
     int dims = target.ndim;
     int64_t n = logits.shape[dims];
     Classes<T> classes(call, n);

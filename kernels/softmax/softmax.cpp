@@ -1,10 +1,13 @@
 // Softmax and log-softmax along the last dimension, forward and backward.
 //
-// The four share one shape: an optional maximum m over the row, a sum s of one term an element, and a result an element from m and s.
+// The four share one shape: an optional maximum m over the row, a sum s of one term an element, and a result an element from m and
+// s.
 //
-// rows     vectors along the row. Four accumulators, then a fixed tree. A row up to about 60,000 floats stays in the L2 cache between
+// rows     vectors along the row. Four accumulators, then a fixed tree. A row up to about 60,000 floats stays in the L2 cache
+// between
 //          the passes, so memory sees one read and one write. Strides other than 1 are gathered
-// columns  where the row's own dimension is strided and another one is dense (softmax over the channels of an NCHW array): vectors of
+// columns  where the row's own dimension is strided and another one is dense (softmax over the channels of an NCHW array): vectors
+// of
 //          neighbouring rows; each row's sum has the same tree, so that it does not matter which variant a sample meets
 //
 // Bound by memory from L2 on; within it, by the exponential.
@@ -108,7 +111,9 @@ void columns(const Call& call) {
             const T* a = part[1].template ptr<T>() + row_offset(part[1], last, row);
             const T* b = part[views - 1].template ptr<T>() + row_offset(part[views - 1], last, row);
             auto first = [&](int64_t i) { return load_lanes(a + i * stride[1], lanes); };
-            auto other = [&](int64_t i) { return Step::has_second ? load_lanes(b + i * stride[views - 1], lanes) : Vec<T>::zero(); };
+            auto other = [&](int64_t i) {
+                return Step::has_second ? load_lanes(b + i * stride[views - 1], lanes) : Vec<T>::zero();
+            };
             Vec<T> m = Vec<T>(Step::has_max ? -std::numeric_limits<T>::infinity() : T(0));
             ColumnSum<T> sum(n);
             for (int64_t i = 0; Step::has_max && i < n; i++) m = max_nan(m, first(i));
@@ -136,8 +141,8 @@ bool has_dense_columns(const Call& call) {
 
 constexpr Kernel kernels[] = {
     {&kSoftmaxForward, "rows", WW_ISA_NAME, kFloats, by_float<rows<float, Softmax<float>>, rows<double, Softmax<double>>>},
-    {&kSoftmaxForward, "columns", WW_ISA_NAME, kFloats, by_float<columns<float, Softmax<float>>, columns<double, Softmax<double>>>, 1,
-     has_dense_columns<2>},
+    {&kSoftmaxForward, "columns", WW_ISA_NAME, kFloats, by_float<columns<float, Softmax<float>>, columns<double, Softmax<double>>>,
+     1, has_dense_columns<2>},
     {&kLogSoftmaxForward, "rows", WW_ISA_NAME, kFloats, by_float<rows<float, LogSoftmax<float>>, rows<double, LogSoftmax<double>>>},
     {&kLogSoftmaxForward, "columns", WW_ISA_NAME, kFloats,
      by_float<columns<float, LogSoftmax<float>>, columns<double, LogSoftmax<double>>>, 1, has_dense_columns<2>},

@@ -9,7 +9,9 @@
 namespace ww {
 
 inline constexpr Contract kSoftmaxForward = {
-    "softmax_forward", "softmax", "out y: T[...,n], x: T[...,n]",
+    "softmax_forward",
+    "softmax",
+    "out y: T[...,n], x: T[...,n]",
     R"(y[..., i] = exp(x[..., i] - m) / sum over j of exp(x[..., j] - m), with m = max over j of x[..., j]
 
 y  [..., n]  overwritten; any strides; may be exactly x
@@ -17,35 +19,44 @@ x  [..., n]  any strides: another axis is a view with that axis last, never a co
 
 A row with a NaN or +Inf, or with nothing but -Inf, is NaN. The order of the sums depends on n, never on strides, the number of rows
 or threads.)",
-    nullptr, true};
+    nullptr,
+    true};
 
 inline constexpr Contract kLogSoftmaxForward = {
-    "log_softmax_forward", "softmax", "out y: T[...,n], x: T[...,n]",
+    "log_softmax_forward",
+    "softmax",
+    "out y: T[...,n], x: T[...,n]",
     R"(y[..., i] = (x[..., i] - m) - log(sum over j of exp(x[..., j] - m)), with m = max over j of x[..., j]
 
 y  [..., n]  overwritten; any strides; may be exactly x
 x  [..., n]  any strides
 
 A row with a NaN or +Inf, or with nothing but -Inf, is NaN. The order of the sums is that of softmax_forward.)",
-    nullptr, true};
+    nullptr,
+    true};
 
 inline constexpr Contract kSoftmaxBackwardX = {
-    "softmax_backward_x", "softmax", "out grad_x: T[...,n], grad_y: T[...,n], y: T[...,n]",
+    "softmax_backward_x",
+    "softmax",
+    "out grad_x: T[...,n], grad_y: T[...,n], y: T[...,n]",
     R"(grad_x[..., i] = (grad_y[..., i] - sum over j of grad_y[..., j] y[..., j]) y[..., i]
 
 grad_x  [..., n]  overwritten; any strides; may be exactly grad_y or y
 grad_y  [..., n]  any strides
 y       [..., n]  any strides; softmax_forward's output)",
-    nullptr, true};
+    nullptr,
+    true};
 
-inline constexpr Contract kLogSoftmaxBackwardX = {
-    "log_softmax_backward_x", "softmax", "out grad_x: T[...,n], grad_y: T[...,n], y: T[...,n]",
-    R"(grad_x[..., i] = grad_y[..., i] - exp(y[..., i]) sum over j of grad_y[..., j]
+inline constexpr Contract kLogSoftmaxBackwardX = {"log_softmax_backward_x",
+                                                  "softmax",
+                                                  "out grad_x: T[...,n], grad_y: T[...,n], y: T[...,n]",
+                                                  R"(grad_x[..., i] = grad_y[..., i] - exp(y[..., i]) sum over j of grad_y[..., j]
 
 grad_x  [..., n]  overwritten; any strides; may be exactly grad_y or y
 grad_y  [..., n]  any strides
 y       [..., n]  any strides; log_softmax_forward's output)",
-    nullptr, true};
+                                                  nullptr,
+                                                  true};
 
 // The offset of row `row` of a view whose first `dims` dimensions, counted in C order, are rows.
 inline int64_t row_offset(const View& v, int dims, int64_t row) {
@@ -102,7 +113,8 @@ rows or threads.)",
     cross_entropy::check};
 
 inline constexpr Contract kCrossEntropyBackwardLogits = {
-    "cross_entropy_backward_logits", "cross_entropy",
+    "cross_entropy_backward_logits",
+    "cross_entropy",
     "out grad_logits: T[...,V], grad_loss: T[...], stats: T[...,2], logits: T[...,V], target: int64[...], weight: T[V]?; "
     "ignore_index: int=-100, label_smoothing: float=0",
     R"(grad_logits_v = grad_loss (exp(x_v - L) ((1 - e) w_t + (e / V) sum of w) - (1 - e) w_t [v = t] - (e / V) w_v)
@@ -113,6 +125,7 @@ stats        [..., 2]  any strides; as cross_entropy_forward wrote it
 logits, target, weight, attributes: as given to cross_entropy_forward
 
 One read of logits and one write of grad_logits.)",
-    cross_entropy::check, true};
+    cross_entropy::check,
+    true};
 
 }  // namespace ww

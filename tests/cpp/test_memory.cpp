@@ -67,7 +67,9 @@ void the_peak_is_remembered() {
     ww::memory_reset_peak();
     const int64_t before = memory_stats().peak_in_use;
     CHECK(before == memory_stats().bytes_in_use);
-    { ww::Block a(kMiB), b(kMiB); }
+    {
+        ww::Block a(kMiB), b(kMiB);
+    }
     CHECK(memory_stats().peak_in_use == before + static_cast<int64_t>(2 * kMiB));
     ww::memory_reset_peak();
     CHECK(memory_stats().peak_in_use == before);
@@ -132,7 +134,9 @@ void threads_free_each_others_blocks() {
 // Not under ASan: its allocator itself hangs in the child (new and delete alone show it: 1 fork in 20 to 1000).
 void a_fork_while_others_allocate_does_not_deadlock() {
     std::atomic<bool> stop{false};
-    std::thread busy([&] { while (!stop) ww::Block block(128); });
+    std::thread busy([&] {
+        while (!stop) ww::Block block(128);
+    });
     for (int i = 0; i < 30; i++)
         CHECK(check::in_child([] {
                   for (int k = 0; k < 100; k++) ww::Block(128 * static_cast<size_t>(k) + 1);
@@ -143,15 +147,19 @@ void a_fork_while_others_allocate_does_not_deadlock() {
 
 // ASan has its own words for these.
 void wrong_frees_abort() {
-    CHECK(check::in_child([] {
-              void* block = memory_allocate(100);
-              memory_free(block);
-              memory_free(block);
-          }, true) == -SIGABRT);
-    CHECK(check::in_child([] {
-              alignas(64) static char own[256] = {};
-              memory_free(own + 128);
-          }, true) == -SIGABRT);
+    CHECK(check::in_child(
+              [] {
+                  void* block = memory_allocate(100);
+                  memory_free(block);
+                  memory_free(block);
+              },
+              true) == -SIGABRT);
+    CHECK(check::in_child(
+              [] {
+                  alignas(64) static char own[256] = {};
+                  memory_free(own + 128);
+              },
+              true) == -SIGABRT);
     CHECK(check::in_child([] { memory_free(static_cast<char*>(memory_allocate(256)) + 64); }, true) == -SIGABRT);
     CHECK(check::in_child([] { memory_free(static_cast<char*>(memory_allocate(256)) + 8); }, true) == -SIGABRT);
 }
@@ -170,18 +178,28 @@ void the_environment_configures() {
               CHECK(*static_cast<unsigned char*>(ww::Block(1).data()) == 0xFF);
           }) == 0);
     CHECK(with("WHITEWOLF_CACHE", "0", [] {
-              { ww::Block small(100), large(3 * kMiB); }
+              {
+                  ww::Block small(100), large(3 * kMiB);
+              }
               CHECK(memory_stats().bytes_cached == 0);
-              { ww::Block small(100); }
+              {
+                  ww::Block small(100);
+              }
               CHECK(memory_stats().cache_hits == 0);
           }) == 0);
     CHECK(with("WHITEWOLF_CACHE_LIMIT", "1048576", [] {
-              { ww::Block too_large(2 * kMiB); }
+              {
+                  ww::Block too_large(2 * kMiB);
+              }
               CHECK(memory_stats().bytes_cached == 0);
               void* old = memory_allocate(kMiB / 2);
               memory_free(old);
-              { ww::Block a(kMiB / 4); }
-              { ww::Block b(kMiB / 2 + kMiB / 8); }  // makes room: the longest unused goes
+              {
+                  ww::Block a(kMiB / 4);
+              }
+              {
+                  ww::Block b(kMiB / 2 + kMiB / 8);
+              }  // makes room: the longest unused goes
               CHECK(memory_stats().bytes_cached == (kCached ? static_cast<int64_t>(kMiB / 4 + kMiB / 2 + kMiB / 8) : 0));
           }) == 0);
     CHECK(with("WHITEWOLF_CACHE_LIMIT", "lots", [] {

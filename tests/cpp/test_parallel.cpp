@@ -151,9 +151,9 @@ void callers_share_the_pool() {
             for (int i = 0; i < 150; i++) {
                 if (sum_to(500 + t) != int64_t{500 + t} * (499 + t) / 2) wrong++;
                 if (i % 10 == 0 && check::text_of<std::runtime_error>([t] {
-                        parallel_for(32, 1, [t](int64_t, int64_t) { throw std::runtime_error(std::to_string(t)); });
-                    }) != std::to_string(t))
-                    wrong++;  // somebody else's exception, or none
+                                       parallel_for(32, 1, [t](int64_t, int64_t) { throw std::runtime_error(std::to_string(t)); });
+                                   }) != std::to_string(t))
+                    wrong++;                                                                   // somebody else's exception, or none
                 if (i % 50 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));  // let workers fall asleep
             }
         });
@@ -172,8 +172,12 @@ void a_child_has_a_fresh_pool() {
 #if !defined(__SANITIZE_ADDRESS__)  // whose allocator hangs in a child forked while others allocate
     // While another thread computes, and a third one hires and retires workers (and so holds the pool's lock).
     std::atomic<bool> stop{false};
-    std::thread computing([&] { while (!stop) sum_to(2000); });
-    std::thread resizing([&] { for (int i = 0; !stop; i++) ww::set_num_threads(2 + i % 5), sum_to(100); });
+    std::thread computing([&] {
+        while (!stop) sum_to(2000);
+    });
+    std::thread resizing([&] {
+        for (int i = 0; !stop; i++) ww::set_num_threads(2 + i % 5), sum_to(100);
+    });
     for (int i = 0; i < 30; i++)
         CHECK(check::in_child([] {
                   for (int k = 0; k < 20; k++) CHECK(sum_to(1000) == 499500);

@@ -18,10 +18,10 @@ bool equals(const Philox& block, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 void known_answers() {  // Random123 1.14, tests/kat_vectors, "philox4x32 10"
     CHECK(equals(philox4x32({{0, 0, 0, 0}}, 0), 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8));
     CHECK(equals(philox4x32({{~0u, ~0u, ~0u, ~0u}}, ~uint64_t{0}), 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd));
-    CHECK(equals(philox4x32({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0x299f31d0a4093822),
-                 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1));
-    CHECK(equals(philox_block(0x299f31d0a4093822, 0x0370734413198a2e, 0x85a308d3243f6a88),
-                 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1));
+    CHECK(equals(philox4x32({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0x299f31d0a4093822), 0xd16cfe09, 0x94fdcceb,
+                 0x5001e420, 0x24126ea1));
+    CHECK(equals(philox_block(0x299f31d0a4093822, 0x0370734413198a2e, 0x85a308d3243f6a88), 0xd16cfe09, 0x94fdcceb, 0x5001e420,
+                 0x24126ea1));
 }
 
 void elements_are_the_blocks_in_order() {
@@ -107,8 +107,8 @@ void functions_match_libm() {
         double c, s;
         portable_cos_sin(u, &c, &s);
         const long double angle = 6.283185307179586476925L * static_cast<long double>(u);
-        turn_error = std::max({turn_error, std::fabs(static_cast<double>(c - std::cos(angle))),
-                               std::fabs(static_cast<double>(s - std::sin(angle)))});
+        turn_error = std::max(
+            {turn_error, std::fabs(static_cast<double>(c - std::cos(angle))), std::fabs(static_cast<double>(s - std::sin(angle)))});
     }
     CHECK(log_error < 0x1p-51);
     CHECK(turn_error < 0x1p-52);
@@ -117,8 +117,16 @@ void functions_match_libm() {
 
 // Frozen when written: users' seeds must go on meaning the same numbers.
 void frozen_values() {
-    auto bits32 = [](float x) { uint32_t b; memcpy(&b, &x, sizeof b); return b; };
-    auto bits64 = [](double x) { uint64_t b; memcpy(&b, &x, sizeof b); return b; };
+    auto bits32 = [](float x) {
+        uint32_t b;
+        memcpy(&b, &x, sizeof b);
+        return b;
+    };
+    auto bits64 = [](double x) {
+        uint64_t b;
+        memcpy(&b, &x, sizeof b);
+        return b;
+    };
     CHECK(bits32(random_float(42, 1, 5)) == 0x3f7dd21d);
     CHECK(bits64(random_double(42, 1, 5)) == 0x3fd5baba6f1c26bc);
     CHECK(random_below(42, 1, 5, 1000000) == 778014);

@@ -97,7 +97,7 @@ def in_processes(job: Job, numbers: range, workers: int, prefetch: int) -> Itera
             pipes.append(ours)
             inherited = list(pipes) if context.get_start_method() == "fork" else []
             process = context.Process(target=_serve, args=(theirs, inherited, job, i), name=f"whitewolf-data-{i}", daemon=True)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _interrupts_held():
                 # Python warns of forking with threads; the engine's own threads are made for it, and a worker needs no others.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 process.start()
@@ -121,6 +121,16 @@ def in_processes(job: Job, numbers: range, workers: int, prefetch: int) -> Itera
         for process in processes:
             process.join()
             process.close()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process begun here has Ctrl-C blocked until it says what it does with it: one that came sooner would kill it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send(pipe: Connection, number: int) -> None:
@@ -163,6 +173,7 @@ def _died(processes: list[Any], worker: int, number: int | None) -> RuntimeError
 def _serve(pipe: Connection, inherited: list[Connection], job: Job, worker: int) -> None:
     """A worker process: reads batch numbers until the caller closes the pipe, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, which then ends its workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as the caller left it: what the job starts may be interrupted
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for other in inherited:  # or this process would keep its siblings' pipes, and its own, open when the caller dies
         other.close()
