@@ -2,6 +2,7 @@
 
 from ...ops.conv import conv1d, conv2d, conv_transpose2d
 from .activation import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from .attention import scaled_dot_product_attention
 from .dropout import dropout, dropout2d
 from .linear import linear
 from .loss import (
@@ -19,6 +20,6 @@ from .softmax import log_softmax, softmax
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose2d",
     "cross_entropy", "dropout", "dropout2d", "elu", "gelu", "l1_loss", "leaky_relu", "linear", "log_softmax", "max_pool1d",
-    "max_pool2d", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "relu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
+    "max_pool2d", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "relu", "scaled_dot_product_attention", "sigmoid", "silu", "smooth_l1_loss", "softmax",
     "softplus", "tanh",
 ]  # fmt: skip
