@@ -1,6 +1,7 @@
 """The layers: modules around the functions of nn.functional, one file per family."""
 
 from .activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .attention import MultiheadAttention
 from .conv import Conv1d, Conv2d, ConvTranspose2d
 from .dropout import Dropout, Dropout2d
 from .linear import Identity, Linear
@@ -12,6 +13,6 @@ from .shape import Flatten, Unflatten
 __all__ = [
     "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BCEWithLogitsLoss", "CircularPad2d", "ConstantPad2d", "Conv1d",
     "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Dropout2d", "Flatten", "Identity", "L1Loss", "LeakyReLU", "Linear", "LogSoftmax",
-    "MSELoss", "MaxPool1d", "MaxPool2d", "NLLLoss", "ReLU", "ReflectionPad2d", "ReplicationPad2d", "SiLU", "Sigmoid",
+    "MSELoss", "MaxPool1d", "MaxPool2d", "MultiheadAttention", "NLLLoss", "ReLU", "ReflectionPad2d", "ReplicationPad2d", "SiLU", "Sigmoid",
     "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten", "ZeroPad2d",
 ]  # fmt: skip
