@@ -122,12 +122,14 @@ void forward(const Call& call) {
         query.data = query.at(i0, 0);
         int64_t step = p.block.most_columns, last = scores.causal ? std::min(p.s, i0 + m) : p.s;
         for (int64_t j = 0; j < last; j += step) {
-            int64_t n = std::min(step, p.s - j);
+            int64_t n = std::min(step, last - j);
             pack(w.packed, key.at(j, 0), p.e, n, key.column, key.row);
             products(w.weights, step, query, m, p.e, w.packed, n);
             for (int64_t i = 0; i < m; i++) {
-                scores.finish(w.weights + i * step, i0 + i, j, n);
-                online_softmax(w.weights + i * step, n, w.row_max[i], w.row_sum[i], sums, i);
+                T* s = w.weights + i * step;
+                int64_t seen = scores.finish(s, i0 + i, j, n).end;
+                online_softmax(s, seen, w.row_max[i], w.row_sum[i], sums, i);
+                std::fill(s + seen, s + std::max(seen, n), T(0));
             }
             sums.add({w.weights, step, 1}, m, n, {value.at(j, 0), value.row, value.column}, w.packed_other);
         }
@@ -187,17 +189,18 @@ void backward_query(const Call& call) {
         query.data = query.at(i0, 0), grad_out.data = grad_out.at(i0, 0);
         int64_t step = p.block.most_columns, last = scores.causal ? std::min(p.s, i0 + m) : p.s;
         for (int64_t j = 0; j < last; j += step) {
-            int64_t n = std::min(step, p.s - j);
+            int64_t n = std::min(step, last - j);
             pack(w.packed, a.key.at(j, 0), p.e, n, a.key.column, a.key.row);
             products(w.weights, step, query, m, p.e, w.packed, n);
             pack(w.packed, a.value.at(j, 0), p.f, n, a.value.column, a.value.row);
             products(w.change, step, grad_out, m, p.f, w.packed, n);
             for (int64_t i = 0; i < m; i++) {
                 T *s = w.weights + i * step, *d = w.change + i * step;
-                scores.finish(s, i0 + i, j, n);
+                int64_t seen = scores.finish(s, i0 + i, j, n).end;
                 Vec<T> shift(a.shift(i0 + i)), delta(*a.delta.at(i0 + i, 0));
-                for (int64_t c = 0; c < n; c += width)
+                for (int64_t c = 0; c < seen; c += width)
                     (exp(Vec<T>::load(s + c) - shift) * (Vec<T>::load(d + c) - delta)).store(d + c);
+                std::fill(d + seen, d + std::max(seen, n), T(0));
             }
             sums.add({w.change, step, 1}, m, n, {a.key.at(j, 0), a.key.row, a.key.column}, w.packed_other);
         }
@@ -232,7 +235,7 @@ void backward_key_value(const Call& call) {
         Matrix<const T> key = a.key, value = a.value;
         key.data = key.at(j0, 0), value.data = value.at(j0, 0);
         int64_t step = p.block.most_columns;
-        for (int64_t i = scores.causal ? j0 / step * step : 0; i < p.l; i += step) {
+        for (int64_t i = scores.causal ? j0 : 0; i < p.l; i += step) {
             int64_t n = std::min(step, p.l - i);
             pack(w.packed, a.query.at(i, 0), p.e, n, a.query.column, a.query.row);
             products(w.weights, step, key, m, p.e, w.packed, n);
@@ -242,8 +245,9 @@ void backward_key_value(const Call& call) {
             for (int64_t c = 0; c < n; c++) shift[c] = a.shift(i + c), delta[c] = *a.delta.at(i + c, 0);
             for (int64_t j = 0; j < m; j++) {
                 T *s = w.weights + j * step, *d = w.change + j * step;
-                scores.finish(s, j0 + j, i, n);
-                for (int64_t c = 0; c < n; c += width) {
+                int64_t begin = scores.finish(s, j0 + j, i, n).begin;
+                std::fill_n(s, begin, T(0)), std::fill_n(d, begin, T(0));
+                for (int64_t c = begin; c < n; c += width) {
                     Vec<T> weight = exp(Vec<T>::load(s + c) - Vec<T>::load(shift + c));
                     weight.store(s + c);
                     (weight * (Vec<T>::load(d + c) - Vec<T>::load(delta + c))).store(d + c);

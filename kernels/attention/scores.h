@@ -52,26 +52,39 @@ struct Scores {
         if (by_key) bias = bias.transposed(), keep = keep.transposed();
     }
 
-    // n elements of `s`, products of row i with columns from j, become scores; -Inf up to the next whole vector.
-    WW_INLINE void finish(T* s, int64_t i, int64_t j, int64_t n) const {
+    // Whole vectors of a row; what is before and behind them is masked.
+    struct Range {
+        int64_t begin, end;
+    };
+
+    // n elements of `s`, products of row i with columns from j, become scores where the range says so; -Inf from n to its end.
+    WW_INLINE Range finish(T* s, int64_t i, int64_t j, int64_t n) const {
         constexpr int width = Vec<T>::width;
         const Vec<T> low(-std::numeric_limits<T>::infinity());
-        for (int64_t at = 0; at < n; at += width) {
-            int lanes = static_cast<int>(std::min<int64_t>(width, n - at));
+        // Of the queries of a key causal leaves those from it on, of the keys of a query those up to it.
+        int64_t first = causal && by_key ? std::clamp<int64_t>(i - j, 0, n) : 0;
+        int64_t end = causal && !by_key ? std::clamp<int64_t>(i - j + 1, 0, n) : n;
+        Range range{first / width * width, (end + width - 1) / width * width};
+        for (int64_t at = range.begin; at < range.end; at += width) {
+            int lanes = static_cast<int>(std::min<int64_t>(width, end - at));
             Vec<T> v = Vec<T>::load(s + at) * Vec<T>(scale);
             if (bias.data) v += Row<const T>{bias.at(i, j + at), bias.column}.load(0, lanes);
-            if (keep.data) {
-                T kept[width] = {};
-                for (int l = 0; l < lanes; l++) kept[l] = *keep.at(i, j + at + l) ? T(1) : T(0);
-                v = where<T>(Vec<T>::load(kept) == Vec<T>::zero(), low, v);
-            }
-            if (causal) {  // of the queries of a key those from it on, of the keys of a query those up to it
-                int64_t past = by_key ? i - (j + at) : i - (j + at) + 1;
-                Vec<T> cut(static_cast<T>(std::clamp<int64_t>(past, 0, width)));
-                v = by_key ? where<T>(Vec<T>::iota() < cut, low, v) : where<T>(Vec<T>::iota() < cut, v, low);
-            }
+            if (keep.data) v = where<T>(kept(keep.at(i, j + at), lanes) == Vec<T>::zero(), low, v);
+            if (at < first) v = where<T>(Vec<T>::iota() < Vec<T>(static_cast<T>(first - at)), low, v);
             keep_first(v, lanes, -std::numeric_limits<T>::infinity()).store(s + at);
         }
+        return range;
+    }
+
+  private:
+    WW_INLINE Vec<T> kept(const bool* from, int lanes) const {
+        constexpr int width = Vec<T>::width;
+        T flags[width] = {};
+        if (keep.column == 1 && lanes == width)
+            for (int l = 0; l < width; l++) flags[l] = static_cast<T>(from[l]);
+        else
+            for (int l = 0; l < lanes; l++) flags[l] = static_cast<T>(from[l * keep.column]);
+        return Vec<T>::load(flags);
     }
 };
 
