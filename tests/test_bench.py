@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from whitewolf import cases
-from whitewolf.bench import run_bench
+from whitewolf.bench import _named, run_bench
 from whitewolf.bench.contests import Contest, from_table
 from whitewolf.bench.core import CORE
 from whitewolf.bench.machine import Machine
@@ -126,6 +126,12 @@ def test_unknown_names_are_refused() -> None:
         run_bench(["floor"])
     with pytest.raises(ValueError, match="expected references among numpy, torch, got cupy"):
         run_bench(against=["cupy"])
+
+
+def test_a_family_is_timed_where_it_can_be() -> None:
+    """Of matmul's family, tensordot has no case to time."""
+    contests = [build() for build in _named(["matmul"], ww.device("cpu"), (), 0)]
+    assert {contest.op for contest in contests} == {"matmul", "linear"}
 
 
 def test_each_core_row_is_a_bench_case_of_the_table() -> None:

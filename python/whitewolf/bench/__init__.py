@@ -62,11 +62,13 @@ def _suite(quick: bool, device: Device, libraries: Sequence[str], seed: int) -> 
 
 def _named(names: Sequence[str], device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:
     ops = [name for name in names if name not in STEPS]
-    for table in select(list(cases.tables()), ops) if ops else ():
-        timed = [case for case in table.cases if case.bench]
-        if not timed:
-            raise ValueError(f"bench: expected an op with cases to time, got {table.op!r}, which has none")
-        for case in timed:
+    chosen = select(list(cases.tables()), ops) if ops else []
+    for name in ops:  # a family may hold ops that are not timed, but not only such
+        tables = select(chosen, [name])
+        if not any(case.bench for table in tables for case in table.cases):
+            raise ValueError(f"bench: expected an op with cases to time, got {name!r}, which has none")
+    for table in chosen:
+        for case in (case for case in table.cases if case.bench):
             for train in (False, True) if case.train else (False,):
                 yield partial(from_table, table, case, "float32", device, libraries, train, seed)
     for name in names:
