@@ -36,6 +36,7 @@ from .info import __array_namespace_info__, can_cast, finfo, iinfo, isdtype, res
 from .ops.binary import *
 from .ops.creation import *
 from .ops.elementwise import *
+from .ops.gather import *
 from .ops.indexing import *
 from .ops.logic import *
 from .ops.manipulation import *
@@ -43,6 +44,7 @@ from .ops.matmul import *
 from .ops.reduce import *
 from .ops.search import *
 from .ops.select import *
+from .ops.topk import *
 from .random import manual_seed
 from .runtime import (
     empty_cache,

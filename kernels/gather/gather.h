@@ -1,0 +1,51 @@
+// Sums into places that an index names: the gradient of a gather. (Gathering itself is one NumPy call and has no kernel.)
+#pragma once
+
+#include "engine/registry.h"
+
+namespace ww {
+
+namespace scatter_add {
+
+// The offset of row `row` of a view: all dimensions but the last, counted in C order.
+inline int64_t row_offset(const View& v, int64_t row) {
+    int64_t offset = 0;
+    for (int d = v.ndim - 2; d >= 0; d--) offset += row % v.shape[d] * v.strides[d], row /= v.shape[d];
+    return offset;
+}
+
+inline int64_t row_count(const View& v) {
+    int64_t n = 1;
+    for (int d = 0; d < v.ndim - 1; d++) n *= v.shape[d];
+    return n;
+}
+
+inline void check(const Call& call) {
+    const View &out = call.view(0), &index = call.view(2);
+    int64_t n = out.shape[out.ndim - 1], m = index.shape[index.ndim - 1];
+    for (int64_t row = 0; m && row < row_count(index); row++) {
+        const int64_t* at = index.ptr<int64_t>() + row_offset(index, row);
+        for (int64_t j = 0; j < m; j++) {
+            int64_t place = at[j * index.strides[index.ndim - 1]];
+            if (place < 0 || place >= n)
+                fail<IndexError>("%s: expected index in [0, %lld), got %lld at position %lld", call.op, static_cast<long long>(n),
+                                 static_cast<long long>(place), static_cast<long long>(row * m + j));
+        }
+    }
+}
+
+}  // namespace scatter_add
+
+inline constexpr Contract kScatterAddForward = {"scatter_add_forward", "scatter_add",
+                                                "inout out: T[...,n], src: T[...,m], index: int64[...,m]",
+                                                R"(out[..., index[..., j]] += src[..., j], for j = 0, 1, ... in this order
+
+out    [..., n]  added to; any strides that name no element twice, no overlap with an input
+src    [..., m]  any strides
+index  [..., m]  in [0, n), anything else is an IndexError before anything is written; any strides, 0 where all rows share it
+
+Another dimension than the last is a view with that dimension last. An element's terms are added in the order of j whatever the
+number of threads.)",
+                                                scatter_add::check};
+
+}  // namespace ww

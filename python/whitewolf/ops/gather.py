@@ -1,0 +1,157 @@
+"""Reading and adding at places that an index names, under PyTorch's arguments: each is the other's gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..graph import Node, record
+from ..tensor import Tensor
+from ._common import KERNEL_FLOATS, check_same_device, check_same_dtype, check_tensor, normalize_axis
+from .creation import zeros
+from .elementwise import multiply
+from .manipulation import broadcast_to, pad_constant, reshape
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """out[i, j, k] = input[i, index[i, j, k], k] for dim = 1, and so on: one element for each of `index`.
+
+    Args:
+        input: any shape and dtype.
+        index: integers in [0, input.shape[dim]), as many dimensions as input, in others than `dim` no longer than it.
+
+    Returns:
+        shaped like index.
+
+    Raises:
+        IndexError: an index or `dim` is outside.
+        ValueError: the shapes do not fit.
+
+    >>> import whitewolf as ww
+    >>> ww.gather(ww.asarray([[1.0, 2.0], [3.0, 4.0]]), 1, ww.asarray([[1], [0]]))
+    tensor([[2.],
+            [3.]])
+    """
+    x, at = _check("gather", input, dim, index)
+    shape, places = x.shape, index._data
+    part = x._data[tuple(slice(None) if d == at else slice(n) for d, n in enumerate(places.shape))]
+    data = np.take_along_axis(part, places, at) if x.ndim else x._data.copy()
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        return (scatter_add(zeros(shape, dtype=grad.dtype, device=grad.device), at, index, grad),)
+
+    return record("gather", data, (x,), backward)  # type: ignore[no-any-return]
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """input, with src[i, j, k] added at [i, index[i, j, k], k] for dim = 1, and so on, for each element of `index`.
+
+    Terms of one element are added in the order of their places along `dim`: the same bits from run to run.
+
+    Args:
+        input: any shape; a number's dtype.
+        index: integers in [0, input.shape[dim]), as many dimensions as input, in others than `dim` no longer than it.
+        src: of input's dtype, in no dimension shorter than index; what is beyond index is not read.
+
+    Raises:
+        IndexError: an index or `dim` is outside.
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.scatter_add(ww.zeros(3), 0, ww.asarray([0, 2, 2]), ww.ones(3))
+    tensor([1., 0., 2.])
+    """
+    x, at = _check("scatter_add", input, dim, index)
+    check_tensor("scatter_add", "src", src)
+    check_same_device("scatter_add", input=x, src=src)
+    check_same_dtype("scatter_add", input=x, src=src)
+    sizes, places = index.shape, index._data
+    if src.ndim != x.ndim or any(n > m for n, m in zip(sizes, src.shape)):
+        raise ValueError(
+            f"scatter_add: expected src of {x.ndim} dimensions, none shorter than {sizes}, got src.shape == {src.shape}"
+        )
+    data = x.device.empty(x.shape, x.dtype)
+    np.copyto(data, x._data)
+    if x.ndim:
+        into = data[tuple(slice(None) if d == at else slice(n) for d, n in enumerate(sizes))]
+        terms = src._data[tuple(slice(n) for n in sizes)]
+    else:  # a row of one
+        into, terms, places = (a.reshape(1) for a in (data, src._data, places))
+    if x.dtype in KERNEL_FLOATS:
+        x.device.kernels["scatter_add_forward"](*(np.moveaxis(a, at, -1) for a in (into, terms, _int64(places))))
+    else:
+        grid: list[Any] = list(np.ogrid[tuple(slice(n) for n in places.shape)])
+        grid[at] = places
+        np.add.at(into, tuple(grid), terms)
+    extra = [(0, m - n) for n, m in zip(sizes, src.shape)]
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if not node.needs[1]:
+            return grad, None
+        taken = gather(grad, at, index)
+        return grad if node.needs[0] else None, pad_constant(taken, extra) if any(b for _, b in extra) else taken
+
+    return record("scatter_add", data, (x, src), backward)  # type: ignore[no-any-return]
+
+
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """input, with alpha source[:, j, :] added to its slice [:, index[j], :] for dim = 1, and so on; the order is that of j.
+
+    Args:
+        input: any shape; a number's dtype.
+        index: integers [m] in [0, input.shape[dim]).
+        source: input's shape but m along `dim`.
+
+    Raises:
+        IndexError: an index or `dim` is outside.
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.index_add(ww.zeros((2, 2)), 0, ww.asarray([1, 1]), ww.ones((2, 2)))
+    tensor([[0., 0.],
+            [2., 2.]])
+    """
+    x, index = check_tensor("index_add", "input", input), check_tensor("index_add", "index", index)
+    check_tensor("index_add", "source", source)
+    check_same_dtype("index_add", input=x, source=source)
+    at = normalize_axis("index_add", dim, x.ndim, "dim")
+    if index.ndim != 1 or not x.ndim:
+        raise ValueError(f"index_add: expected index of 1 dimension and input of 1 or more, got {index.shape} and {x.shape}")
+    wanted = (*x.shape[:at], index.shape[0], *x.shape[at + 1 :])
+    if source.shape != wanted:
+        raise ValueError(f"index_add: expected source.shape == {wanted}, got {source.shape}")
+    _check_places("index_add", x.shape[at], index)
+    places = broadcast_to(reshape(index, (-1,) + (1,) * (x.ndim - at - 1)), wanted)
+    return scatter_add(x, at, places, source if alpha == 1 else multiply(source, alpha))
+
+
+def _check(op: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, int]:
+    x = check_tensor(op, "input", input)
+    check_tensor(op, "index", index)
+    check_same_device(op, input=x, index=index)
+    at = normalize_axis(op, dim, max(x.ndim, 1), "dim")
+    if index.ndim != x.ndim or any(n > m for d, (n, m) in enumerate(zip(index.shape, x.shape)) if d != at):
+        raise ValueError(
+            f"{op}: expected index of {x.ndim} dimensions, none but {at} longer than input's {x.shape}, got index.shape == {index.shape}"
+        )
+    _check_places(op, x.shape[at] if x.ndim else 1, index)
+    return x, at
+
+
+def _check_places(op: str, n: int, index: Tensor) -> None:
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"{op}: expected index of integers, got dtype {index.dtype}")
+    if index.size and not (0 <= index._data.min() and index._data.max() < n):
+        wrong = np.argwhere((index._data < 0) | (index._data >= n))[0]
+        place = tuple(int(i) for i in wrong)
+        raise IndexError(f"{op}: expected index in [0, {n}), got {int(index._data[place])} at {place}")
+
+
+def _int64(places: Any) -> Any:
+    return places if places.dtype == np.int64 else places.astype(np.int64)
+
+
+__all__ = ["gather", "index_add", "scatter_add"]

@@ -1,0 +1,48 @@
+"""gather, scatter_add and index_add: what the op table cannot say of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import whitewolf as ww
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "int32"])
+def test_integers_are_added_too(dtype: str) -> None:
+    counts = ww.scatter_add(ww.zeros(4, dtype=dtype), 0, ww.asarray([1, 3, 1, 1]), ww.ones(4, dtype=dtype))
+    assert counts.numpy().tolist() == [0, 3, 0, 1] and counts.dtype == dtype
+
+
+def test_any_dtype_is_gathered_with_any_integers() -> None:
+    x = ww.asarray([[True, False], [False, True]])
+    for dtype in ("int64", "int32", "uint8"):
+        assert ww.gather(x, 1, ww.asarray([[1], [1]], dtype=dtype)).numpy().tolist() == [[False], [True]]
+
+
+def test_scalars_are_rows_of_one() -> None:
+    x, index = ww.tensor(2.0, requires_grad=True), ww.asarray(0)
+    out = ww.scatter_add(ww.gather(x, 0, index), 0, index, x)
+    assert out.shape == () and out.item() == 4
+    out.backward()
+    assert x.grad is not None and x.grad.item() == 2
+
+
+def test_the_input_is_not_written_to() -> None:
+    x = ww.zeros(3)
+    ww.scatter_add(x, 0, ww.asarray([0]), ww.ones(1))
+    ww.index_add(x, 0, ww.asarray([0]), ww.ones(1))
+    assert (x.numpy() == 0).all()
+
+
+def test_terms_are_added_in_their_order() -> None:
+    terms = np.array([1e8, 1.0, -1e8, 1.0], "float32")
+    out = ww.scatter_add(ww.zeros(1), 0, ww.asarray([0] * 4), ww.asarray(terms))
+    assert out.item() == 1.0  # (1e8 + 1) rounds to 1e8
+
+
+def test_the_raw_kernel_refuses_an_index_before_it_writes() -> None:
+    out = np.zeros(3, "float32")
+    for place in (-1, 3, 2**40):
+        with pytest.raises(IndexError, match=rf"scatter_add_forward: expected index in \[0, 3\), got {place} at position 1"):
+            ww.kernels.get("scatter_add_forward")(out, np.ones(2, "float32"), np.array([0, place]))
+    assert (out == 0).all()
