@@ -10,10 +10,10 @@ namespace {
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// A block of the short side, whose weights stay in the cache: 144 float32 columns x 72 rows are 40 KiB beside the packed operand.
+// A block of the short side, whose weights stay in the cache: 288 float32 columns x 72 rows are 81 KiB beside the packed operand.
 template <class T>
 struct Block {
-    static constexpr int64_t rows = 8 * Tile<T>::rows, columns = ceil_div(128, Tile<T>::columns) * Tile<T>::columns;
+    static constexpr int64_t rows = 8 * Tile<T>::rows, columns = ceil_div(256, Tile<T>::columns) * Tile<T>::columns;
     int64_t most_rows, most_columns;  // no more than the problem has
 
     Block(int64_t m, int64_t n)
