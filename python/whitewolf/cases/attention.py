@@ -87,7 +87,7 @@ MASKED = (
     _case("causal", (3, 7, 5), 7, 4, causal=True),
     _case("causal, more keys", (2, 5, 4), 9, 3, causal=True),
     _case("causal, more queries", (2, 9, 4), 5, 3, causal=True),
-    _case("causal, several blocks", (2, 203, 7), 211, 9, causal=True),
+    _case("causal, several blocks", (2, 303, 7), 311, 9, causal=True),
     _case("boolean", (3, 7, 5), 11, 4, mask=(Input((3, 7, 11), "bool", grad=False, batch=0),)),
     _case("boolean, shared", (3, 7, 5), 2, 4, mask=(Input((7, 2), "bool", grad=False),)),  # some rows see nothing
     _case("boolean, of keys", (2, 3, 7, 5), 150, 4, mask=(Input((2, 1, 1, 150), "bool", grad=False, batch=0),)),
