@@ -34,7 +34,7 @@ def _case(name: str, s: int, n: int, u: int, **more: Any) -> Case:
     return Case(name, inputs, flops=2 * s * n * 4 * u * u, bytes=bytes_moved, reduction=s * u, **more)
 
 
-def _zeros(*shape: int, dtype: Any = ww.float32) -> ww.Tensor:
+def _zeros(*shape: int, dtype: Any = "float32") -> Any:
     return ww.zeros(shape, dtype=dtype)
 
 
@@ -77,7 +77,7 @@ TABLES = [
             ),
             BadCall(
                 "dtype",
-                lambda: recurrent.lstm(_zeros(2, 3, 8), _zeros(8, 2, dtype=ww.float64), _zeros(3, 2), _zeros(3, 2)),
+                lambda: recurrent.lstm(_zeros(2, 3, 8), _zeros(8, 2, dtype="float64"), _zeros(3, 2), _zeros(3, 2)),
                 TypeError,
                 ("lstm", "weight", "float64"),
             ),
