@@ -15,7 +15,7 @@ $(VENV)/.tools: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 10) and "whitewolf: expected Python 3.10 or later, got %d.%d; name one: make PYTHON=python3.12" % v or 0)'
 	@$(PYTHON) -m venv $(VENV) || { echo 'whitewolf: $(PYTHON) -m venv failed (Debian, Ubuntu: apt-get install python3-venv)' >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet 'setuptools>=77.0.3' wheel 'pybind11>=2.13' 'cmake>=3.20' 'ninja>=1.10'
+	$(BIN)/python -m pip install --quiet 'setuptools>=77.0.3' wheel 'pybind11>=2.13' 'cmake>=3.20.2' 'ninja>=1.10'
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(SOURCES)

@@ -41,7 +41,7 @@ class CMakeBuild(build_ext):
 
         find_compiler()
         if shutil.which("cmake") is None:
-            sys.exit("whitewolf: expected cmake 3.20 or later on the path; pip installs it with the build requirements")
+            sys.exit("whitewolf: expected cmake 3.20.2 or later on the path; pip installs it with the build requirements")
         target = ROOT / "python" / "whitewolf" if self.inplace else Path(self.build_lib).resolve() / "whitewolf"
         tag = f"{sys.implementation.cache_tag}-{sys.platform}"
         folder = ROOT / "build" / tag

@@ -13,8 +13,8 @@ TABLES = list(cases.tables())
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.op)
-def test_op(table: OpTable, check: str) -> None:
-    CHECKS[check](table, Context())
+def test_op(table: OpTable, check: str, context: Context) -> None:
+    CHECKS[check](table, context)
 
 
 def test_each_op_has_one_table() -> None:

@@ -71,7 +71,7 @@ class Case:
         reduction: length of the longest sum in the op: the tolerance grows with its square root.
         bench: whether `whitewolf bench` times it.
         train: whether it then times forward with backward, too.
-        heavy: skipped where every element costs much (simulator, sanitizers).
+        heavy: large: for `bench` and for bits across threads; skipped where every element costs much (emulators, sanitizers).
     """
 
     name: str
