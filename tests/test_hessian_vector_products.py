@@ -67,12 +67,20 @@ def picks(x: ww.Tensor, src: ww.Tensor) -> ww.Tensor:
     return (ww.gather(y, 1, places).pow(2) * src).sum() + ww.topk(x * x, 2).values.pow(2).sum()
 
 
+def normalised(x: ww.Tensor, w: ww.Tensor, b: ww.Tensor, rows: ww.Tensor) -> ww.Tensor:
+    y = F.batch_norm(x, None, None, w, b, training=True, eps=0.5) * F.group_norm(x, 2, b, w, eps=0.5)
+    y = y + F.instance_norm(x, weight=w, eps=0.5)
+    y = F.layer_norm(ww.tanh(y), (3, 2), rows) + F.rms_norm(y, (3, 2), rows) + F.local_response_norm(x, 3, alpha=0.5)
+    return (y * y * y).sum()
+
+
 NETWORKS: dict[str, tuple[Loss, tuple[tuple[int, ...], ...]]] = {
     "matmul and softmax": (products, ((3, 4), (4, 5), (5, 2))),
     "cross-entropy": (classifier, ((3, 6), (4, 6), (4,))),
     "convolution": (convolutions, ((3, 2, 8, 8), (4, 2, 3, 3), (16, 4))),
     "attention": (attends, ((2, 5, 4), (2, 5, 4), (2, 5, 3))),
     "attention with an added mask": (added, ((2, 5, 4), (2, 6, 4), (2, 6, 3), (5, 6))),
+    "normalisation": (normalised, ((3, 4, 3, 2), (4,), (4,), (3, 2))),
     "gather, scatter_add and topk": (picks, ((2, 4), (2, 3))),
 }
 

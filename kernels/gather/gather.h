@@ -2,31 +2,23 @@
 #pragma once
 
 #include "engine/registry.h"
+#include "kernels/common/view_rows.h"
 
 namespace ww {
 
 namespace scatter_add {
 
-// The offset of row `row` of a view: all dimensions but the last, counted in C order.
-inline int64_t row_offset(const View& v, int64_t row) {
-    int64_t offset = 0;
-    for (int d = v.ndim - 2; d >= 0; d--) offset += row % v.shape[d] * v.strides[d], row /= v.shape[d];
-    return offset;
-}
-
-inline int64_t row_count(const View& v) {
-    int64_t n = 1;
-    for (int d = 0; d < v.ndim - 1; d++) n *= v.shape[d];
-    return n;
-}
-
 inline void check(const Call& call) {
-    const View &out = call.view(0), &index = call.view(2);
-    int64_t n = out.shape[out.ndim - 1], m = index.shape[index.ndim - 1];
-    for (int64_t row = 0; m && row < row_count(index); row++) {
-        const int64_t* at = index.ptr<int64_t>() + row_offset(index, row);
+    const View& out = call.view(0);
+    View index = call.view(2);
+    if (index.size() == 0) return;
+    int last = index.ndim - 1;
+    for (int d = 0; d < last && index.strides[d] == 0; d++) index.shape[d] = 1;  // rows that are one row
+    int64_t n = out.shape[out.ndim - 1], m = index.shape[last];
+    for (int64_t row = 0; row < row_count(index, last); row++) {
+        const int64_t* at = index.ptr<int64_t>() + row_offset(index, last, row);
         for (int64_t j = 0; j < m; j++) {
-            int64_t place = at[j * index.strides[index.ndim - 1]];
+            int64_t place = at[j * index.strides[last]];
             if (place < 0 || place >= n)
                 fail<IndexError>("%s: expected index in [0, %lld), got %lld at position %lld", call.op, static_cast<long long>(n),
                                  static_cast<long long>(place), static_cast<long long>(row * m + j));

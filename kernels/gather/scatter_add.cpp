@@ -20,7 +20,7 @@ template <class T>
 void ordered(const Call& call) {
     const View &out = call.view(0), &src = call.view(1), &index = call.view(2);
     int last = out.ndim - 1;
-    int64_t m = src.shape[last], rows = scatter_add::row_count(src);
+    int64_t m = src.shape[last], rows = row_count(src, last);
     int64_t inner = last > 0 ? src.shape[last - 1] : 1;  // rows are `inner` long runs of one step
     if (m == 0 || rows == 0) return;
     bool neighbours = last > 0 && std::abs(src.strides[last - 1]) < std::abs(src.strides[last]);
@@ -31,9 +31,9 @@ void ordered(const Call& call) {
     parallel_for(rows / inner * runs, 1 + 8192 / (m * run), [&](int64_t begin, int64_t end) {
         for (int64_t job = begin; job < end; job++) {
             int64_t first = job / runs * inner + job % runs * run, count = std::min(run, inner - job % runs * run);
-            T* o = out.ptr<T>() + scatter_add::row_offset(out, first);
-            const T* s = src.ptr<T>() + scatter_add::row_offset(src, first);
-            const int64_t* at = index.ptr<int64_t>() + scatter_add::row_offset(index, first);
+            T* o = out.ptr<T>() + row_offset(out, last, first);
+            const T* s = src.ptr<T>() + row_offset(src, last, first);
+            const int64_t* at = index.ptr<int64_t>() + row_offset(index, last, first);
             for (int64_t j = 0; j < m; j++, s += src_step, at += index_step)
                 for (int64_t r = 0; r < count; r++) o[r * out_row + at[r * index_row] * out_step] += s[r * src_row];
         }

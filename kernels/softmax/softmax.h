@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/registry.h"
+#include "kernels/common/view_rows.h"
 
 namespace ww {
 
@@ -57,22 +58,6 @@ grad_y  [..., n]  any strides
 y       [..., n]  any strides; log_softmax_forward's output)",
                                                   nullptr,
                                                   true};
-
-// The offset of row `row` of a view whose first `dims` dimensions, counted in C order, are rows.
-inline int64_t row_offset(const View& v, int dims, int64_t row) {
-    int64_t offset = 0;
-    for (int d = dims - 1; d >= 0; d--) {
-        offset += row % v.shape[d] * v.strides[d];
-        row /= v.shape[d];
-    }
-    return offset;
-}
-
-inline int64_t row_count(const View& v, int dims) {
-    int64_t n = 1;
-    for (int d = 0; d < dims; d++) n *= v.shape[d];
-    return n;
-}
 
 namespace cross_entropy {
 

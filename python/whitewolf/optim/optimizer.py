@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from types import FrameType, TracebackType
 from typing import Any
 
+from .._uninterrupted import Uninterrupted
 from ..graph import _GradMode
 from ..tensor import Tensor
-
-
-class _Uninterrupted:
-    """Holds Ctrl-C back until a step has reached every parameter; elsewhere than in the main thread there is nothing to hold."""
-
-    __slots__ = ("_before", "_came")
-
-    def __enter__(self) -> None:
-        self._before: Any = None
-        self._came: tuple[int, FrameType | None] | None = None
-        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
-            self._before = signal.signal(signal.SIGINT, self._note)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._came = number, frame
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            if self._came is not None:
-                self._before(*self._came)
 
 
 class Optimizer:
@@ -109,7 +86,7 @@ class Optimizer:
         if closure is not None:
             with _GradMode(True):
                 loss = closure()
-        with _GradMode(False), _Uninterrupted():
+        with _GradMode(False), Uninterrupted():
             for group in self.param_groups:
                 active = [p for p in group["params"] if p._grad is not None]
                 for p in active:

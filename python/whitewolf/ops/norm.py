@@ -1,0 +1,416 @@
+"""Normalisation; formulas in kernels/norm/norm.h. Results have the layout of x, and channels last is read as it lies.
+
+Where a graph of the backward is recorded, the backward is the formula in ops, so that it can be differentiated again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..device import Array
+from ..graph import Node, is_grad_enabled, record
+from ..tensor import Tensor, wrap
+from ._common import check_float, check_same_device, check_same_dtype, check_tensor
+from .elementwise import add, multiply, rsqrt, square, subtract
+from .manipulation import reshape
+from .reduce import mean, sum
+
+Axes = tuple[int, ...]
+
+
+def layer_norm(
+    x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """(x - mean) / sqrt(var + eps) weight + bias, mean and variance of each x[i, ...] over the last dimensions (Ba et al. 2016).
+
+    Args:
+        x: float32 or float64 [..., *normalized_shape].
+        weight, bias: normalized_shape; 1 and 0 unless given.
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.layer_norm(ww.asarray([1.0, 3.0]), 2, eps=0.0)
+    tensor([-1.,  1.])
+    """
+    return _row_norm("layer_norm", x, normalized_shape, weight, bias, eps, centered=True)
+
+
+def rms_norm(x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+    """x / sqrt(mean of x^2 + eps) weight, the mean over the last dimensions (Zhang and Sennrich 2019).
+
+    Args:
+        x: float32 or float64 [..., *normalized_shape].
+        weight: normalized_shape; 1 unless given.
+        eps: the distance from 1 to the next number of x's dtype unless given.
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.rms_norm(ww.asarray([3.0, -3.0]), 2)
+    tensor([ 1., -1.])
+    """
+    check_float("rms_norm", "x", check_tensor("rms_norm", "x", x))
+    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
+    return _row_norm("rms_norm", x, normalized_shape, weight, None, eps, centered=False)
+
+
+def group_norm(x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """(x - mean) / sqrt(var + eps) weight + bias, mean and variance over a sample's group of channels (Wu and He 2018).
+
+    Args:
+        x: float32 or float64 [N, C, ...].
+        num_groups: C falls into so many groups of neighbours; C of them is instance normalisation (Ulyanov et al. 2016).
+        weight, bias: [C]; 1 and 0 unless given.
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.group_norm(ww.asarray([[1.0, 3.0]]), 1, eps=0.0)
+    tensor([[-1.,  1.]])
+    """
+    _check_channels("group_norm", x, weight=weight, bias=bias)
+    if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1 or x.shape[1] % num_groups:
+        raise ValueError(f"group_norm: expected num_groups to divide {x.shape[1]} channels (x.shape[1]), got {num_groups}")
+    return _channel_norm("group_norm", x, weight, bias, float(eps), num_groups)[0]
+
+
+class Statistics(NamedTuple):
+    """Mean and biased variance of each channel, [C] (of each sample's: [N, C]), and how many elements they are of."""
+
+    mean: Array
+    var: Array
+    elements: int
+
+
+def batch_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> tuple[Tensor, Statistics]:
+    """(x - mean) / sqrt(var + eps) weight + bias, mean and variance over the batch (Ioffe and Szegedy 2015), and these two.
+
+    Args:
+        x: float32 or float64 [N, C, ...].
+        weight, bias: [C]; 1 and 0 unless given.
+
+    Raises:
+        ValueError: the shapes do not fit, or there is one element a channel.
+        TypeError: the dtypes differ.
+    """
+    _check_channels("batch_norm", x, weight=weight, bias=bias)
+    count = x.shape[0] * math.prod(x.shape[2:])
+    if count == 1:
+        raise ValueError(f"batch_norm: expected more than 1 element a channel when training, got x.shape == {x.shape}")
+    y, means, variances = _channel_norm("batch_norm", x, weight, bias, float(eps), None)
+    return y, Statistics(means, variances, count)
+
+
+def instance_norm(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> tuple[Tensor, Statistics]:
+    """As `batch_norm`, mean and variance of each sample's channel; they are [N, C]."""
+    _check_channels("instance_norm", x, weight=weight, bias=bias)
+    count = math.prod(x.shape[2:])
+    if count == 1:
+        raise ValueError(f"instance_norm: expected more than 1 element a channel, got x.shape == {x.shape}")
+    y, means, variances = _channel_norm("instance_norm", x, weight, bias, float(eps), x.shape[1])
+    return y, Statistics(means, variances, count)
+
+
+def batch_norm_with(
+    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """(x - mean) / sqrt(var + eps) weight + bias for a given mean and variance of each channel, which are not differentiated.
+
+    Args:
+        x: float32 or float64 [N, C, ...].
+        mean, var, weight, bias: [C].
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+    """
+    _check_channels("batch_norm", x, running_mean=mean, running_var=var, weight=weight, bias=bias)
+    order, device = _order(x._data, 2), x.device
+    means, rstd = mean._data.copy()[None], _rstd(var._data, float(eps))[None]
+    scale = rstd if weight is None else rstd * weight._data
+    data, out = _output(x, 2, order)
+    device.kernels["channel_norm_forward"](
+        out[None], _join(x._data, 2, order)[None], means, scale, None if bias is None else bias._data[None]
+    )
+    inputs, saved = _present(x, weight, bias), _present(x, weight)
+    side = (-1,) + (1,) * (x.ndim - 2)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        needs, x = node.needs, node.saved[0]
+        spread = wrap(rstd.reshape(side), device)
+        if is_grad_enabled():
+            w = None if weight is None else reshape(node.saved[1], side)
+            z = multiply(subtract(x, wrap(means.reshape(side), device)), spread)
+            axes = (0, *range(2, x.ndim))
+            grad_x = multiply(multiply(grad, spread), w) if w is not None else multiply(grad, spread)
+            return _chosen(needs, weight, bias, grad_x, lambda: sum(multiply(grad, z), axis=axes), lambda: sum(grad, axis=axes))
+        total, product = _sums(grad, x, means, order, None) if any(needs[1:]) else (means, means)
+        return _chosen(
+            needs, weight, bias, multiply(grad, wrap(scale.reshape(side), device)),
+            lambda: wrap((product * rstd)[0], device), lambda: wrap(total[0], device),
+        )  # fmt: skip
+
+    return record("batch_norm", data, inputs, backward, saved)  # type: ignore[no-any-return]
+
+
+# ---- how memory lies -------------------------------------------------------------------------------------------------------------
+
+
+def _order(array: Array, lead: int) -> Axes:
+    """The dimensions after the first `lead`, the largest stride first: so they join without a copy wherever they can."""
+    return tuple(sorted(range(lead, array.ndim), key=lambda d: -abs(array.strides[d]) if array.shape[d] != 1 else 0))
+
+
+def _join(array: Array, lead: int, order: Axes) -> Array:
+    """The dimensions `order`, which follow `lead` others, as one: a view where the strides allow it."""
+    moved = array.transpose((*range(lead), *order))
+    return moved.reshape((*moved.shape[:lead], math.prod(moved.shape[lead:])))
+
+
+def _output(like: Tensor, lead: int, order: Axes) -> tuple[Array, Array]:
+    """An array of that tensor's shape and layout, and the view of it that `_join` gives."""
+    data = like.device.empty(like.shape, like.dtype, like._data)
+    joined = _join(data, lead, order)
+    if np.may_share_memory(joined, data) or not data.size:
+        return data, joined
+    axes = (*range(lead), *order)
+    plain = like.device.empty(tuple(like.shape[d] for d in axes), like.dtype)
+    return plain.transpose(np.argsort(axes)), _join(plain, lead, tuple(range(lead, plain.ndim)))
+
+
+def _channels(array: Array, order: Axes, groups: int | None) -> Array:
+    """[B, N, C, L]: statistics over the batch, or (with groups) of each sample."""
+    joined = _join(array, 2, order)
+    return joined[None] if groups is None else joined[:, None]
+
+
+# ---- what all share --------------------------------------------------------------------------------------------------------------
+
+
+def _present(*tensors: Tensor | None) -> tuple[Tensor, ...]:
+    return tuple(t for t in tensors if t is not None)
+
+
+def _chosen(
+    needs: tuple[bool, ...], weight: Tensor | None, bias: Tensor | None, grad_x: Tensor | None, by_weight: Any, by_bias: Any
+) -> tuple[Tensor | None, ...]:
+    """The gradients that are needed, of those inputs that were given."""
+    found, given = [grad_x if needs[0] else None], iter(needs[1:])
+    for tensor, compute in ((weight, by_weight), (bias, by_bias)):
+        if tensor is not None:
+            found.append(compute() if next(given) else None)
+    return tuple(found)
+
+
+def _check_operands(op: str, x: Tensor, **others: Tensor | None) -> None:
+    check_float(op, "x", check_tensor(op, "x", x))
+    for name, tensor in others.items():
+        if tensor is not None:
+            check_tensor(op, name, tensor)
+    check_same_device(op, x=x, **others)
+    check_same_dtype(op, x=x, **others)
+
+
+def _check_channels(op: str, x: Tensor, **others: Tensor | None) -> None:
+    _check_operands(op, x, **others)
+    if x.ndim < 2:
+        raise ValueError(f"{op}: expected x of shape [N, C, ...], got x.shape == {x.shape}")
+    for name, tensor in others.items():
+        if tensor is not None and tensor.shape != x.shape[1:2]:
+            raise ValueError(f"{op}: expected {name}.shape == {x.shape[1:2]} (x.shape[1]), got {name}.shape == {tensor.shape}")
+
+
+def _rstd(var: Array, eps: float) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(1 / np.sqrt(var + var.dtype.type(eps)))
+
+
+def _normalized_backward(
+    grad: Tensor, x: Tensor, weight: Tensor | None, axes: Axes, eps: float, centered: bool = True
+) -> tuple[Tensor, Tensor]:
+    """In ops: the gradient by x, where statistics are over `axes`, and z, of which the one by weight is made."""
+    d = subtract(x, mean(x, axis=axes, keepdims=True)) if centered else x
+    rstd = rsqrt(add(mean(square(d), axis=axes, keepdims=True), eps))
+    z = multiply(d, rstd)
+    g = grad if weight is None else multiply(grad, weight)
+    change = subtract(g, multiply(z, mean(multiply(g, z), axis=axes, keepdims=True)))
+    if centered:
+        change = subtract(change, mean(g, axis=axes, keepdims=True))
+    return multiply(change, rstd), z
+
+
+# ---- statistics of rows ----------------------------------------------------------------------------------------------------------
+
+
+def _row_norm(
+    op: str,
+    x: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    *,
+    centered: bool,
+) -> Tensor:
+    _check_operands(op, x, weight=weight, bias=bias)
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(int(n) for n in normalized_shape)
+    lead = x.ndim - len(shape)
+    if not shape or lead < 0 or x.shape[lead:] != shape:
+        raise ValueError(f"{op}: expected x.shape to end with {shape} (normalized_shape), got x.shape == {x.shape}")
+    for name, tensor in (("weight", weight), ("bias", bias)):
+        if tensor is not None and tensor.shape != shape:
+            raise ValueError(f"{op}: expected {name}.shape == {shape} (normalized_shape), got {name}.shape == {tensor.shape}")
+    device, order = x.device, _order(x._data, lead)
+    data, out = _output(x, lead, order)
+    means = device.empty(x.shape[:lead], x.dtype) if centered else None
+    rstd = device.empty(x.shape[:lead], x.dtype)
+    within = tuple(d - lead for d in order)
+
+    def row(tensor: Tensor | None) -> Array | None:
+        return None if tensor is None else _join(tensor._data, 0, within)
+
+    device.kernels["layer_norm_forward"](out, means, rstd, _join(x._data, lead, order), row(weight), row(bias), eps=float(eps))
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        needs, x = node.needs, node.saved[0]
+        w = None if weight is None else node.saved[1]
+        if is_grad_enabled():
+            grad_x, z = _normalized_backward(grad, x, w, tuple(range(lead, x.ndim)), eps, centered)
+            axes = tuple(range(lead))
+            return _chosen(needs, weight, bias, grad_x, lambda: sum(multiply(grad, z), axis=axes), lambda: sum(grad, axis=axes))
+        rows, grads = _join(x._data, lead, order), _join(grad._data, lead, order)
+        by_x: Tensor | None = None
+        if needs[0]:
+            data, out = _output(x, lead, order)
+            device.kernels["layer_norm_backward_x"](out, grads, means, rstd, rows, row(w))
+            by_x = wrap(data, device)
+        sizes = tuple(shape[d] for d in within)
+        by_weight, by_bias = (device.empty(sizes, x.dtype) for _ in range(2))
+        if any(needs[1:]):
+            device.kernels["layer_norm_backward_wb"](by_weight.reshape(-1), by_bias.reshape(-1), grads, means, rstd, rows)
+        back = np.argsort(within)
+        return _chosen(
+            needs,
+            weight,
+            bias,
+            by_x,
+            lambda: wrap(by_weight.transpose(back), device),
+            lambda: wrap(by_bias.transpose(back), device),
+        )
+
+    return record(op, data, _present(x, weight, bias), backward, _present(x, weight))  # type: ignore[no-any-return]
+
+
+# ---- statistics of channels ------------------------------------------------------------------------------------------------------
+
+
+def _channel_norm(
+    op: str, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, groups: int | None
+) -> tuple[Tensor, Array, Array]:
+    """The result, and mean and variance of each channel (without groups)."""
+    device, order = x.device, _order(x._data, 2)
+    channels = _channels(x._data, order, groups)
+    batch, size = channels.shape[0], channels.shape[2]
+    means, var = (device.empty((batch, size), x.dtype) for _ in range(2))
+    device.kernels["channel_norm_moments"](means, var, channels)
+    count = channels.shape[1] * channels.shape[3]
+    if groups is not None:
+        means, var = _of_groups(means, var, groups)
+        count *= size // groups
+    rstd = _rstd(var, eps)
+    data, out = _output(x, 2, order)
+    scale = rstd if weight is None else rstd * weight._data
+    shift = None if bias is None else np.broadcast_to(bias._data, rstd.shape)
+    device.kernels["channel_norm_forward"](out[None] if groups is None else out[:, None], channels, means, scale, shift)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        needs, x = node.needs, node.saved[0]
+        w = None if weight is None else node.saved[1]
+        if is_grad_enabled():
+            return _channel_composite(needs, grad, x, w, bias, eps, groups)
+        total, product = _sums(grad, x, means, order, groups)
+        by_x: Tensor | None = None
+        if needs[0]:
+            a = rstd if w is None else rstd * w._data
+            along, level = (product, total) if w is None else (product * w._data, total * w._data)
+            if groups is not None:
+                along, level = (_sum_of_groups(s, groups) for s in (along, level))
+            with np.errstate(all="ignore"):
+                b, c = (-(rstd * rstd * rstd) * along) / count, (-rstd * level) / count
+            data, out = _output(x, 2, order)
+            device.kernels["channel_norm_backward_x"](
+                _channels_of(out, groups), _channels(grad._data, order, groups), _channels(x._data, order, groups),
+                means, a, b.astype(a.dtype, copy=False), c.astype(a.dtype, copy=False),
+            )  # fmt: skip
+            by_x = wrap(data, device)
+        return _chosen(needs, weight, bias, by_x, lambda: wrap((product * rstd).sum(0), device), lambda: wrap(total.sum(0), device))
+
+    y: Tensor = record(op, data, _present(x, weight, bias), backward, _present(x, weight))
+    return y, means[0] if groups is None else means, var[0] if groups is None else var
+
+
+def _channels_of(joined: Array, groups: int | None) -> Array:
+    return joined[None] if groups is None else joined[:, None]
+
+
+def _sums(grad: Tensor, x: Tensor, means: Array, order: Axes, groups: int | None) -> tuple[Array, Array]:
+    """Of each channel, the sums of grad and of grad (x - mean)."""
+    total, product = (x.device.empty(means.shape, x.dtype) for _ in range(2))
+    channels = _channels(grad._data, order, groups), _channels(x._data, order, groups)
+    x.device.kernels["channel_norm_sums"](total, product, *channels, means)
+    return total, product
+
+
+def _of_groups(means: Array, var: Array, groups: int) -> tuple[Array, Array]:
+    """Mean and variance of each channel's group, from those of channels: all have the same number of elements."""
+    if means.shape[1] == groups:
+        return means, var
+    split = (means.shape[0], groups, means.shape[1] // groups)
+    each, spread = means.reshape(split), var.reshape(split)
+    with np.errstate(all="ignore"):
+        start = each[..., :1]  # equal channels have exactly that mean
+        joint = start + (each - start).mean(-1, keepdims=True)
+        apart = each - joint
+        joint_var = (spread + apart * apart).mean(-1, keepdims=True)
+    return tuple(np.broadcast_to(a, split).reshape(means.shape) for a in (joint, joint_var))  # type: ignore[return-value]
+
+
+def _sum_of_groups(values: Array, groups: int) -> Array:
+    split = (values.shape[0], groups, values.shape[1] // groups)
+    return np.broadcast_to(values.reshape(split).sum(-1, keepdims=True), split).reshape(values.shape)
+
+
+def _channel_composite(
+    needs: tuple[bool, ...], grad: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, groups: int | None
+) -> tuple[Tensor | None, ...]:
+    rest, before = x.shape[2:], x.shape
+    if groups is None:
+        shape, axes, others = before, (0, *range(2, x.ndim)), (0, *range(2, x.ndim))
+        side: Axes = (before[1],) + (1,) * len(rest)
+    else:
+        side = (groups, before[1] // groups if groups else 0) + (1,) * len(rest)
+        shape, axes, others = (before[0], *side[:2], *rest), tuple(range(2, x.ndim + 1)), (0, *range(3, x.ndim + 1))
+    g = reshape(grad, shape)
+    w = None if weight is None else reshape(weight, side)
+    grad_x, z = _normalized_backward(g, reshape(x, shape), w, axes, eps)
+
+    def per_channel(values: Tensor) -> Tensor:
+        return reshape(sum(values, axis=others), (before[1],))
+
+    return _chosen(needs, weight, bias, reshape(grad_x, before), lambda: per_channel(multiply(g, z)), lambda: per_channel(g))
+
+
+__all__ = ["batch_norm", "batch_norm_with", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
