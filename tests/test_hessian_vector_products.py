@@ -74,6 +74,13 @@ def normalised(x: ww.Tensor, w: ww.Tensor, b: ww.Tensor, rows: ww.Tensor) -> ww.
     return (y * y * y).sum()
 
 
+def looked_up(table: ww.Tensor, share: ww.Tensor) -> ww.Tensor:
+    index = ww.asarray(np.array([[0, 2, 2], [1, 0, 2]]))
+    rows = F.embedding(index, ww.tanh(table))
+    bags = F.embedding_bag(index, table * table, mode="sum", per_sample_weights=share) * F.embedding_bag(index, table)
+    return rows.pow(3).sum() + bags.pow(2).sum() + F.embedding_bag(index, table, mode="max").pow(3).sum()
+
+
 NETWORKS: dict[str, tuple[Loss, tuple[tuple[int, ...], ...]]] = {
     "matmul and softmax": (products, ((3, 4), (4, 5), (5, 2))),
     "cross-entropy": (classifier, ((3, 6), (4, 6), (4,))),
@@ -81,6 +88,7 @@ NETWORKS: dict[str, tuple[Loss, tuple[tuple[int, ...], ...]]] = {
     "attention": (attends, ((2, 5, 4), (2, 5, 4), (2, 5, 3))),
     "attention with an added mask": (added, ((2, 5, 4), (2, 6, 4), (2, 6, 3), (5, 6))),
     "normalisation": (normalised, ((3, 4, 3, 2), (4,), (4,), (3, 2))),
+    "embedding": (looked_up, ((4, 3), (2, 3))),
     "gather, scatter_add and topk": (picks, ((2, 4), (2, 3))),
 }
 

@@ -28,12 +28,20 @@ void ordered(const Call& call) {
     int64_t out_step = out.strides[last], src_step = src.strides[last], index_step = index.strides[last];
     int64_t out_row = last > 0 ? out.strides[last - 1] : 0, src_row = last > 0 ? src.strides[last - 1] : 0;
     int64_t index_row = last > 0 ? index.strides[last - 1] : 0;
+    const bool slices = index_row == 0 && out_row == 1 && src_row == 1;  // all rows of a run add to one place: whole vectors
     parallel_for(rows / inner * runs, 1 + 8192 / (m * run), [&](int64_t begin, int64_t end) {
         for (int64_t job = begin; job < end; job++) {
             int64_t first = job / runs * inner + job % runs * run, count = std::min(run, inner - job % runs * run);
             T* o = out.ptr<T>() + row_offset(out, last, first);
             const T* s = src.ptr<T>() + row_offset(src, last, first);
             const int64_t* at = index.ptr<int64_t>() + row_offset(index, last, first);
+            if (slices) {
+                for (int64_t j = 0; j < m; j++, s += src_step, at += index_step) {
+                    T* to = o + *at * out_step;
+                    for (int64_t r = 0; r < count; r++) to[r] += s[r];
+                }
+                continue;
+            }
             for (int64_t j = 0; j < m; j++, s += src_step, at += index_step)
                 for (int64_t r = 0; r < count; r++) o[r * out_row + at[r * index_row] * out_step] += s[r * src_row];
         }
