@@ -108,8 +108,8 @@ def test_assignment_to_a_leaf_or_a_view_in_a_graph_is_refused():
         (lambda: ww.squeeze(ww.zeros((2, 3)), 0), ValueError, ("squeeze", "x.shape[0] == 1")),
         (lambda: ww.expand_dims(ww.zeros((2, 3)), axis=7), IndexError, ("expand_dims", "[-3, 3)", "7")),
         (lambda: ww.broadcast_to(ww.zeros((2, 3)), (2, 4)), ValueError, ("broadcast_to", "(2, 3)", "(2, 4)")),
-        (lambda: ww.zeros(-1), ValueError, ("full", "negative")),
-        (lambda: ww.zeros("ab"), TypeError, ("full", "ints")),
+        (lambda: ww.zeros(-1), ValueError, ("zeros", "negative")),
+        (lambda: ww.zeros("ab"), TypeError, ("zeros", "ints")),
         (lambda: ww.asarray([[1.0, 2.0], [3.0]]), ValueError, ("asarray", "equal lengths")),
         (lambda: ww.asarray(["a"]), TypeError, ("asarray", "numbers")),
         (lambda: ww.asarray([1.0], copy=False), ValueError, ("asarray", "copy=False")),
@@ -164,7 +164,7 @@ def test_dlpack_shares_memory_both_ways():
     x = ww.from_dlpack(a)
     same(x, a)
     assert np.shares_memory(np.from_dlpack(ww.asarray(a)), a)
-    with pytest.raises(ValueError, match="__dlpack__"):
+    with pytest.raises(BufferError, match="from_dlpack|__dlpack__"):
         np.from_dlpack(ww.ones(2, requires_grad=True))
 
 

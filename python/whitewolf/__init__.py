@@ -35,6 +35,7 @@ from .dtypes import (
 from .info import __array_namespace_info__, can_cast, finfo, iinfo, isdtype, result_type
 from .ops.binary import *
 from .ops.creation import *
+from .ops.cumulative import *
 from .ops.elementwise import *
 from .ops.gather import *
 from .ops.indexing import *

@@ -20,6 +20,7 @@ uint8, uint16, uint32, uint64 = (np.dtype(f"uint{n}") for n in (8, 16, 32, 64))
 float16, float32, float64 = (np.dtype(f"float{n}") for n in (16, 32, 64))
 complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
 
+_ALL = frozenset((bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64, complex64, complex128))
 _KIND_RANK = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}
 
 
@@ -42,6 +43,23 @@ def is_bfloat16(dtype: DType) -> Any:
 def is_floating(dtype: DType) -> Any:
     """float16, bfloat16, float32 or float64."""
     return dtype.kind == "f" or is_bfloat16(dtype)
+
+
+def find_dtype(op: str, dtype: Any, name: str = "dtype") -> DType:
+    """The dtype that a name, a Python type or a dtype stands for.
+
+    Raises:
+        TypeError: it is none that tensors have.
+    """
+    if isinstance(dtype, (np.dtype, str, type)):
+        try:
+            found: DType = np.dtype(dtype)
+        except TypeError:
+            found = np.dtype(object)
+        if found in _ALL or is_bfloat16(found):
+            return found
+    got = repr(dtype) if isinstance(dtype, (np.dtype, str, type)) else f"an object of type {type(dtype).__name__}"
+    raise TypeError(f"{op}: expected {name} to be bool or an integer, floating or complex dtype, got {got}")
 
 
 @cache

@@ -33,7 +33,7 @@ class Tensor(TensorMethods):
     _requires_grad: bool
     _node: Any  # the autograd.Node that made it; None for a leaf
     _output: int  # which of the node's outputs
-    _version: list[int]  # one cell for all tensors that share memory, counted up by each in-place change
+    _version: list[Any]  # one cell for all tensors that share memory: [count of in-place changes, who shares it (share_memory)]
 
     def __init__(self) -> None:
         raise TypeError("Tensor: expected ww.tensor(data) or ww.asarray(data) to make one, got a call of the class")
@@ -131,10 +131,33 @@ class Tensor(TensorMethods):
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """The memory as a DLPack capsule, without a copy unless `copy` asks for one; read-only memory needs max_version >= (1, 0).
+
+        Raises:
+            BufferError: the tensor requires grad, its dtype is none that DLPack and NumPy share (bfloat16), it is read-only and the
+                consumer's version cannot say so, or `dl_device` is elsewhere.
+        """
         if self._requires_grad:
-            raise ValueError("__dlpack__: expected a tensor without grad, since a consumer could write to it; use x.detach()")
-        return self._data.__dlpack__(**kwargs)
+            raise BufferError("__dlpack__: expected a tensor without grad, since a consumer could write to it; use x.detach()")
+        if self.device.name == "cuda":
+            return self._data.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+        if stream is not None:
+            raise BufferError(f"__dlpack__: expected stream=None on {self.device}, which has no streams, got {stream!r}")
+        if dl_device is not None and tuple(dl_device) != (1, 0):  # kDLCPU
+            raise BufferError(f"__dlpack__: expected dl_device == (1, 0), the CPU, got {dl_device}")
+        # A consumer of an older version cannot be told that memory is read-only: NumPy refuses then, unless it is a copy.
+        try:
+            return self._data.__dlpack__(max_version=max_version, copy=copy)
+        except (TypeError, RuntimeError) as error:
+            raise BufferError(f"__dlpack__: expected a tensor that can be lent, got {error}") from None
 
     def __dlpack_device__(self) -> tuple[Any, int]:
         return self._data.__dlpack_device__()
@@ -145,6 +168,29 @@ class Tensor(TensorMethods):
         import whitewolf
 
         return whitewolf
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """Where the memory lies on a GPU, for Numba, CuPy and PyTorch.
+
+        Raises:
+            AttributeError: the tensor is on another device, so that `hasattr` tells.
+        """
+        if self.device.name != "cuda":
+            raise AttributeError(f"__cuda_array_interface__: expected a tensor on cuda, got one on {self.device}")
+        if self._requires_grad:
+            raise AttributeError("__cuda_array_interface__: expected a tensor without grad; use x.detach()")
+        return self._data.__cuda_array_interface__  # type: ignore[attr-defined,no-any-return]
+
+    def to_device(self, device: str | Device, /, *, stream: Any = None) -> Tensor:
+        """The tensor on another device, or itself if it is there: the array API's name for `to`.
+
+        Raises:
+            ww.DeviceError: there is no such device, or it is not there.
+        """
+        if stream is not None:
+            raise ValueError(f"to_device: expected stream=None, got {stream!r}")
+        return self.to(_find_device(device))
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -263,10 +309,14 @@ def tensor(data: Any, dtype: Any = None, device: str | Device | None = None, req
 
     Raises:
         TypeError: `data` is no array of numbers, or requires grad with a dtype that is not floating.
+
+    >>> import whitewolf as ww
+    >>> ww.tensor([1, 2], dtype="float32", requires_grad=True)
+    tensor([1., 2.], requires_grad=True)
     """
     from .ops.creation import asarray
 
-    result = asarray(data, dtype=dtype, device=device, copy=True)
+    result = asarray(data.detach() if isinstance(data, Tensor) else data, dtype=dtype, device=device, copy=True)
     return result.requires_grad_() if requires_grad else result
 
 

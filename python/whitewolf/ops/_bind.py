@@ -52,6 +52,8 @@ def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
 
             if is_grad_enabled():
                 return result
+        if not x._data.flags.writeable:
+            raise ValueError(f"{name}: expected a tensor that can be written to, got one over read-only memory of shape {x.shape}")
         np.copyto(x._data, result._data)
         x._overwritten()
         return x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     Operand: TypeAlias = "Tensor | complex"
 
 KERNEL_FLOATS = (np.dtype("float32"), np.dtype("float64"))
+MAX_NDIM = 12  # what a kernel's View holds
 SCALARS = (int, float, complex, np.generic)  # bool is an int
 
 
@@ -28,6 +30,22 @@ def check_tensor(op: str, name: str, value: object) -> Tensor:
         hint = "; ww.asarray makes one" if isinstance(value, (np.ndarray, list, tuple)) else ""
         raise TypeError(f"{op}: expected {name} to be a Tensor, got {type(value).__name__}{hint}")
     return value
+
+
+def share_memory(x: Tensor, view: Tensor) -> Tensor:
+    """Notes that `view` sees x's memory: one version for both, and each knows of the other. Returns `view`.
+
+    The cell that they share holds the version, then weak references to all who share it: an assignment in a graph must know whether
+    anyone else sees what it overwrites.
+    """
+    cell = x._version
+    if len(cell) == 1:
+        cell.append(weakref.ref(x))
+    elif len(cell) >= 64 and len(cell) & (len(cell) - 1) == 0:  # now and then, those that are gone
+        cell[1:] = [sharer for sharer in cell[1:] if sharer() is not None]
+    cell.append(weakref.ref(view))
+    view._version = cell
+    return view
 
 
 def check_same_device(op: str, **tensors: Tensor | None) -> None:
@@ -49,6 +67,18 @@ def check_float(op: str, name: str, tensor: Tensor) -> None:
     """Raises TypeError unless the dtype is float32 or float64, what the kernels compute in."""
     if tensor._data.dtype not in KERNEL_FLOATS:
         raise TypeError(f"{op}: expected {name}.dtype == float32 or float64, got {tensor.dtype}")
+
+
+def check_number(op: str, name: str, value: Any) -> None:
+    """Raises TypeError unless `value` is a real number of Python's or NumPy's."""
+    if isinstance(value, (complex, np.complexfloating)) or not isinstance(value, SCALARS):
+        raise TypeError(f"{op}: expected {name} to be a real number, got {type(value).__name__}")
+
+
+def check_ordered(op: str, name: str, tensor: Tensor) -> None:
+    """Raises TypeError for complex dtypes, which have no order."""
+    if tensor._data.dtype.kind == "c":
+        raise TypeError(f"{op}: expected {name} of real numbers, got dtype {tensor.dtype}")
 
 
 def check_same_dtype(op: str, **tensors: Tensor | None) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import check_tensor, operands, unbroadcast
-from .elementwise import _as_float, _binary, add, divide, exp, floor, log, multiply, negative, subtract
+from ._common import broadcast_shape, operands, unbroadcast
+from .elementwise import _as_float, _binary, _library, add, divide, exp, floor, log, multiply, negative, subtract
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -22,6 +22,11 @@ def _pair(node: Node, first: Any, second: Any) -> tuple[Tensor | None, ...]:
         unbroadcast(first(a, b), a.shape) if needs[0] else None,
         unbroadcast(second(a, b), b.shape) if needs[1] else None,
     )
+
+
+def _float_operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
+    a, b = operands(op, x1, x2)
+    return _as_float(a), _as_float(b)
 
 
 def pow(x1: Operand, x2: Operand, /) -> Tensor:
@@ -101,8 +106,7 @@ def remainder(x1: Operand, x2: Operand, /) -> Tensor:
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         return _pair(node, lambda a, b: grad, lambda a, b: negative(multiply(grad, floor(divide(a, b)))))
 
-    with np.errstate(all="ignore"):
-        return record("remainder", _binary("remainder", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+    return record("remainder", _binary("remainder", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 
 
 def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
@@ -113,8 +117,11 @@ def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
     tensor([-1.,  1.])
     """
     a, b = operands("floor_divide", x1, x2)
-    with np.errstate(all="ignore"):
-        return wrap(_binary("floor_divide", a, b), a.device)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return _pair(node, lambda a, b: multiply(grad, 0), lambda a, b: multiply(grad, 0))
+
+    return record("floor_divide", _binary("floor_divide", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 
 
 def atan2(x1: Operand, x2: Operand, /) -> Tensor:
@@ -124,7 +131,7 @@ def atan2(x1: Operand, x2: Operand, /) -> Tensor:
     >>> ww.atan2(ww.asarray(0.0), 1)
     tensor(0.)
     """
-    a, b = operands("atan2", x1, x2)
+    a, b = _float_operands("atan2", x1, x2)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         def over(a: Tensor, b: Tensor) -> Tensor:
@@ -132,7 +139,7 @@ def atan2(x1: Operand, x2: Operand, /) -> Tensor:
 
         return _pair(node, lambda a, b: multiply(over(a, b), b), lambda a, b: negative(multiply(over(a, b), a)))
 
-    return record("atan2", _binary("atan2", _as_float(a), _as_float(b)), (a, b), backward, (a, b))  # type: ignore[no-any-return]
+    return record("atan2", _binary("atan2", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 
 
 def hypot(x1: Operand, x2: Operand, /) -> Tensor:
@@ -142,7 +149,7 @@ def hypot(x1: Operand, x2: Operand, /) -> Tensor:
     >>> ww.hypot(ww.asarray(3.0), 4)
     tensor(5.)
     """
-    a, b = operands("hypot", x1, x2)
+    a, b = _float_operands("hypot", x1, x2)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         return _pair(node, lambda a, b: multiply(grad, divide(a, hypot(a, b))), lambda a, b: multiply(grad, divide(b, hypot(a, b))))
@@ -157,7 +164,7 @@ def logaddexp(x1: Operand, x2: Operand, /) -> Tensor:
     >>> ww.logaddexp(ww.asarray(1000.0), 0)
     tensor(1000.)
     """
-    a, b = operands("logaddexp", x1, x2)
+    a, b = _float_operands("logaddexp", x1, x2)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         def share(mine: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -175,7 +182,7 @@ def copysign(x1: Operand, x2: Operand, /) -> Tensor:
     >>> ww.copysign(ww.asarray(3.0), -0.0)
     tensor(-3.)
     """
-    a, b = operands("copysign", x1, x2)
+    a, b = _float_operands("copysign", x1, x2)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         def flip(a: Tensor, b: Tensor) -> Tensor:
@@ -187,10 +194,16 @@ def copysign(x1: Operand, x2: Operand, /) -> Tensor:
     return record("copysign", _binary("copysign", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 
 
-def nextafter(x1: Tensor, x2: Tensor, /) -> Tensor:
-    """The next number after x1 in the direction of x2; no gradient."""
-    a, b = operands("nextafter", check_tensor("nextafter", "x1", x1), x2)
-    return wrap(np.nextafter(a._data, b._data), a.device)
+def nextafter(x1: Operand, x2: Operand, /) -> Tensor:
+    """The next number after x1 in the direction of x2, in their dtype; no gradient.
+
+    >>> import whitewolf as ww
+    >>> ww.nextafter(ww.asarray(1.0), 2).item() - 1 == ww.finfo(ww.float32).eps
+    True
+    """
+    a, b = _float_operands("nextafter", x1, x2)
+    broadcast_shape("nextafter", a, b)
+    return wrap(_library("nextafter", a, a._data, b._data), a.device)
 
 
 __all__ = [

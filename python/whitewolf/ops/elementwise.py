@@ -11,22 +11,42 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..dtypes import float32, is_bfloat16
+import numpy as np
+
+from ..dtypes import float16, float32, is_bfloat16
 from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, broadcast_shape, check_tensor, operands, unbroadcast
+from ._common import KERNEL_FLOATS, broadcast_shape, check_tensor, operands, share_memory, unbroadcast
 
 if TYPE_CHECKING:
     from ._common import Operand
 
 
-def _library(name: str, x: Tensor) -> Any:
-    """NumPy's (CuPy's) function of that name, for dtypes that have no kernel."""
-    if is_bfloat16(x.dtype):
+# NumPy would count with True and False in int8 or float16, and order complex numbers by their real parts first.
+_NUMBERS_ONLY = frozenset("abs sign square floor ceil trunc round negative subtract power floor_divide remainder matmul".split())
+_ORDERED_ONLY = frozenset(
+    "floor ceil trunc maximum minimum clip floor_divide remainder atan2 hypot logaddexp copysign exp2 erf rsqrt".split()
+)
+
+
+def _library(name: str, x: Tensor, *arrays: Any) -> Any:
+    """NumPy's (CuPy's) function of that name on `arrays`, for dtypes that have no kernel; x is a tensor of their dtype."""
+    dtype = x.dtype
+    if is_bfloat16(dtype):
         raise TypeError(
             f"{name}: expected float32 or float64 (bfloat16 is storage: NumPy would compute it as float32), got bfloat16"
         )
-    return getattr(x.device.xp, name)
+    if dtype.kind == "b" and name in _NUMBERS_ONLY or dtype.kind == "c" and name in _ORDERED_ONLY:
+        raise TypeError(f"{name}: expected {'numbers' if dtype.kind == 'b' else 'real numbers'}, got dtype {dtype}")
+    function = getattr(x.device.xp, name, None)
+    with np.errstate(all="ignore"):
+        if function is not None:
+            return function(*arrays)
+        # Not in NumPy: our kernel on the float32 that every float16 is, rounded back.
+        (data,) = arrays
+        out = x.device.empty(data.shape, float32, data)
+        x.device.kernels[name + "_forward"](out, data.astype(float32))
+        return out.astype(float16)
 
 
 def _unary(name: str, x: Tensor) -> Any:
@@ -36,7 +56,7 @@ def _unary(name: str, x: Tensor) -> Any:
         out = x.device.empty(data.shape, data.dtype, data)
         x.device.kernels[name + "_forward"](out, data)
         return out
-    return _library(name, x)(data)
+    return _library(name, x, data)
 
 
 def _binary(name: str, a: Tensor, b: Tensor) -> Any:
@@ -47,7 +67,7 @@ def _binary(name: str, a: Tensor, b: Tensor) -> Any:
         out = a.device.empty(shape, x.dtype, x if x.shape == shape else y)
         a.device.kernels[name + "_forward"](out, x, y)
         return out
-    return _library(name, a)(x, y)
+    return _library(name, a, x, y)
 
 
 def add(x1: Operand, x2: Operand, /) -> Tensor:
@@ -296,24 +316,56 @@ def positive(x: Tensor, /) -> Tensor:
     """
     from .manipulation import astype
 
-    return astype(check_tensor("positive", "x", x), x.dtype)
+    return astype(_numbers("positive", x), x.dtype)
 
 
 def real(x: Tensor, /) -> Tensor:
-    """The real part of a complex tensor, as a view outside the graph."""
-    return wrap(check_tensor("real", "x", x)._data.real, x.device)
+    """The real part of a complex tensor, as a view; x itself, as a view, where it is real.
+
+    Raises:
+        TypeError: x is bool.
+
+    >>> import whitewolf as ww
+    >>> ww.real(ww.asarray([1 + 2j]))
+    tensor([1.])
+    """
+    x = _numbers("real", x)
+    return share_memory(x, record("real", x._data if is_bfloat16(x.dtype) else x._data.real, (x,), lambda node, grad: (grad,)))
 
 
 def imag(x: Tensor, /) -> Tensor:
-    """The imaginary part of a complex tensor, as a view outside the graph."""
+    """The imaginary part of a complex tensor, as a view outside the graph: complex tensors have no gradient.
+
+    Raises:
+        TypeError: x is not complex.
+
+    >>> import whitewolf as ww
+    >>> ww.imag(ww.asarray([1 + 2j]))
+    tensor([2.])
+    """
     if check_tensor("imag", "x", x).dtype.kind != "c":
-        raise TypeError(f"imag: expected a complex dtype, got {x.dtype}")
-    return wrap(x._data.imag, x.device)
+        raise TypeError(f"imag: expected x.dtype complex64 or complex128, got {x.dtype}")
+    return share_memory(x, wrap(x._data.imag, x.device))
 
 
 def conj(x: Tensor, /) -> Tensor:
-    """The complex conjugate of x, outside the graph."""
-    return wrap(check_tensor("conj", "x", x)._data.conj(), x.device)
+    """The complex conjugate of x; a copy of x where it is real.
+
+    Raises:
+        TypeError: x is bool.
+
+    >>> import whitewolf as ww
+    >>> ww.conj(ww.asarray(1 + 2j)).item()
+    (1-2j)
+    """
+    x = _numbers("conj", x)
+    return wrap(x._data.conj(), x.device) if x.dtype.kind == "c" else positive(x)
+
+
+def _numbers(op: str, x: Tensor) -> Tensor:
+    if check_tensor(op, "x", x).dtype.kind == "b":
+        raise TypeError(f"{op}: expected x of numbers, got dtype bool")
+    return x
 
 
 __all__ = [

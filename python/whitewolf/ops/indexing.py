@@ -8,21 +8,22 @@ import numpy as np
 
 from ..graph import Node, _mode, record
 from ..tensor import Tensor, wrap
-from ._common import check_same_device, check_tensor, normalize_axis, operands, unbroadcast
+from ._common import check_same_device, check_tensor, normalize_axis, operands, share_memory, unbroadcast
 
 
 def _key(op: str, x: Tensor, key: Any) -> tuple[Any, ...]:
-    """The key with tensors as arrays; everything in it is checked by NumPy, which raises IndexError."""
+    """The key with tensors and lists as arrays; what is in range, NumPy says, with an IndexError."""
     parts = key if isinstance(key, tuple) else (key,)
     found = []
     for part in parts:
         if isinstance(part, Tensor):
             check_same_device(op, x=x, index=part)
-            if part.dtype.kind not in "biu":
-                raise IndexError(f"{op}: expected an index of integers or booleans, got dtype {part.dtype}")
-            found.append(part._data)
-        else:
-            found.append(np.asarray(part) if isinstance(part, list) else part)
+            part = part._data
+        elif isinstance(part, list):
+            part = np.asarray(part) if part else np.zeros(0, np.int64)
+        if isinstance(part, np.ndarray) and part.dtype.kind not in "biu":
+            raise IndexError(f"{op}: expected an index of integers or booleans, got dtype {part.dtype}")
+        found.append(part)
     return tuple(found)
 
 
@@ -43,13 +44,11 @@ def getitem(x: Tensor, key: Any, /) -> Tensor:
     parts = _key("getitem", x, key)
     try:
         data = x._data[parts]
-    except IndexError as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise IndexError(f"getitem: expected an index into shape {x.shape}, got {error}") from None
     shape = x.shape
     result: Tensor = record("getitem", data, (x,), lambda node, grad: (_put(grad, parts, shape),))
-    if _is_basic(parts):
-        result._version = x._version
-    return result
+    return share_memory(x, result) if _is_basic(parts) else result
 
 
 def _put(grad: Tensor, key: tuple[Any, ...], shape: tuple[int, ...]) -> Tensor:
@@ -71,32 +70,34 @@ def _take_key(x: Tensor, key: tuple[Any, ...]) -> Tensor:
 def setitem(x: Tensor, key: Any, value: Any) -> None:
     """x[key] = value, in place. In a graph, x goes on as the result: gradients reach what was not overwritten, and `value`.
 
+    What ops saved of x before is stale, and backward through them says so. Since the graph of a view cannot learn of what was
+    written to its base, nor the other way round, a recorded assignment to memory that another living tensor sees is refused.
+
     Raises:
-        ValueError: `value` does not broadcast to x[key], or x is read-only, a leaf that requires grad, or a view in a graph.
+        ValueError: `value` does not broadcast to x[key]; x is read-only; or, in a graph, x is a leaf that requires grad, or another
+            tensor shares its memory.
         IndexError: an index is out of range or of a wrong type.
+        TypeError: `value` has a dtype that does not promote to x's.
     """
     parts = _key("setitem", x, key)
     _, new = operands("setitem", x, value)
     recording = _mode.enabled and (x._requires_grad or new._requires_grad)
-    if recording and x._node is None and x._requires_grad:
-        raise ValueError(
-            f"setitem: expected a tensor that is no leaf of the graph, got a leaf of shape {x.shape} that requires grad; "
-            "write inside no_grad(), or to a copy"
-        )
-    if recording and x._data.base is not None and isinstance(x._data.base, np.ndarray):
-        raise ValueError(
-            f"setitem: expected a tensor that owns its memory where a graph is recorded, got a view of shape {x.shape}"
-        )
+    if recording:
+        _check_alone(x)
     if new.dtype != x.dtype:
         raise TypeError(f"setitem: expected a value of dtype {x.dtype}, got {new.dtype}")
     before = wrap(x._data, x.device)
     before._requires_grad, before._node, before._output = x._requires_grad, x._node, x._output
     try:
         x._data[parts] = new._data
-    except IndexError as error:
+    except (IndexError, TypeError) as error:
         raise IndexError(f"setitem: expected an index into shape {x.shape}, got {error}") from None
     except ValueError as error:
-        raise ValueError(f"setitem: {error}") from None
+        if not x._data.flags.writeable:
+            raise ValueError(
+                f"setitem: expected x that can be written to, got one over read-only memory of shape {x.shape}"
+            ) from None
+        raise ValueError(f"setitem: expected a value that fits x[key] of x.shape == {x.shape}, got {error}") from None
     x._overwritten()
     if recording:
 
@@ -110,6 +111,23 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
 
         result: Tensor = record("setitem", x._data, (before, new), backward)
         x._requires_grad, x._node, x._output = True, result._node, 0
+
+
+def _check_alone(x: Tensor) -> None:
+    """Raises ValueError where a recorded assignment to x would give somebody a wrong gradient."""
+    if x._node is None and x._requires_grad:
+        raise ValueError(
+            f"setitem: expected a tensor that is no leaf of the graph, got a leaf of shape {x.shape} that requires grad; "
+            "write inside no_grad(), or to a copy"
+        )
+    for sharer in x._version[1:]:
+        other = sharer()
+        if other is not None and other is not x:
+            what = "a leaf" if other._node is None else f"the result of {other._node.name}"
+            raise ValueError(
+                f"setitem: expected a tensor whose memory no other sees where a graph is recorded, got one of shape {x.shape} "
+                f"whose memory {what} of shape {other.shape} shares; write to a copy (x.clone())"
+            )
 
 
 def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
@@ -141,6 +159,12 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
         raise ValueError(f"take_along_axis: expected indices of {x.ndim} dimensions (as x), got {indices.ndim}")
     if indices.dtype.kind not in "iu":
         raise IndexError(f"take_along_axis: expected integer indices, got dtype {indices.dtype}")
+    fits = all(d == at or m in (1, n) for d, (m, n) in enumerate(zip(indices.shape, x.shape)))
+    if not fits:
+        raise ValueError(
+            f"take_along_axis: expected indices that broadcast to x but along axis {at}, got x.shape == {x.shape}, "
+            f"indices.shape == {indices.shape}"
+        )
     grid: list[Any] = [np.arange(n).reshape((-1,) + (1,) * (x.ndim - d - 1)) for d, n in enumerate(x.shape)]
     grid[at] = indices
     return getitem(x, tuple(wrap(g, x.device) if isinstance(g, np.ndarray) else g for g in grid))

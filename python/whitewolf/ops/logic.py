@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..tensor import Tensor, wrap
-from ._common import broadcast_shape, check_tensor, normalize_axes, operands
+from ._common import broadcast_shape, check_ordered, check_tensor, normalize_axes, operands
 
 if TYPE_CHECKING:
     from ._common import Operand
 
 
-def _compare(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
+def _compare(name: str, sign: str, ordered: bool = True) -> Callable[[Operand, Operand], Tensor]:
     def op(x1: Operand, x2: Operand, /) -> Tensor:
         a, b = operands(name, x1, x2)
+        if ordered:
+            check_ordered(name, "x1", a)
         broadcast_shape(name, a, b)
         return wrap(getattr(a.device.xp, name)(a._data, b._data), a.device)
 
@@ -25,8 +27,8 @@ def _compare(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
     return op
 
 
-equal = _compare("equal", "==")
-not_equal = _compare("not_equal", "!=")
+equal = _compare("equal", "==", ordered=False)
+not_equal = _compare("not_equal", "!=", ordered=False)
 less = _compare("less", "<")
 less_equal = _compare("less_equal", "<=")
 greater = _compare("greater", ">")

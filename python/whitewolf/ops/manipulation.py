@@ -12,17 +12,17 @@ import numpy as np
 
 from ..device import NAMES, Device
 from ..device import device as find_device
-from ..dtypes import is_floating
+from ..dtypes import find_dtype, is_floating
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_same_device, check_tensor, normalize_axes, normalize_axis, unbroadcast
+from ._common import KERNEL_FLOATS, check_same_device, check_tensor, normalize_axes, normalize_axis, share_memory, unbroadcast
 
 
 def _view(name: str, x: Tensor, data: Any, backward: Any) -> Tensor:
     """A result that shares x's memory, and so its version; a copy (reshape of a transposed array) is recognised as such."""
     result: Tensor = record(name, data, (x,), backward)
     if data is x._data or getattr(data, "base", None) is not None and np.may_share_memory(data, x._data):
-        result._version = x._version
+        share_memory(x, result)
     return result
 
 
@@ -330,9 +330,9 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: Any = None) -
         TypeError: from complex to real.
     """
     x = check_tensor("astype", "x", x)
-    target, before = np.dtype(dtype), x.dtype
+    target, before = find_dtype("astype", dtype), x.dtype
     if device is not None:
-        x = to(x, device)
+        x = to(x, find_device(device))
     if target == before and not copy:
         return x
     if before.kind == "c" and target.kind not in "cb":

@@ -11,7 +11,7 @@ import numpy as np
 from ..graph import Node, record
 from ..tensor import Tensor
 from ._common import KERNEL_FLOATS, check_tensor, normalize_axis, operands, unbroadcast
-from .elementwise import conj, multiply
+from .elementwise import _library, conj, multiply
 from .manipulation import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 from .reduce import sum
 
@@ -59,7 +59,7 @@ def matmul(x1: Operand, x2: Operand, /) -> Tensor:
         right = b._data if b.shape[:-2] == lead else np.broadcast_to(b._data, (*lead, k, n))
         a.device.kernels["matmul_forward"](data, left, right)
     else:
-        data = a.device.xp.matmul(a._data, b._data)
+        data = _library("matmul", a, a._data, b._data)
     return record("matmul", data, (a, b), _matmul_backward, (a, b))  # type: ignore[no-any-return]
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import is_bfloat16
+from ..dtypes import find_dtype, float16, float32, is_bfloat16
 from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_float, check_tensor, normalize_axes, normalize_axis
+from ._common import KERNEL_FLOATS, check_float, check_number, check_ordered, check_tensor, normalize_axes, normalize_axis
 from .elementwise import _as_float, divide, exp, multiply, sqrt, subtract
-from .manipulation import astype, broadcast_to, concat, flip, permute_dims, reshape
+from .manipulation import astype, broadcast_to, concat, permute_dims, reshape
 
 if TYPE_CHECKING:
     Axis = int | Sequence[int] | None
@@ -36,9 +37,9 @@ class _Plan:
 
 
 def _run(name: str, x: Tensor, plan: _Plan, dtype: Any = None, **attrs: Any) -> Any:
-    data = x.device.empty(plan.kept, x._data.dtype if dtype is None else dtype)
-    x.device.kernels[name + "_forward"](data, x._data, **attrs)
-    return data.reshape(plan.after)
+    data = x.device.empty(plan.after, x._data.dtype if dtype is None else dtype)
+    x.device.kernels[name + "_forward"](data.reshape(plan.kept), x._data, **attrs)
+    return data
 
 
 def _library(name: str, x: Tensor, plan: _Plan, keepdims: bool, **more: Any) -> Any:
@@ -46,13 +47,15 @@ def _library(name: str, x: Tensor, plan: _Plan, keepdims: bool, **more: Any) -> 
         raise TypeError(
             f"{name}: expected float32 or float64 (bfloat16 is storage: NumPy would reduce it as float32), got bfloat16"
         )
-    return np.asarray(getattr(x.device.xp, name)(x._data, axis=plan.axes, keepdims=keepdims, **more))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as in the kernel
+        return np.asarray(getattr(x.device.xp, name)(x._data, axis=plan.axes, keepdims=keepdims, **more))
 
 
-def _wide(x: Tensor, dtype: Any) -> Tensor:
+def _wide(op: str, x: Tensor, dtype: Any) -> Tensor:
     """x in the dtype to add or multiply in: the one asked for; else int64 or uint64 for smaller integers and bool."""
     if dtype is not None:
-        return astype(x, dtype, copy=False)
+        return astype(x, find_dtype(op, dtype), copy=False)
     if x.dtype.kind in "bi":
         return astype(x, "int64", copy=False)
     return astype(x, "uint64", copy=False) if x.dtype.kind == "u" else x
@@ -75,7 +78,7 @@ def sum(x: Tensor, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = 
     >>> ww.sum(ww.asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    x = _wide(check_tensor("sum", "x", x), dtype)
+    x = _wide("sum", check_tensor("sum", "x", x), dtype)
     plan = _Plan("sum", x, axis, keepdims)
     data = _run("sum", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("sum", x, plan, keepdims, dtype=x.dtype)
     return record("sum", data, (x,), lambda node, grad: (plan.spread(grad),))  # type: ignore[no-any-return]
@@ -103,7 +106,7 @@ def prod(x: Tensor, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool =
     >>> ww.prod(ww.asarray([2.0, 3.0]))
     tensor(6.)
     """
-    x = _wide(check_tensor("prod", "x", x), dtype)
+    x = _wide("prod", check_tensor("prod", "x", x), dtype)
     plan = _Plan("prod", x, axis, keepdims)
     data = _run("prod", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("prod", x, plan, keepdims, dtype=x.dtype)
 
@@ -161,6 +164,7 @@ def min(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 def _extreme(name: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     x = check_tensor(name, "x", x)
+    check_ordered(name, "x", x)
     plan = _Plan(name, x, axis, keepdims)
     if plan.count == 0:
         raise ValueError(f"{name}: expected at least one element to choose from, got x.shape == {x.shape} over axes {plan.axes}")
@@ -183,7 +187,10 @@ def var(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: b
     tensor(1.25)
     """
     x = _as_float(check_tensor("var", "x", x))
+    if x.dtype == float16:  # squares of float16 overflow where their mean's root does not
+        return astype(var(astype(x, float32), axis, correction=correction, keepdims=keepdims), float16)
     check_float("var", "x", x)
+    check_number("var", "correction", correction)
     plan = _Plan("var", x, axis, keepdims)
     scale = plan.count - correction
 
@@ -202,6 +209,8 @@ def std(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: b
     >>> ww.std(ww.asarray([1.0, 1.0]))
     tensor(0.)
     """
+    if check_tensor("std", "x", x).dtype == float16:
+        return astype(std(astype(x, float32), axis, correction=correction, keepdims=keepdims), float16)
     return sqrt(var(x, axis, correction=correction, keepdims=keepdims))
 
 
@@ -251,7 +260,8 @@ def argmin(x: Tensor, /, axis: int | None = None, *, keepdims: bool = False) -> 
 
 def _place(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
     x = check_tensor(name, "x", x)
-    plan = _Plan(name, x, axis, keepdims)
+    check_ordered(name, "x", x)
+    plan = _Plan(name, x, axis if axis is None else normalize_axis(name, axis, x.ndim), keepdims)
     if plan.count == 0:
         raise ValueError(f"{name}: expected at least one element to choose from, got x.shape == {x.shape} over axes {plan.axes}")
     if x._data.dtype in KERNEL_FLOATS:
@@ -261,32 +271,13 @@ def _place(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
     return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axis, keepdims=keepdims)), x.device)
 
 
-def cumulative_sum(x: Tensor, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
-    """Running sums along `axis`, which a 1-d x may leave out; with `include_initial`, starting from 0.
+def count_nonzero(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements along `axis` are not zero (NaN is not), as int64.
 
     >>> import whitewolf as ww
-    >>> ww.cumulative_sum(ww.asarray([1.0, 2.0, 3.0]))
-    tensor([1., 3., 6.])
+    >>> ww.count_nonzero(ww.asarray([[1, 0], [2, 3]]), axis=0)
+    tensor([2, 1])
     """
-    x = _wide(check_tensor("cumulative_sum", "x", x), dtype)
-    if axis is None and x.ndim != 1:
-        raise ValueError(f"cumulative_sum: expected axis for x of {x.ndim} dimensions, got None")
-    at = normalize_axis("cumulative_sum", 0 if axis is None else axis, x.ndim)
-    if include_initial:
-        first = wrap(np.zeros((*x.shape[:at], 1, *x.shape[at + 1 :]), x.dtype), x.device)
-        return concat([first, cumulative_sum(x, axis=at)], axis=at)
-    if x._data.dtype in KERNEL_FLOATS:
-        data = x.device.empty(x.shape, x._data.dtype, x._data)
-        x.device.kernels["cumulative_sum_forward"](data, x._data, axis=at)
-    else:
-        data = x.device.xp.cumsum(x._data, axis=at)
-    return record(  # type: ignore[no-any-return]
-        "cumulative_sum", data, (x,), lambda node, grad: (flip(cumulative_sum(flip(grad, axis=at), axis=at), axis=at),)
-    )
-
-
-def count_nonzero(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """How many elements along `axis` are not zero, as int64."""
     x = check_tensor("count_nonzero", "x", x)
     plan = _Plan("count_nonzero", x, axis, keepdims)
     return wrap(np.asarray((x._data != 0).sum(axis=plan.axes, keepdims=keepdims, dtype=np.int64)), x.device)
@@ -315,7 +306,6 @@ __all__ = [
     "argmax",
     "argmin",
     "count_nonzero",
-    "cumulative_sum",
     "logsumexp",
     "max",
     "mean",

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..tensor import Tensor, wrap
-from ._common import check_same_device, check_tensor, normalize_axis
+from ._common import check_ordered, check_same_device, check_tensor, normalize_axis
 from .indexing import take_along_axis
 
 
 def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The int64 indices that sort x along `axis`; always stable, so equal elements keep their order."""
     x = check_tensor("argsort", "x", x)
+    check_ordered("argsort", "x", x)
     at = normalize_axis("argsort", axis, x.ndim)
     if not descending:
         return wrap(np.argsort(x._data, axis=at, kind="stable"), x.device)

@@ -79,7 +79,7 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
         return result if max is None else minimum(result, max)
     if x.dtype not in KERNEL_FLOATS:
         bounds = [None if bound is None else np.asarray(bound).astype(x.dtype) for bound in (min, max)]
-        return wrap(x._data.copy() if min is None and max is None else _library("clip", x)(x._data, *bounds), x.device)
+        return wrap(x._data.copy() if min is None and max is None else _library("clip", x, x._data, *bounds), x.device)
     attrs = {"min": -np.inf if min is None else float(min), "max": np.inf if max is None else float(max)}
     data = x.device.empty(x.shape, x.dtype, x._data)
     x.device.kernels["clip_forward"](data, x._data, **attrs)
