@@ -34,7 +34,7 @@ lint: build
 	$(BIN)/ruff check python tests setup.py
 	$(BIN)/ruff format --check python tests setup.py
 	$(BIN)/mypy
-	@$(BIN)/clang-format --dry-run --Werror $(shell find engine kernels tests/cpp -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+	@$(BIN)/clang-format --dry-run --Werror $(shell find engine kernels tests/cpp tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 clean:
 	rm -rf build $(VENV) runs python/whitewolf/_*.so python/*.egg-info

@@ -1,0 +1,220 @@
+// CUDA's language for a C++ compiler: keywords, built-in variables, intrinsics. Included by engine/cuda/device.cuh alone.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "engine/cuda/sim/block.h"
+#include "engine/cuda/sim/launch.h"
+#include "engine/cuda/sim/storage.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(...)
+#define WW_DEVICE inline
+#define WW_HOST_DEVICE inline
+#define WW_GRID_CONSTANT
+
+// The last parameter of whatever threads meet in or wait for: the place of the call.
+#define WW_AT_ONLY ::ww::sim::Location at = ::ww::sim::Location::here()
+#define WW_AT , WW_AT_ONLY
+
+#define threadIdx (::ww::sim::current->index)
+#define blockIdx (::ww::sim::current->block->index)
+#define blockDim (::ww::sim::current->block->block_dim)
+#define gridDim (::ww::sim::current->block->grid_dim)
+constexpr int warpSize = 32;
+constexpr uint32_t kFullMask = 0xffffffffu;
+
+inline void __syncthreads(WW_AT_ONLY) { ww::sim::block_barrier(0, -1, true, at, "__syncthreads"); }
+inline void __syncwarp(uint32_t mask = kFullMask WW_AT) {
+    ww::sim::warp_collective(mask, "__syncwarp", at, nullptr, nullptr, true);
+}
+
+namespace ww::sim {
+
+template <class T>
+struct ShuffleArgument {
+    T given, taken;
+    int from;
+    Location at;
+};
+
+template <class T>
+T shuffle(uint32_t mask, T value, int from, const char* what, Location at) {
+    static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles move 4 or 8 bytes");
+    ShuffleArgument<T> own{value, value, from, at};
+    warp_collective(mask, what, at, &own, [](void** arguments, uint32_t lanes) {
+        for (int lane = 0; lane < 32; lane++) {
+            if (!(lanes >> lane & 1)) continue;
+            auto* argument = static_cast<ShuffleArgument<T>*>(arguments[lane]);
+            if (!(lanes >> argument->from & 1))
+                launch_fail(argument->at, "shuffle: lane %d reads lane %d, which mask %08x does not name", lane, argument->from,
+                            lanes);
+            argument->taken = static_cast<ShuffleArgument<T>*>(arguments[argument->from])->given;
+        }
+    });
+    return own.taken;
+}
+
+struct VoteArgument {
+    bool given;
+    uint32_t votes;
+};
+
+inline uint32_t ballot(uint32_t mask, bool vote, const char* what, Location at) {
+    VoteArgument own{vote, 0};
+    warp_collective(mask, what, at, &own, [](void** arguments, uint32_t lanes) {
+        uint32_t votes = 0;
+        for (int lane = 0; lane < 32; lane++)
+            if (lanes >> lane & 1) votes |= static_cast<uint32_t>(static_cast<VoteArgument*>(arguments[lane])->given) << lane;
+        for (int lane = 0; lane < 32; lane++)
+            if (lanes >> lane & 1) static_cast<VoteArgument*>(arguments[lane])->votes = votes;
+    });
+    return own.votes;
+}
+
+// Lanes are numbered within segments of `width`; one beyond its segment reads itself.
+inline int within_segment(int from, int lane, int width) { return (from & ~(width - 1)) == (lane & ~(width - 1)) ? from : lane; }
+
+// An atomic read-modify-write of a type that the CPU has no instruction for.
+template <class Word, class T, class F>
+T atomic_update(T* address, F next) {
+    static_assert(sizeof(Word) == sizeof(T), "the word must hold the value");
+    auto* word = reinterpret_cast<Word*>(address);
+    Word seen = __atomic_load_n(word, __ATOMIC_RELAXED), wanted;
+    T before;
+    do {
+        std::memcpy(&before, &seen, sizeof before);
+        T after = next(before);
+        std::memcpy(&wanted, &after, sizeof wanted);
+    } while (!__atomic_compare_exchange_n(word, &seen, wanted, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    note_progress();
+    return before;
+}
+
+}  // namespace ww::sim
+
+template <class T>
+T __shfl_sync(uint32_t mask, T value, int from, int width = 32 WW_AT) {
+    int lane = static_cast<int>(ww::sim::current->lane);
+    return ww::sim::shuffle(mask, value, (lane & ~(width - 1)) + (from & (width - 1)), "__shfl_sync", at);
+}
+template <class T>
+T __shfl_xor_sync(uint32_t mask, T value, int with, int width = 32 WW_AT) {
+    int lane = static_cast<int>(ww::sim::current->lane), from = lane ^ with;
+    if ((from & ~(width - 1)) > (lane & ~(width - 1))) from = lane;
+    return ww::sim::shuffle(mask, value, from, "__shfl_xor_sync", at);
+}
+template <class T>
+T __shfl_down_sync(uint32_t mask, T value, unsigned by, int width = 32 WW_AT) {
+    int lane = static_cast<int>(ww::sim::current->lane);
+    return ww::sim::shuffle(mask, value, ww::sim::within_segment(lane + static_cast<int>(by), lane, width), "__shfl_down_sync", at);
+}
+template <class T>
+T __shfl_up_sync(uint32_t mask, T value, unsigned by, int width = 32 WW_AT) {
+    int lane = static_cast<int>(ww::sim::current->lane), from = lane - static_cast<int>(by);
+    return ww::sim::shuffle(mask, value, from < (lane & ~(width - 1)) ? lane : from, "__shfl_up_sync", at);
+}
+inline uint32_t __ballot_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(mask, vote != 0, "__ballot_sync", at); }
+inline int __any_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(mask, vote != 0, "__any_sync", at) != 0; }
+inline int __all_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(mask, vote != 0, "__all_sync", at) == mask; }
+
+template <class T>
+std::enable_if_t<std::is_integral_v<T>, T> atomicAdd(T* address, T value) {
+    T before = __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
+    ww::sim::note_progress();
+    return before;
+}
+inline float atomicAdd(float* address, float value) {
+    return ww::sim::atomic_update<uint32_t>(address, [value](float x) { return x + value; });
+}
+inline double atomicAdd(double* address, double value) {
+    return ww::sim::atomic_update<uint64_t>(address, [value](double x) { return x + value; });
+}
+template <class T>
+T atomicMax(T* address, T value) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T x) { return std::max(x, value); });
+}
+template <class T>
+T atomicMin(T* address, T value) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T x) { return std::min(x, value); });
+}
+template <class T>
+T atomicExch(T* address, T value) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T) { return value; });
+}
+template <class T>
+T atomicCAS(T* address, T expected, T value) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [=](T x) { return x == expected ? value : x; });
+}
+
+// TSan knows no fences: kernels order memory with the acquire and release wrappers of ptx/memory_order.cuh.
+inline void __threadfence() {
+#if !defined(__SANITIZE_THREAD__)
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+inline void __threadfence_block() {}
+
+template <class T>
+T __ldg(const T* address) {
+    return *address;
+}
+inline uint32_t __float_as_uint(float x) { return ww::sim::bits_of(x); }
+inline float __uint_as_float(uint32_t bits) { return ww::sim::float_of(bits); }
+inline int __popc(uint32_t bits) { return __builtin_popcount(bits); }
+inline int __clz(int bits) { return bits ? __builtin_clz(static_cast<unsigned>(bits)) : 32; }
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
+
+namespace ww::cuda {
+
+using TensorMap = sim::TensorMap;
+
+struct SharedMemory {
+    template <class T, int alignment = static_cast<int>(alignof(T))>
+    T* take(size_t count WW_AT) {
+        return reinterpret_cast<T*>(sim::take_shared(count * sizeof(T), alignment, at));
+    }
+};
+
+inline uint32_t shared_address(const void* pointer WW_AT) { return sim::shared_address(pointer, at); }
+
+struct DeviceProperties {
+    int multiprocessors;
+    size_t shared_bytes_per_block;
+};
+inline DeviceProperties device_properties() { return {sim::kMultiprocessors, sim::kSharedBytesPerBlock}; }
+
+template <auto kernel>
+int resident_blocks(int threads, size_t shared_bytes) {
+    return sim::resident_blocks(threads, shared_bytes);
+}
+
+template <class... Parameters, class... Arguments>
+std::tuple<std::decay_t<Parameters>...> bind_arguments(void (*)(Parameters...), Arguments&&... arguments) {
+    static_assert(sizeof(std::tuple<std::decay_t<Parameters>...>) <= 4096, "CUDA takes at most 4 KiB of kernel arguments");
+    return {static_cast<Parameters>(std::forward<Arguments>(arguments))...};
+}
+
+// Arguments are copied once a launch, and then for each thread, as CUDA passes them.
+template <auto kernel, class... Arguments>
+void launch(const LaunchConfig& config, Arguments&&... arguments) {
+    auto bound = bind_arguments(kernel, std::forward<Arguments>(arguments)...);
+    sim::run_grid(
+        {config.grid, config.block, config.shared_bytes, config.cooperative}, __PRETTY_FUNCTION__,
+        [](void* shared) {
+            auto own = *static_cast<decltype(bound)*>(shared);
+            std::apply(kernel, own);
+        },
+        &bound);
+}
+
+}  // namespace ww::cuda

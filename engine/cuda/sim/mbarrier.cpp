@@ -1,0 +1,168 @@
+// mbarrier: a barrier that is an object in shared memory and counts arrivals and bytes; and the TMA copies that report to it.
+//
+// A phase ends when every arrival that it was initialised for has come and no bytes are outstanding. Waits name the phase by its
+// parity. The object's 8 bytes hold a mark, so that an operation on one that was never initialised, or that something has
+// overwritten, is an error.
+#include <cstring>
+
+#include "engine/cuda/sim/block.h"
+#include "engine/cuda/sim/sanitizers.h"
+
+namespace ww::sim {
+namespace {
+
+struct Mbarrier {
+    uint32_t phase : 1, pending : 12, count : 12, mark : 7;
+    int32_t bytes;
+};
+static_assert(sizeof(Mbarrier) == 8, "an mbarrier object is a b64");
+constexpr uint32_t kMark = 0x5A;
+
+Mbarrier* at_address(const Block& block, uint32_t address) {
+    return reinterpret_cast<Mbarrier*>(block.shared + (address - kSharedWindow));
+}
+
+Mbarrier* find(uint32_t address, const char* what, Location at) {
+    if (address % 8) launch_fail(at, "%s: misaligned: expected an mbarrier at a multiple of 8, got %u", what, address);
+    auto* found = reinterpret_cast<Mbarrier*>(shared_pointer(address, 8, what, at));
+    if (found->mark != kMark)
+        launch_fail(at, "%s: expected an initialised mbarrier at shared address %u, got none: never initialised, or overwritten",
+                    what, address);
+    return found;
+}
+
+// What TSan synchronises one phase on: a byte of the object itself.
+char* order_of(const Block& block, uint32_t address, unsigned phase) { return block.shared + (address - kSharedWindow) + phase; }
+
+void end_phase_if_complete(Block& block, Mbarrier* barrier, uint32_t address) {
+    if (barrier->pending || barrier->bytes) return;
+    barrier->phase ^= 1;
+    barrier->pending = barrier->count;
+    std::vector<Thread*> released;
+    auto& waiting = block.mbarrier_waiters;
+    for (size_t i = 0; i < waiting.size();) {
+        if (waiting[i]->waits_for == address) {
+            released.push_back(waiting[i]);
+            waiting[i] = waiting.back();
+            waiting.pop_back();
+        } else {
+            i++;
+        }
+    }
+    make_ready_all(released);
+}
+
+// The 16-byte chunks of a 128-byte row are permuted by the row's number in its group of 8 (PTX ISA, "Swizzling Modes").
+uint32_t swizzle_128(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
+
+void land(Block& block, const TensorCopy& copy) {
+    const TensorMap& map = copy.map;
+    uint32_t row_bytes = map.box[0] * map.item_bytes;
+    for (uint32_t row = 0; row < map.box[1]; row++) {
+        for (uint32_t column = 0; column < map.box[0]; column++) {
+            int64_t x = copy.x + static_cast<int64_t>(column), y = copy.y + static_cast<int64_t>(row);
+            uint32_t to = copy.to + row * row_bytes + column * map.item_bytes;
+            if (map.swizzle_128) to = swizzle_128(to);
+            char* target = block.shared + (to - kSharedWindow);
+            bool inside = x >= 0 && y >= 0 && x < static_cast<int64_t>(map.shape[0]) && y < static_cast<int64_t>(map.shape[1]);
+            if (inside)
+                std::memcpy(target, map.base + static_cast<uint64_t>(y) * map.row_bytes + static_cast<uint64_t>(x) * map.item_bytes,
+                            map.item_bytes);
+            else std::memset(target, 0, map.item_bytes);
+        }
+    }
+    Mbarrier* barrier = at_address(block, copy.barrier);
+    barrier->bytes -= static_cast<int32_t>(row_bytes * map.box[1]);
+    end_phase_if_complete(block, barrier, copy.barrier);
+}
+
+}  // namespace
+
+void mbarrier_init(uint32_t address, uint32_t count, Location at) {
+    Quiet quiet;
+    if (count == 0 || count > 4095) launch_fail(at, "mbarrier.init: expected a count in [1, 4096), got %u", count);
+    if (address % 8)
+        launch_fail(at, "mbarrier.init: misaligned: expected a shared address that is a multiple of 8, got %u", address);
+    auto* barrier = reinterpret_cast<Mbarrier*>(shared_pointer(address, 8, "mbarrier.init", at));
+    *barrier = {0, count, count, kMark, 0};
+}
+
+void mbarrier_arrive(uint32_t address, uint32_t count, int32_t bytes, Location at) {
+    Quiet quiet;
+    Block& block = *current->block;
+    Mbarrier* barrier = find(address, "mbarrier.arrive", at);
+    tsan_release(order_of(block, address, barrier->phase));
+    if (barrier->pending < count)
+        launch_fail(at, "mbarrier.arrive: expected at most %u arrivals in a phase, got one more",
+                    static_cast<unsigned>(barrier->count));
+    barrier->bytes += bytes;
+    barrier->pending -= count;
+    end_phase_if_complete(block, barrier, address);
+}
+
+void mbarrier_wait(uint32_t address, uint32_t parity, Location at) {
+    Quiet quiet;
+    Block& block = *current->block;
+    while (find(address, "mbarrier.try_wait", at)->phase == parity) {
+        current->waits_for = address;
+        block.mbarrier_waiters.push_back(current);
+        wait_here("mbarrier.try_wait", at);
+    }
+    tsan_acquire(order_of(block, address, parity));
+    maybe_land_copies();
+}
+
+std::string describe_mbarriers(const Block& block) {
+    std::string text;
+    std::vector<uint64_t> told;
+    for (Thread* thread : block.mbarrier_waiters) {
+        bool known = false;
+        for (uint64_t address : told) known |= address == thread->waits_for;
+        if (known) continue;
+        told.push_back(thread->waits_for);
+        const Mbarrier* barrier = at_address(block, static_cast<uint32_t>(thread->waits_for));
+        text += ", mbarrier at shared address " + std::to_string(thread->waits_for) + " lacks " + std::to_string(barrier->pending) +
+                " of " + std::to_string(barrier->count) + " arrivals and " + std::to_string(barrier->bytes) + " bytes";
+    }
+    return text;
+}
+
+void tensor_copy(uint32_t to, const TensorMap* map, int x, int y, uint32_t barrier, Location at) {
+    const char* what = "cp.async.bulk.tensor";
+    Block& block = *current->block;
+    uint32_t row = map->box[0] * map->item_bytes, bytes = row * map->box[1];
+    uint32_t alignment = map->swizzle_128 ? 1024 : 128;
+    if (to % alignment)
+        launch_fail(at, "%s: misaligned: expected a shared address that is a multiple of %u, got %u", what, alignment, to);
+    if (map->swizzle_128 && row != 128)
+        launch_fail(at, "%s: expected a box of 128 bytes a row for the 128-byte swizzle, got %u", what, row);
+    if (row % 16) launch_fail(at, "%s: expected a box with a multiple of 16 bytes a row, got %u", what, row);
+    if (map->box[0] == 0 || map->box[0] > 256 || map->box[1] == 0 || map->box[1] > 256)
+        launch_fail(at, "%s: expected a box of 1 to 256 elements a side, got %u x %u", what, map->box[0], map->box[1]);
+    if (reinterpret_cast<uintptr_t>(map->base) % 16 || map->row_bytes % 16)
+        launch_fail(at, "%s: misaligned: expected a global tensor and rows at multiples of 16 bytes", what);
+    char* target = shared_pointer(to, bytes, what, at);
+    tsan_writes(target, bytes);
+    Quiet quiet;
+    Mbarrier* reports_to = find(barrier, what, at);
+    tsan_release(order_of(block, barrier, reports_to->phase));
+    TensorCopy copy{*map, to, x, y, barrier, at};
+    if (machine->options.asynchrony == Asynchrony::eager) land(block, copy);
+    else block.tensor_copies.push_back(copy);
+}
+
+bool land_one_copy() {
+    Quiet quiet;
+    for (Block* block : machine->gang) {
+        auto& copies = block->tensor_copies;
+        if (copies.empty()) continue;
+        size_t i = machine->options.asynchrony == Asynchrony::random ? block->random.below(copies.size()) : 0;
+        TensorCopy copy = copies[i];
+        copies.erase(copies.begin() + static_cast<ptrdiff_t>(i));
+        land(*block, copy);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace ww::sim

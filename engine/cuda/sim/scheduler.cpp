@@ -1,0 +1,215 @@
+// Which thread runs next, and what happens when none can.
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "engine/cuda/sim/block.h"
+#include "engine/cuda/sim/context.h"
+#include "engine/cuda/sim/launch.h"
+#include "engine/cuda/sim/sanitizers.h"
+
+namespace ww::sim {
+
+WW_SIM_TLS Thread* current = nullptr;
+WW_SIM_TLS Machine* machine = nullptr;
+
+bool Location::operator==(const Location& other) const { return line == other.line && !std::strcmp(file, other.file); }
+
+// splitmix64 (Steele et al. 2014, "Fast Splittable Pseudorandom Number Generators"): any seed will do, also 0.
+void Random::seed(uint64_t seed, uint64_t stream) { state = seed * 0x9e3779b97f4a7c15 + (stream + 1) * 0xd1342543de82ef95; }
+uint64_t Random::next() {
+    uint64_t z = state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+namespace {
+
+// nullptr is the OS thread's own stack.
+void enter(Thread* from, Thread* to) {
+#if defined(WW_SIM_ASAN)
+    void** keep = !from ? &machine->main_asan_stack : from->state == Thread::State::done ? nullptr : &from->asan_stack;
+    __sanitizer_start_switch_fiber(keep, to ? to->stack : machine->main_stack, to ? kStackBytes : machine->main_stack_bytes);
+#endif
+#if defined(WW_SIM_TSAN)
+    __tsan_switch_to_fiber(to ? to->tsan_fiber : machine->main_tsan_fiber, 1);  // 1: a switch orders nothing
+#endif
+    current = to;
+    switch_context(from ? &from->context : &machine->main_context, to ? to->context : machine->main_context);
+#if defined(WW_SIM_ASAN)
+    __sanitizer_finish_switch_fiber(from ? from->asan_stack : machine->main_asan_stack, nullptr, nullptr);
+#endif
+}
+
+// The next thread that can run, or nullptr.
+Thread* pick() {
+    auto& ready = machine->ready;
+    if (machine->ready_head == ready.size()) {
+        ready.clear();
+        machine->ready_head = 0;
+        return nullptr;
+    }
+    if (machine->options.order == Order::lockstep) return ready[machine->ready_head++];
+    if (machine->options.order == Order::random) std::swap(ready[machine->random.below(ready.size())], ready.back());
+    Thread* next = ready.back();
+    ready.pop_back();
+    return next;
+}
+
+std::string place(Location at) { return std::string(at.file) + ":" + std::to_string(at.line); }
+
+std::string triple(const uint3& index) {
+    return "(" + std::to_string(index.x) + ", " + std::to_string(index.y) + ", " + std::to_string(index.z) + ")";
+}
+
+std::string describe_deadlock() {
+    std::string text = "kernel " + std::string(machine->kernel) + ": deadlock: no thread can go on";
+    int shown = 0;
+    for (Block* block : machine->gang) {
+        if (!block->live) continue;
+        if (shown++ == 3) return text + "; and so on in other blocks";
+        std::map<std::string, std::vector<unsigned>> waiting;
+        for (Thread* thread : block->threads)
+            if (thread->state != Thread::State::done)
+                waiting[std::string(thread->waits_in) + " at " + place(thread->at)].push_back(thread->linear);
+        text += "; block " + triple(block->index) + ": " + std::to_string(block->threads.size() - block->live) + " of " +
+                std::to_string(block->threads.size()) + " threads have returned";
+        for (auto& [where, threads] : waiting)
+            text += ", " + std::to_string(threads.size()) + " (from " + std::to_string(threads.front()) + " to " +
+                    std::to_string(threads.back()) + ") wait in " + where;
+        for (int id = 0; id < 16; id++) {
+            const NamedBarrier& barrier = block->barriers[id];
+            if (barrier.arrived)
+                text += ", barrier " + std::to_string(id) + " has " + std::to_string(barrier.arrived) + " of " +
+                        std::to_string(barrier.expected < 0 ? static_cast<int>(block->live) : barrier.expected);
+        }
+        text += describe_mbarriers(*block);
+    }
+    return text;
+}
+
+void deadlock() {
+    machine->error = describe_deadlock();
+    machine->failed = true;
+}
+
+}  // namespace
+
+void launch_fail(Location at, const char* format, ...) {
+    Quiet quiet;
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (!machine->failed) {
+        machine->error = "kernel " + std::string(machine->kernel) + ", block " + triple(current->block->index) + ", thread " +
+                         triple(current->index) + " (warp " + std::to_string(current->linear / 32) + ", lane " +
+                         std::to_string(current->lane) + ")" + (at.line ? ", " + place(at) : "") + ": " + text;
+        machine->failed = true;
+    }
+    switch_to_main();
+    __builtin_unreachable();
+}
+
+// The thread is left where it stands: kernels own nothing that would need destruction.
+void switch_to_main() {
+    Thread* self = current;
+    self->state = Thread::State::done;
+    machine->abandoned = true;
+    tsan_release(&machine->end_order);
+    enter(self, nullptr);
+}
+
+void make_ready(Thread* thread) {
+    thread->state = Thread::State::ready;
+    machine->ready.push_back(thread);
+}
+
+void make_ready_all(std::vector<Thread*>& threads) {
+    std::sort(threads.begin(), threads.end(), [](Thread* a, Thread* b) { return a->linear < b->linear; });
+    if (machine->options.order == Order::forward) std::reverse(threads.begin(), threads.end());  // the last made ready runs first
+    for (Thread* thread : threads) make_ready(thread);
+    threads.clear();
+}
+
+void wait_here(const char* what, Location at) {
+    Thread* self = current;
+    self->state = Thread::State::waiting;
+    self->waits_in = what;
+    self->at = at;
+    for (;;) {
+        if (Thread* next = pick()) {
+            if (next != self) enter(self, next);
+            return;
+        }
+        if (land_one_copy()) continue;  // it may make this very thread ready
+        enter(self, nullptr);           // run_gang knows what a machine that stands still means
+        return;
+    }
+}
+
+void poll_again(const char* what, Location at) {
+    Quiet quiet;
+    if (!machine->cooperative && current->block->grid_dim.x * current->block->grid_dim.y * current->block->grid_dim.z > 1)
+        launch_fail(at, "%s waits for another block, but the launch is not cooperative: that block need not be resident", what);
+    current->waits_for = machine->progress;
+    machine->pollers.push_back(current);
+    wait_here(what, at);
+}
+
+void note_progress() {
+    if (machine) machine->progress++;
+}
+
+void maybe_land_copies() {
+    if (machine->options.asynchrony == Asynchrony::random && machine->random.below(8) == 0) land_one_copy();
+}
+
+void thread_main() {
+#if defined(WW_SIM_ASAN)
+    bool first = machine->main_stack == nullptr;
+    __sanitizer_finish_switch_fiber(nullptr, first ? &machine->main_stack : nullptr, first ? &machine->main_stack_bytes : nullptr);
+#endif
+    tsan_acquire(&machine->start_order);
+    machine->body(machine->arguments);
+    tsan_release(&machine->end_order);
+    {
+        Quiet quiet;
+        leave_barriers(current);
+        current->state = Thread::State::done;
+    }
+    for (;;) {
+        if (Thread* next = pick()) enter(current, next);
+        else if (!land_one_copy()) enter(current, nullptr);
+    }
+}
+
+void run_gang() {
+    machine->ready.clear();
+    machine->ready_head = 0;
+    machine->pollers.clear();
+    std::vector<Thread*> all;
+    for (Block* block : machine->gang) all.insert(all.end(), block->threads.begin(), block->threads.end());
+    if (machine->options.order == Order::forward) std::reverse(all.begin(), all.end());
+    for (Thread* thread : all) make_ready(thread);
+    uint64_t seen = machine->progress;
+    bool idle = false;  // every poller has looked since anything happened
+    for (;;) {
+        if (Thread* next = pick()) enter(nullptr, next);
+        if (machine->failed) return;
+        if (std::all_of(machine->gang.begin(), machine->gang.end(), [](Block* b) { return b->live == 0; })) return;
+        if (machine->ready_head < machine->ready.size() || land_one_copy()) continue;
+        if (machine->pollers.empty() || (idle && seen == machine->progress)) return deadlock();
+        idle = seen == machine->progress;
+        seen = machine->progress;
+        std::vector<Thread*> again;
+        again.swap(machine->pollers);
+        for (Thread* thread : again) make_ready(thread);
+    }
+}
+
+}  // namespace ww::sim
