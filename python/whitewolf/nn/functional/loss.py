@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+from ...graph import Node, no_grad, record
 from ...ops import elementwise, manipulation, reduce
 from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.indexing import take_along_axis
-from ...ops.logic import less
-from ...ops.select import where
+from ...ops.logic import equal, greater, less, less_equal
+from ...ops.select import clip, where
 from ...ops.softmax import cross_entropy as class_cross_entropy
 from ...ops.softmax import log_softmax
 from ...tensor import Tensor, wrap
@@ -38,11 +41,28 @@ def _pair(op: str, input: Tensor, target: Tensor, reduction: str) -> None:
     check_reduction(op, reduction)
 
 
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+def _like(op: str, weight: Tensor, input: Tensor) -> Tensor:
+    """Weights, one for each element."""
+    check_same_dtype(op, input=input, weight=weight)
+    if weight.shape != input.shape:
+        raise ValueError(f"{op}: expected weight.shape == {input.shape} (input.shape), got weight.shape == {weight.shape}")
+    return weight
+
+
+def _weighted(op: str, loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """The loss times weight, whose mean divides by the sum of the weights."""
+    if weight is None:
+        return _reduce(loss, reduction)
+    loss = loss * _like(op, weight, loss)
+    return reduce.sum(loss) / reduce.sum(weight) if reduction == "mean" else _reduce(loss, reduction)
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input - target)^2, its mean, its sum, or (reduction="none") each element's.
 
     Args:
         input, target: float32 or float64 of one shape.
+        weight: of that shape; elements are multiplied by it, and "mean" divides by its sum.
 
     Raises:
         ValueError: the shapes differ.
@@ -52,13 +72,13 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tenso
     2.0
     """
     _pair("mse_loss", input, target, reduction)
-    return _reduce(elementwise.square(elementwise.subtract(input, target)), reduction)
+    return _weighted("mse_loss", elementwise.square(elementwise.subtract(input, target)), weight, reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|input - target|, with slope 0 where they are equal; arguments and errors as `mse_loss`."""
     _pair("l1_loss", input, target, reduction)
-    return _reduce(elementwise.abs(elementwise.subtract(input, target)), reduction)
+    return _weighted("l1_loss", elementwise.abs(elementwise.subtract(input, target)), weight, reduction)
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -76,6 +96,155 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     size = elementwise.abs(difference)
     near = elementwise.square(difference) * (0.5 / beta)
     return _reduce(where(less(size, beta), near, size - 0.5 * beta), reduction)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None) -> Tensor:
+    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), for d = input - target (Huber 1964), times weight where given.
+
+    Args:
+        delta: where the parabola ends, above 0.
+        weight: shaped like input; "mean" still divides by the number of elements.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.huber_loss(ww.asarray([1.0, 3.0]), ww.zeros(2), reduction="none")
+    tensor([0.5, 2.5])
+    """
+    _pair("huber_loss", input, target, reduction)
+    if not delta > 0:
+        raise ValueError(f"huber_loss: expected delta > 0, got {delta}")
+    difference = elementwise.subtract(input, target)
+    size = elementwise.abs(difference)
+    loss = where(less_equal(size, delta), elementwise.square(difference) * 0.5, (size - 0.5 * delta) * delta)
+    return _reduce(loss if weight is None else loss * _like("huber_loss", weight, input), reduction)
+
+
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """target (log target - input): the divergence of the distribution e^input from target (Kullback and Leibler 1951).
+
+    Args:
+        input: log-probabilities, float32 or float64.
+        target: probabilities of the same shape, or with log_target their logarithms; 0 log 0 is 0.
+        reduction: "batchmean", the divergence of a sample: the sum divided by input.shape[0]; or as of the others.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.kl_div(ww.log(ww.asarray([0.5, 0.5])), ww.asarray([1.0, 0.0]), reduction="sum")
+    tensor(0.6931)
+    """
+    _pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
+    if log_target:
+        loss = elementwise.exp(target) * (target - input)
+    else:
+        loss = target * elementwise.log(where(equal(target, 0), 1.0, target)) - target * input
+    if reduction == "batchmean":
+        return reduce.sum(loss) / (input.shape[0] if input.ndim else 1)
+    return _reduce(loss, reduction)
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log likelihood of counts: r - target log r + log target!, for the rate r = e^input, or input itself.
+
+    Args:
+        log_input: input is log r; otherwise r, and log(r + eps) is taken.
+        full: add log target!, by Stirling's formula and for counts above 1 only.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.poisson_nll_loss(ww.asarray([0.0]), ww.asarray([2.0]))
+    tensor(1.)
+    """
+    _pair("poisson_nll_loss", input, target, reduction)
+    loss = elementwise.exp(input) - target * input if log_input else input - target * elementwise.log(input + eps)
+    if full:
+        large = where(greater(target, 1), target, 1.0)
+        stirling = target * elementwise.log(large) - target + elementwise.log(large * (2 * math.pi)) * 0.5
+        loss = loss + where(greater(target, 1), stirling, 0.0)
+    return _reduce(loss, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Tensor | float, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
+    """(log v + (input - target)^2 / v) / 2, v = max(var, eps), and with `full` log(2 pi) / 2 more (Nix and Weigend 1994).
+
+    Args:
+        input: the expected value.
+        var: the variance: a number, or of input's shape, or without its last dimension, or with size 1 there. Its gradient is that
+            of v, as if nothing were clipped.
+
+    Raises:
+        ValueError: the shapes do not fit, or a variance is negative.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.gaussian_nll_loss(ww.asarray([1.0]), ww.asarray([3.0]), ww.asarray([1.0]))
+    tensor(2.)
+    """
+    op = "gaussian_nll_loss"
+    _pair(op, input, target, reduction)
+    if not isinstance(var, Tensor):
+        var = wrap(input.device.xp.full(input.shape, var, input.dtype), input.device)
+    check_same_device(op, input=input, var=var)
+    check_same_dtype(op, input=input, var=var)
+    if var.shape != input.shape:
+        if var.shape == input.shape[:-1]:
+            var = manipulation.unsqueeze(var, -1)
+        elif var.shape != (*input.shape[:-1], 1):
+            raise ValueError(f"{op}: expected var.shape == {input.shape} (input.shape), or 1 or nothing last, got {var.shape}")
+    if bool((var._data < 0).any()):
+        raise ValueError(f"{op}: expected var >= 0, got {float(var._data.min())}")
+    v = var + (clip(var, min=eps) - var).detach()
+    loss = (elementwise.log(v) + elementwise.square(input - target) / v) * 0.5
+    return _reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
+
+
+def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+    """-w (t log p + (1 - t) log(1 - p)), p = input, t = target; a logarithm counts as -100 where it is less.
+
+    `binary_cross_entropy_with_logits` is exact where p is near 0 or 1. The derivative is (p - t) / max(p (1 - p), 1e-12).
+
+    Args:
+        input: probabilities, float32 or float64 in [0, 1].
+        target: of the same shape, in [0, 1].
+        weight: w, broadcast; 1 unless given.
+
+    Raises:
+        ValueError: the shapes differ, or an input is outside [0, 1].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.binary_cross_entropy(ww.asarray([0.5]), ww.asarray([1.0]))
+    tensor(0.6931)
+    """
+    op = "binary_cross_entropy"
+    _pair(op, input, target, reduction)
+    p = input._data
+    if bool(((p < 0) | (p > 1)).any()):
+        wrong = float(p[(p < 0) | (p > 1)][0])
+        raise ValueError(f"{op}: expected input in [0, 1], got {wrong}")
+    loss = _bernoulli(input, target)
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+def _bernoulli(p: Tensor, t: Tensor) -> Tensor:
+    """The loss of each element; its derivative is not that of clipped logarithms, which is NaN or 0 at p = 0 and 1."""
+    with no_grad():
+        hit, miss = clip(elementwise.log(p), min=-100.0), clip(elementwise.log1p(elementwise.negative(p)), min=-100.0)
+        data = ((t - 1) * miss - t * hit)._data
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        p, t = node.saved
+        by_p = grad * ((p - t) / clip(p * (1 - p), min=1e-12)) if node.needs[0] else None
+        if not node.needs[1]:
+            return by_p, None
+        hit, miss = clip(elementwise.log(p), min=-100.0), clip(elementwise.log1p(elementwise.negative(p)), min=-100.0)
+        return by_p, grad * (miss - hit)
+
+    return record("binary_cross_entropy", data, (p, t), backward, (p, t))  # type: ignore[no-any-return]
 
 
 def binary_cross_entropy_with_logits(

@@ -1,0 +1,58 @@
+"""Distances and angles between vectors."""
+
+from __future__ import annotations
+
+import math
+
+from ...ops import elementwise, reduce
+from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
+from ...ops.binary import pow
+from ...ops.select import clip
+from ...tensor import Tensor
+
+
+def check_vectors(op: str, **vectors: Tensor) -> None:
+    """Tensors of one device and floating dtype.
+
+    Raises:
+        TypeError: they are not.
+    """
+    for name, tensor in vectors.items():
+        check_float(op, name, check_tensor(op, name, tensor))
+    check_same_device(op, **vectors)
+    check_same_dtype(op, **vectors)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along `dim`; the two broadcast.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.cosine_similarity(ww.asarray([3.0, 4.0]), ww.asarray([1.0, 0.0]), dim=0)
+    tensor(0.6)
+    """
+    check_vectors("cosine_similarity", x1=x1, x2=x2)
+    # Clipped before the root, whose slope at 0 is infinite.
+    lengths = [elementwise.sqrt(clip(reduce.sum_squares(x, axis=dim, keepdims=True), min=eps * eps)) for x in (x1, x2)]
+    return reduce.sum(elementwise.multiply(x1 / lengths[0], x2 / lengths[1]), axis=dim)
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """|x1 - x2 + eps|_p along the last dimension; the two broadcast.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.pairwise_distance(ww.asarray([3.0, 4.0]), ww.zeros(2), eps=0.0)
+    tensor(5.)
+    """
+    check_vectors("pairwise_distance", x1=x1, x2=x2)
+    difference = elementwise.subtract(x1, x2) + eps
+    if p == 2:
+        return elementwise.sqrt(reduce.sum_squares(difference, axis=-1, keepdims=keepdim))
+    size = elementwise.abs(difference)
+    if p == math.inf:
+        return reduce.max(size, axis=-1, keepdims=keepdim)
+    if p == 1:
+        return reduce.sum(size, axis=-1, keepdims=keepdim)
+    return pow(reduce.sum(pow(size, p), axis=-1, keepdims=keepdim), 1 / p)
+
+
+__all__ = ["cosine_similarity", "pairwise_distance"]

@@ -1,0 +1,195 @@
+"""Losses that ask for a margin: between a score and its sign, between classes, between distances."""
+
+from __future__ import annotations
+
+from ...ops import elementwise, manipulation, reduce
+from ...ops._common import check_float, check_same_dtype, check_tensor
+from ...ops.indexing import take, take_along_axis
+from ...ops.logic import equal, not_equal
+from ...ops.select import clip, where
+from ...tensor import Tensor, wrap
+from .activation import softplus
+from .distance import check_vectors, pairwise_distance
+from .loss import _pair, _reduce, check_reduction
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """log(1 + e^(-target input)), without overflow.
+
+    Args:
+        input: float32 or float64, any shape.
+        target: -1 or 1, of the same shape and dtype.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.soft_margin_loss(ww.asarray([0.0]), ww.asarray([1.0]))
+    tensor(0.6931)
+    """
+    _pair("soft_margin_loss", input, target, reduction)
+    return _reduce(softplus(elementwise.negative(target * input), 1.0, 50.0), reduction)
+
+
+def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+    """The mean over classes of w (softplus(-x) t + softplus(x) (1 - t)), x = input, t = target in {0, 1}.
+
+    Args:
+        input: float32 or float64 [..., C].
+        target: of the same shape and dtype.
+        weight: w, [C]; 1 unless given.
+    """
+    op = "multilabel_soft_margin_loss"
+    _pair(op, input, target, reduction)
+    loss = softplus(elementwise.negative(input), 1.0, 50.0) * target + softplus(input, 1.0, 50.0) * (1 - target)
+    return _reduce(reduce.mean(loss if weight is None else loss * weight, axis=-1), reduction)
+
+
+def hinge_embedding_loss(input: Tensor, target: Tensor, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """input where target is 1, max(0, margin - input) where it is -1.
+
+    Args:
+        input: distances, float32 or float64.
+        target: -1 or 1, of the same shape and dtype.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.hinge_embedding_loss(ww.asarray([0.5, 0.25]), ww.asarray([1.0, -1.0]), reduction="none")
+    tensor([0.5 , 0.75])
+    """
+    _pair("hinge_embedding_loss", input, target, reduction)
+    apart = where(not_equal(target, 1), clip(margin - input, min=0.0), 0.0)
+    return _reduce(apart + where(not_equal(target, -1), input, 0.0), reduction)
+
+
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean") -> Tensor:
+    """max(0, margin - target (input1 - input2)): the first ranks higher where target is 1, lower where it is -1.
+
+    Args:
+        input1, input2, target: float32 or float64; they broadcast.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.margin_ranking_loss(ww.asarray([1.0]), ww.asarray([3.0]), ww.asarray([1.0]))
+    tensor(2.)
+    """
+    check_vectors("margin_ranking_loss", input1=input1, input2=input2, target=target)
+    check_reduction("margin_ranking_loss", reduction)
+    return _reduce(clip(margin - target * (input1 - input2), min=0.0), reduction)
+
+
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """1 - cos where target is 1, max(0, cos - margin) where it is -1, cos the angle's between the two vectors.
+
+    Args:
+        input1, input2: float32 or float64 [N, D], or [D].
+        target: -1 or 1, [N], or 0-d.
+
+    >>> import whitewolf as ww
+    >>> x = ww.asarray([[1.0, 0.0]])
+    >>> ww.nn.functional.cosine_embedding_loss(x, x, ww.asarray([-1.0]), margin=0.5).item()
+    0.5
+    """
+    op = "cosine_embedding_loss"
+    check_vectors(op, input1=input1, input2=input2)
+    check_tensor(op, "target", target)
+    check_reduction(op, reduction)
+    if input1.ndim not in (1, 2) or input1.shape != input2.shape or target.shape != input1.shape[:-1]:
+        raise ValueError(
+            f"{op}: expected input1 and input2 [N, D] and target [N], or [D] and 0-d, got {input1.shape}, {input2.shape} and "
+            f"{target.shape}"
+        )
+    lengths = [reduce.sum_squares(x, axis=-1) + 1e-12 for x in (input1, input2)]
+    cos = reduce.sum(input1 * input2, axis=-1) / elementwise.sqrt(lengths[0] * lengths[1])
+    together = where(equal(target, 1), 1 - cos, 0.0)
+    return _reduce(together + where(equal(target, -1), clip(cos - margin, min=0.0), 0.0), reduction)
+
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d the p-norm's distance (Balntas et al. 2016).
+
+    Args:
+        anchor, positive, negative: float32 or float64 [N, D], or [D].
+        swap: take d(positive, negative) for the second distance where it is less.
+
+    >>> import whitewolf as ww
+    >>> x = ww.zeros((1, 2))
+    >>> ww.nn.functional.triplet_margin_loss(x, x, x)
+    tensor(1.)
+    """
+    check_vectors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
+    check_reduction("triplet_margin_loss", reduction)
+    near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        other = pairwise_distance(positive, negative, p, eps)
+        far = where(other < far, other, far)
+    return _reduce(clip(near - far + margin, min=0.0), reduction)
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The sum over classes j other than y = target of w[y] max(0, margin - x[y] + x[j])^p / C (Crammer and Singer 2001).
+
+    Args:
+        input: x, float32 or float64 [N, C], or [C].
+        target: integers in [0, C), [N], or 0-d.
+        p: 1 or 2.
+        weight: w, [C]; 1 unless given.
+
+    Raises:
+        IndexError: a class is outside.
+        ValueError: the shapes do not fit, or p is neither 1 nor 2.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.multi_margin_loss(ww.asarray([0.0, 0.5]), ww.asarray(0)).item()
+    0.75
+    """
+    op = "multi_margin_loss"
+    check_float(op, "input", check_tensor(op, "input", input))
+    check_tensor(op, "target", target)
+    check_same_dtype(op, input=input, weight=weight)
+    check_reduction(op, reduction)
+    if p not in (1, 2):
+        raise ValueError(f"{op}: expected p to be 1 or 2, got {p}")
+    if input.ndim not in (1, 2) or target.shape != input.shape[:-1]:
+        raise ValueError(f"{op}: expected input [N, C] and target [N], got {input.shape} and {target.shape}")
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"{op}: expected target of integers, got dtype {target.dtype}")
+    classes, labels = input.shape[-1], target._data
+    if bool(((labels < 0) | (labels >= classes)).any()):
+        raise IndexError(f"{op}: expected target in [0, {classes}), got {int(labels.min())} to {int(labels.max())}")
+    index = manipulation.unsqueeze(wrap(labels.astype("int64"), target.device), -1)
+    loss = clip(margin - take_along_axis(input, index, axis=-1) + input, min=0.0)
+    loss = elementwise.square(loss) if p == 2 else loss
+    own = input.device.xp.arange(classes) == index._data
+    loss = where(wrap(own, input.device), 0.0, loss)
+    if weight is not None:
+        if weight.shape != (classes,):
+            raise ValueError(f"{op}: expected weight.shape == ({classes},) (classes), got {weight.shape}")
+        loss = loss * manipulation.reshape(take(weight, manipulation.reshape(index, (-1,)), axis=0), index.shape)
+    return _reduce(reduce.sum(loss, axis=-1) / classes, reduction)
+
+
+__all__ = [
+    "cosine_embedding_loss",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+]
