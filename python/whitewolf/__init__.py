@@ -12,7 +12,7 @@ from __future__ import annotations
 import math as _math
 from typing import Any
 
-from . import autograd, kernels, random
+from . import _einops, autograd, kernels, random
 from ._errors import DeviceError, FileFormatError, StaleTensorError
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from .device import Device, device, devices
@@ -63,6 +63,8 @@ __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 
 e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+
+_einops.register()
 
 _LAZY = ("nn", "optim", "data", "io", "cases", "bench", "workloads")
 _FROM_IO = ("save", "load", "save_checkpoint", "load_checkpoint")
