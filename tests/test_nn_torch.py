@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import whitewolf as ww
+from helpers.parity import check_layer, close, distinct
 from whitewolf import nn
 from whitewolf.nn import functional as F
 
@@ -17,23 +18,6 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing t
 pytestmark = pytest.mark.torch
 
 rng = np.random.default_rng(0)
-
-
-def distinct(shape: tuple[int, ...]) -> Any:
-    """No two elements closer than 0.01, none near a kink at 0."""
-    n = math.prod(shape)
-    return ((rng.permutation(n) - n // 2 + 0.5) * 0.01).reshape(shape)
-
-
-def close(ours: Any, theirs: Any, terms: int = 64) -> None:
-    """Equal to rounding of a sum of `terms` terms of the largest element's size."""
-    a = ours.detach().numpy() if isinstance(ours, ww.Tensor) else ours
-    b = theirs.detach().numpy()
-    assert a.shape == b.shape and a.dtype == b.dtype, (a.shape, b.shape, a.dtype, b.dtype)
-    scale = max(1.0, float(np.abs(b[np.isfinite(b)]).max(initial=0)))
-    np.testing.assert_allclose(
-        a, b, rtol=0, atol=8 * np.finfo(a.dtype).eps * scale * math.sqrt(terms) if a.dtype.kind == "f" else 0
-    )
 
 
 def compare(ours: Callable[..., Any], theirs: Callable[..., Any], *arrays: Any, dtype: str = "float64") -> None:
@@ -120,24 +104,7 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_has_pytorch_s_words_state_output_and_gradients(name: str, dtype: str) -> None:
     make, shape = LAYERS[name]
-    theirs, ours = make(torch.nn), make(nn)
-    theirs, ours = theirs.to(getattr(torch, dtype)), ours.to(dtype)
-    assert str(ours) == str(theirs)
-    assert list(ours.state_dict()) == list(theirs.state_dict())
-    assert [n for n, _ in ours.named_parameters()] == [n for n, _ in theirs.named_parameters()]
-    assert [n for n, _ in ours.named_modules()] == [n for n, _ in theirs.named_modules()]
-    theirs.load_state_dict({k: torch.from_numpy(v.numpy().copy()) for k, v in ours.state_dict().items()})
-    x = distinct(shape).astype(dtype)
-    a, b = ww.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-    out, expected = ours(a), theirs(b)
-    close(out, expected)
-    direction = rng.standard_normal(expected.shape).astype(dtype)
-    out.backward(ww.asarray(direction))
-    expected.backward(torch.from_numpy(direction))
-    close(a.grad, b.grad, 256)
-    for (key, p), q in zip(ours.named_parameters(), theirs.parameters()):
-        assert p.grad is not None, key
-        close(p.grad, q.grad, 512)
+    check_layer(make, shape, dtype)
 
 
 @pytest.mark.parametrize("name", [n for n in LAYERS if n in ("linear", "conv2d", "conv2d depthwise", "conv1d")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -57,6 +58,42 @@ def test_trajectories_are_pytorchs(name, options, dtype):
         np.testing.assert_allclose(
             p.numpy(), q.detach().numpy(), rtol=1e-12 if dtype == "f8" else 1e-5, atol=1e-12 if dtype == "f8" else 1e-6
         )
+
+
+def _grid(name, **choices):
+    return [(name, dict(zip(choices, values))) for values in itertools.product(*choices.values())]
+
+
+EVERY_OPTION = [
+    *_grid("SGD", lr=[0.05], momentum=[0.9], nesterov=[False, True], weight_decay=[0, 0.1], maximize=[False, True]),
+    *_grid("SGD", lr=[0.05], momentum=[0, 0.9], dampening=[0.3], weight_decay=[0, 0.1], maximize=[False, True]),
+    *_grid("Adam", lr=[0.01], betas=[(0.3, 0.6)], weight_decay=[0, 0.1], amsgrad=[False, True], maximize=[False, True]),
+    *_grid("AdamW", lr=[0.01], weight_decay=[0, 0.1], amsgrad=[False, True], maximize=[False, True]),
+    *_grid("RMSprop", lr=[0.01], alpha=[0.9], momentum=[0, 0.9], centered=[False, True], weight_decay=[0, 0.1],
+           maximize=[False, True]),
+    *_grid("Adagrad", lr=[0.1], lr_decay=[0, 0.1], initial_accumulator_value=[0, 0.2], weight_decay=[0, 0.1],
+           maximize=[False, True]),
+]  # fmt: skip
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_trajectories_are_pytorchs_with_every_option(name):
+    torch = pytest.importorskip("torch")
+    for which, options in EVERY_OPTION:
+        if which != name:
+            continue
+        ours = parameters()
+        theirs = [torch.tensor(p.numpy().copy(), requires_grad=True) for p in ours]
+        a, b = getattr(ww.optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)
+        for step in range(25):
+            give_grads(ours, step, skip=(step % 5,))
+            for p, q in zip(ours, theirs):
+                q.grad = None if p.grad is None else torch.tensor(p.grad.numpy().copy())
+            a.step()
+            b.step()
+        for p, q in zip(ours, theirs):
+            np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-12, atol=1e-12, err_msg=str(options))
 
 
 @pytest.mark.parametrize(("name", "options"), ALGORITHMS, ids=str)

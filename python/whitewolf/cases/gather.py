@@ -37,6 +37,10 @@ def _index_add(x: Array, index: Array, source: Array, dim: int, alpha: float = 1
     return out
 
 
+def _index_select(x: Array, index: Array, dim: int) -> Array:
+    return np.take(x, index, dim)
+
+
 def _topk(x: Array, k: int, dim: int = -1, largest: bool = True) -> Array:
     ordered = np.sort(x, axis=dim)  # NaN last
     ordered = np.flip(ordered, dim) if largest else ordered
@@ -78,6 +82,11 @@ def _slices(name: str, x: Shape, m: int, dim: int, **attrs: Any) -> Case:
     return Case(name, inputs, {"dim": dim, **attrs}, reduction=m + 1)
 
 
+def _selected(name: str, x: Shape, m: int, dim: int, batch: int | None = None) -> Case:
+    inputs = (Input(x, batch=batch), Input((m,), "index", high=x[dim], grad=False))
+    return Case(name, inputs, {"dim": dim}, reduction=m + 1)
+
+
 def _top(name: str, shape: Shape, k: int, dim: int = -1, batch: int | None = None, **attrs: Any) -> Case:
     return Case(name, (Input(shape, "distinct", batch=batch),), {"k": k, "dim": dim, **attrs})
 
@@ -110,6 +119,14 @@ SLICES = (
     _slices("scaled", (5, 7), 6, 0, alpha=2),
     _slices("vector", (5,), 8, 0),
     _slices("nothing", (5, 3), 0, 0),
+)
+SELECTED = (
+    _selected("rows", (5, 7), 9, 0),
+    _selected("columns", (5, 7), 4, -1, batch=0),
+    _selected("middle", (2, 5, 3), 7, 1, batch=0),
+    _selected("vector", (5,), 8, 0),
+    _selected("size 1", (1, 1), 1, 0),
+    _selected("nothing", (5, 3), 0, 0),
 )
 TOP = (
     _top("rows", (5, 17), 3, batch=0),
@@ -192,6 +209,21 @@ TABLES = (
             BadCall("index", lambda: ww.index_add(zeros(2), 0, _index([[1]]), ww.ones(1)), ValueError, ("1 dimension", "(1, 1)")),
         ),
         torch=_torch("index_add"),
+    ),
+    OpTable(
+        op="index_select",
+        function=lambda x, index, dim: ww.index_select(x, dim, index),
+        reference=_index_select,
+        kernels=("scatter_add_forward",),
+        cases=SELECTED,
+        exact=True,
+        bad=(
+            BadCall(
+                "past", lambda: ww.index_select(zeros((2, 3)), 0, _index([2])), IndexError, ("index_select", "[0, 2)", "got 2")
+            ),
+            BadCall("index", lambda: ww.index_select(zeros(2), 0, _index([[1]])), ValueError, ("1 dimension", "(1, 1)")),
+        ),
+        torch=_torch("index_select"),
     ),
     OpTable(
         op="topk",

@@ -17,7 +17,7 @@ from ..tensor import Tensor
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor, pair
 from .elementwise import add, fused_backward
 from .indexing import getitem
-from .manipulation import broadcast_to, expand_dims, reshape, squeeze
+from .manipulation import broadcast_to, expand_dims, pad_constant, reshape, squeeze
 
 if TYPE_CHECKING:
     Attrs = dict[str, Any]  # stride, padding, dilation, groups: what all kernels of the family take
@@ -112,7 +112,7 @@ def conv_transpose2d(
         weight: w, [K, C / groups, R, S].
         bias: b, [C].
         stride, padding, dilation: as of the convolution whose adjoint this is.
-        output_padding: how many rows and columns that convolution would leave over at the end, less than stride.
+        output_padding: rows and columns more at the end, less than stride or dilation: what that convolution would leave over.
         groups: as of `conv2d`.
 
     Returns:
@@ -126,12 +126,48 @@ def conv_transpose2d(
     >>> ww.nn.functional.conv_transpose2d(ww.ones((1, 1, 1, 2)), ww.asarray([[[[1.0, 2.0, 3.0]]]]))
     tensor([[[[1., 3., 5., 3.]]]])
     """
-    op = "conv_transpose2d"
-    x, single = _batched(op, input, 2)
+    x, single = _batched("conv_transpose2d", input, 2)
+    y = _transposed("conv_transpose2d", x, weight, bias, stride, padding, output_padding, groups, dilation, 2)
+    return squeeze(y, 0) if single else y
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    output_padding: int | tuple[int, ...] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """The adjoint of `conv1d` in x: x [N, K, Q], or [K, Q], and w [K, C / groups, S]; otherwise as `conv_transpose2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.conv_transpose1d(ww.ones((1, 1, 2)), ww.asarray([[[1.0, 2.0, 3.0]]]))
+    tensor([[[1., 3., 5., 3.]]])
+    """
+    x, single = _batched("conv_transpose1d", input, 1)
+    y = _transposed("conv_transpose1d", x, weight, bias, stride, padding, output_padding, groups, dilation, 1)
+    return squeeze(y, 0) if single else y
+
+
+def _transposed(
+    op: str,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+    dims: int,
+) -> Tensor:
     w = check_tensor(op, "w", weight)
-    _check_operands(op, x, w, bias, 2)
-    attrs: Attrs = _attributes(op, stride, padding, dilation, groups, 2)
-    left_over = pair(op, "output_padding", output_padding)
+    _check_operands(op, x, w, bias, dims)
+    attrs: Attrs = _attributes(op, stride, padding, dilation, groups, dims)
+    left_over = pair(op, "output_padding", output_padding, dims)
     if x.shape[1] != w.shape[0] or w.shape[0] % groups:
         raise ValueError(
             f"{op}: expected w.shape[0] == {x.shape[1]} (x channels), a multiple of groups {groups}, got w.shape == {w.shape}"
@@ -142,15 +178,30 @@ def conv_transpose2d(
     for i, (n, size, s, p, d, o) in enumerate(
         zip(x.shape[2:], w.shape[2:], attrs["stride"], attrs["padding"], attrs["dilation"], left_over)
     ):
-        if not 0 <= o < s:
-            raise ValueError(f"{op}: expected output_padding[{i}] in [0, stride[{i}]) == [0, {s}), got {o}")
+        if not 0 <= o < max(s, d):
+            raise ValueError(
+                f"{op}: expected output_padding[{i}] in [0, max(stride[{i}], dilation[{i}])) == [0, {max(s, d)}), got {o}"
+            )
         sizes.append((n - 1) * s - 2 * p + d * (size - 1) + o + 1)
     if min(sizes) < 1 or not min(w.shape[2:]):
         raise ValueError(f"{op}: expected an output of at least one element, got H, W == {tuple(sizes)} for x.shape == {x.shape}, "
                          f"w.shape == {w.shape}, padding {attrs['padding']}")  # fmt: skip
-    y = _backward_x(x, w, (x.shape[0], channels, *sizes), attrs)
-    y = y if bias is None else add(y, reshape(bias, (-1, 1, 1)))
-    return squeeze(y, 0) if single else y
+    cut = None
+    if any(o >= s for o, s in zip(left_over, attrs["stride"])):
+        # No convolution leaves so much over: all that the filters reach, cut and filled up to the size.
+        reached = [
+            (n - 1) * s + d * (k - 1) + 1 for n, k, s, d in zip(x.shape[2:], w.shape[2:], attrs["stride"], attrs["dilation"])
+        ]
+        cut = [(0, 0), (0, 0), *((-p, size + p - all_) for p, size, all_ in zip(attrs["padding"], sizes, reached))]
+        sizes, attrs["padding"] = reached, (0,) * dims
+    if dims == 1:
+        attrs = {name: v if name == "groups" else (0 if name == "padding" else 1, *v) for name, v in attrs.items()}
+        y = squeeze(_backward_x(expand_dims(x, axis=2), expand_dims(w, axis=2), (x.shape[0], channels, 1, *sizes), attrs), 2)
+    else:
+        y = _backward_x(x, w, (x.shape[0], channels, *sizes), attrs)
+    if cut is not None:
+        y = pad_constant(y, cut)
+    return y if bias is None else add(y, reshape(bias, (-1,) + (1,) * dims))
 
 
 # ---- the checks ----------------------------------------------------------------------------------------------------------------
@@ -305,4 +356,4 @@ def _backward_b_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
     return (broadcast_to(reshape(grad, (-1, 1, 1)), node.context),)
 
 
-__all__ = ["conv1d", "conv2d", "conv_transpose2d"]
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]

@@ -128,6 +128,39 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     return scatter_add(x, at, places, source if alpha == 1 else multiply(source, alpha))
 
 
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices input[:, index[j], :] for dim = 1, and so on; the gradient is `index_add`.
+
+    Args:
+        input: any shape and dtype.
+        index: integers [m] in [0, input.shape[dim]).
+
+    Returns:
+        input's shape but m along `dim`.
+
+    Raises:
+        IndexError: an index or `dim` is outside.
+        ValueError: the shapes do not fit.
+
+    >>> import whitewolf as ww
+    >>> ww.index_select(ww.asarray([[1, 2, 3]]), 1, ww.asarray([2, 2, 0]))
+    tensor([[3, 3, 1]])
+    """
+    x, index = check_tensor("index_select", "input", input), check_tensor("index_select", "index", index)
+    check_same_device("index_select", input=x, index=index)
+    at = normalize_axis("index_select", dim, x.ndim, "dim")
+    if index.ndim != 1 or not x.ndim:
+        raise ValueError(f"index_select: expected index of 1 dimension and input of 1 or more, got {index.shape} and {x.shape}")
+    _check_places("index_select", x.shape[at], index)
+    data = x._data.take(_int64(index._data), axis=at)
+    shape = x.shape
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        return (index_add(zeros(shape, dtype=grad.dtype, device=grad.device), at, index, grad),)
+
+    return record("index_select", data, (x,), backward)  # type: ignore[no-any-return]
+
+
 def _check(op: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, int]:
     x = check_tensor(op, "input", input)
     check_tensor(op, "index", index)
@@ -154,4 +187,4 @@ def _int64(places: Any) -> Any:
     return places if places.dtype == np.int64 else places.astype(np.int64)
 
 
-__all__ = ["gather", "index_add", "scatter_add"]
+__all__ = ["gather", "index_add", "index_select", "scatter_add"]

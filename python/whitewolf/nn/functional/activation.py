@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from ...ops import activation as ops
+from ...ops._common import check_tensor, normalize_axis
 from ...ops.activation import gelu, sigmoid, softplus
-from ...ops.elementwise import tanh
+from ...ops.elementwise import abs, add, divide, multiply, negative, subtract, tanh
+from ...ops.manipulation import split
 from ...tensor import Tensor
 
 
@@ -51,4 +53,106 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return ops.silu(input)
 
 
-__all__ = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"]
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """1.0507 input where it is > 0, else 1.0507 1.6733 (exp(input) - 1) (Klambauer et al. 2017, arXiv 1706.02515, equation 2).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.selu(ww.asarray(1.0))
+    tensor(1.0507)
+    """
+    return multiply(ops.elu(input, _SELU_ALPHA), _SELU_SCALE)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """input where it is > 0, else alpha (exp(input / alpha) - 1) (Barron 2017, arXiv 1704.07483).
+
+    Raises:
+        ValueError: alpha is 0.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.celu(ww.asarray(2.0), 0.5)
+    tensor(2.)
+    """
+    if alpha == 0:
+        raise ValueError("celu: expected alpha != 0, got 0")
+    return multiply(ops.elu(divide(check_tensor("celu", "input", input), alpha), 1.0), alpha)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """input tanh(softplus(input)) (Misra 2020, arXiv 1908.08681).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.mish(ww.asarray(0.0))
+    tensor(0.)
+    """
+    return multiply(input, tanh(softplus(input, 1.0, 50.0)))
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a sigmoid(b), a and b the halves of the input along `dim` (Dauphin et al. 2017, arXiv 1612.08083).
+
+    Raises:
+        ValueError: there are no halves.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.glu(ww.asarray([2.0, 0.0]))
+    tensor([1.])
+    """
+    x = check_tensor("glu", "input", input)
+    at = normalize_axis("glu", dim, x.ndim, "dim")
+    if not x.ndim or x.shape[at] % 2:
+        raise ValueError(f"glu: expected an even size along dim {dim}, got input.shape == {x.shape}")
+    a, b = split(x, x.shape[at] // 2, at) if x.shape[at] else (x, x)
+    return multiply(a, sigmoid(b))
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(1 / (1 + exp(-input))), without overflow.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.logsigmoid(ww.asarray(-100.0))
+    tensor(-100.)
+    """
+    return negative(softplus(negative(input), 1.0, 50.0))
+
+
+def softsign(input: Tensor) -> Tensor:
+    """input / (1 + |input|) (Bergstra et al. 2009).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.softsign(ww.asarray(3.0))
+    tensor(0.75)
+    """
+    return divide(input, add(abs(input), 1))
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """input - tanh(input).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.tanhshrink(ww.asarray(0.0))
+    tensor(0.)
+    """
+    return subtract(input, tanh(input))
+
+
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
+
+__all__ = [
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "leaky_relu",
+    "logsigmoid",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+]

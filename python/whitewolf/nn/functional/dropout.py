@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...ops import dropout as ops
 from ...ops._common import check_tensor
 from ...ops.creation import ones
-from ...ops.elementwise import multiply
+from ...ops.elementwise import add, multiply
 from ...tensor import Tensor
 
 
@@ -37,6 +37,19 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return ops.dropout(x, p) if training and p else x
 
 
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """`dropout` of whole channels of input [N, C, L], or [C, L].
+
+    Raises:
+        ValueError: p is outside [0, 1], or the input has other than 2 or 3 dimensions.
+    """
+    _check_p("dropout1d", p)
+    x = check_tensor("dropout1d", "input", input)
+    if x.ndim not in (2, 3):
+        raise ValueError(f"dropout1d: expected input [N, C, L] or [C, L], got input.shape == {x.shape}")
+    return multiply(x, _mask_like(x, x.shape[:-1], p)) if training and p else x
+
+
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels of input [N, C, ...] (Tompson et al. 2015, arXiv 1411.4280, section 3.2).
 
@@ -49,5 +62,46 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
         raise ValueError(f"dropout2d: expected input [N, C, ...], got input.shape == {x.shape}")
     if not training or not p:
         return x
-    mask = ops.dropout(ones((*x.shape[:2], *(1,) * (x.ndim - 2)), dtype=x.dtype, device=x.device), p)
-    return multiply(x, mask)
+    return multiply(x, _mask_like(x, x.shape[:2], p))
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """`dropout2d` of input [N, C, D, H, W]."""
+    return dropout2d(input, p, training, inplace)
+
+
+def _mask_like(x: Tensor, lead: tuple[int, ...], p: float) -> Tensor:
+    """1 / (1 - p) or 0 for each of the first dimensions, to be multiplied by x."""
+    return ops.dropout(ones((*lead, *(1,) * (x.ndim - len(lead))), dtype=x.dtype, device=x.device), p)
+
+
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """In training, a (input m + s (1 - m)) + b, the mask m 0 with probability p, else 1 (Klambauer et al. 2017, section 3).
+
+    Dropped elements become s = -1.0507 1.6733, where `selu` ends, and a = ((1 - p) (1 + p s^2))^(-1/2), b = -a p s keep mean 0 and
+    variance 1.
+
+    Raises:
+        ValueError: p is outside [0, 1].
+    """
+    return _alpha_dropout("alpha_dropout", input, p, training, whole_channels=False)
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """`alpha_dropout` of whole channels of input [N, C, ...]."""
+    return _alpha_dropout("feature_alpha_dropout", input, p, training, whole_channels=True)
+
+
+def _alpha_dropout(op: str, input: Tensor, p: float, training: bool, *, whole_channels: bool) -> Tensor:
+    _check_p(op, p)
+    x = check_tensor(op, "input", input)
+    if not training or not p:
+        return x
+    if p == 1:
+        return multiply(x, 0)
+    mask = multiply(_mask_like(x, x.shape[:2] if whole_channels else x.shape, p), 1 - p)
+    a = ((1 - p) * (1 + p * _DROPPED**2)) ** -0.5
+    return add(multiply(multiply(x, mask), a), add(multiply(mask, -a * _DROPPED), a * _DROPPED - a * p * _DROPPED))
+
+
+_DROPPED = -1.7580993408473766  # selu's limit

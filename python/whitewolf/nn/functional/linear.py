@@ -6,8 +6,8 @@ import math
 
 from ...graph import Node, record
 from ...ops._common import KERNEL_FLOATS, check_same_device, check_same_dtype, check_tensor
-from ...ops.elementwise import add
-from ...ops.manipulation import matrix_transpose, reshape
+from ...ops.elementwise import add, multiply
+from ...ops.manipulation import expand_dims, matrix_transpose, permute_dims, reshape
 from ...ops.matmul import matmul
 from ...ops.reduce import sum
 from ...tensor import Tensor
@@ -58,3 +58,42 @@ def _linear_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_x = matmul(grad, w) if needs[0] else None
     grad_w = matmul(matrix_transpose(rows), reshape(x, (n, w.shape[1]))) if needs[1] else None
     return (grad_x, grad_w) if len(needs) == 2 else (grad_x, grad_w, sum(rows, axis=0) if needs[2] else None)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y_k = input1^T weight_k input2 + bias_k.
+
+    Args:
+        input1: float32 or float64 [..., I].
+        input2: [..., J].
+        weight: [K, I, J].
+        bias: [K].
+
+    Returns:
+        [..., K].
+
+    Raises:
+        ValueError: the sizes do not fit.
+        TypeError: the dtypes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.bilinear(ww.asarray([2.0]), ww.asarray([3.0]), ww.ones((1, 1, 1)))
+    tensor([6.])
+    """
+    for name, tensor in (("input1", input1), ("input2", input2), ("weight", weight)):
+        check_tensor("bilinear", name, tensor)
+    check_same_device("bilinear", input1=input1, input2=input2, weight=weight, bias=bias)
+    check_same_dtype("bilinear", input1=input1, input2=input2, weight=weight, bias=bias)
+    fits = input1.ndim > 0 and input2.ndim > 0 and weight.ndim == 3 and input1.shape[:-1] == input2.shape[:-1]
+    if not fits or weight.shape[1:] != (input1.shape[-1], input2.shape[-1]):
+        raise ValueError(
+            f"bilinear: expected input1 [..., I], input2 [..., J] and weight [K, I, J], got {input1.shape}, {input2.shape} and "
+            f"{weight.shape}"
+        )
+    out, first, second = weight.shape
+    if bias is not None and bias.shape != (out,):
+        raise ValueError(f"bilinear: expected bias.shape == ({out},) (weight.shape[0]), got bias.shape == {bias.shape}")
+    rows = reshape(permute_dims(weight, (0, 2, 1)), (out * second, first))
+    products = reshape(linear(input1, rows), (*input1.shape[:-1], out, second))
+    y = sum(multiply(products, expand_dims(input2, axis=-2)), axis=-1)
+    return y if bias is None else add(y, bias)

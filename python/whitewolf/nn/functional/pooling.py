@@ -141,3 +141,15 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     (2, 1, 7)
     """
     return _restored(ops.adaptive_avg_pool2d(_batched("adaptive_avg_pool2d", input, 2), output_size), input, 2)
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """`adaptive_avg_pool2d` along one dimension: input [N, C, L] or [C, L].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.adaptive_avg_pool1d(ww.asarray([[1.0, 3.0, 5.0, 7.0]]), 2).tolist()
+    [[2.0, 6.0]]
+    """
+    (size,) = output_size if isinstance(output_size, (tuple, list)) else (output_size,)
+    x = _batched("adaptive_avg_pool1d", input, 1)
+    return _restored(ops.adaptive_avg_pool2d(x, (1, x.shape[-1] if size is None else size)), input, 1)

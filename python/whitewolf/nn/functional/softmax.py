@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...ops import softmax as ops
+from ...ops.elementwise import negative
 from ...ops.manipulation import astype
 from ...tensor import Tensor
 
@@ -31,3 +32,13 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     tensor([-0.6931, -0.6931])
     """
     return ops.log_softmax(input if dtype is None else astype(input, dtype, copy=False), dim)
+
+
+def softmin(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """The softmax of -input; arguments as `softmax`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.softmin(ww.asarray([0.0, 0.0]), 0)
+    tensor([0.5, 0.5])
+    """
+    return softmax(negative(input), dim, dtype)

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from ...ops.creation import full
 from ...ops.elementwise import tanh
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
+from ..parameter import Parameter
 
 
 class _Plain(Module):
@@ -137,3 +140,178 @@ class LogSoftmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class Softmin(Softmax):
+    """The softmax of -x; see `F.softmin`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softmin(x, self.dim)
+
+
+class Softmax2d(Module):
+    """The softmax over the channels of x [N, C, H, W] or [C, H, W]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input [N, C, H, W] or [C, H, W], got input.shape == {x.shape}")
+        return F.softmax(x, -3)
+
+
+class SELU(_MaybeInPlace):
+    """A scaled `ELU`; see `F.selu`."""
+
+    function = staticmethod(F.selu)
+
+
+class Mish(_MaybeInPlace):
+    """x tanh(softplus(x)); see `F.mish`."""
+
+    function = staticmethod(F.mish)
+
+
+class ReLU6(_MaybeInPlace):
+    """min(max(x, 0), 6); see `F.relu6`."""
+
+    function = staticmethod(F.relu6)
+
+
+class Hardswish(_MaybeInPlace):
+    """x relu6(x + 3) / 6; see `F.hardswish`."""
+
+    function = staticmethod(F.hardswish)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Hardsigmoid(_MaybeInPlace):
+    """relu6(x + 3) / 6; see `F.hardsigmoid`."""
+
+    function = staticmethod(F.hardsigmoid)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class LogSigmoid(_Plain):
+    """log(1 / (1 + exp(-x))); see `F.logsigmoid`."""
+
+    function = staticmethod(F.logsigmoid)
+
+
+class Softsign(_Plain):
+    """x / (1 + |x|); see `F.softsign`."""
+
+    function = staticmethod(F.softsign)
+
+
+class Tanhshrink(_Plain):
+    """x - tanh(x); see `F.tanhshrink`."""
+
+    function = staticmethod(F.tanhshrink)
+
+
+class CELU(Module):
+    """x where x > 0, else alpha (exp(x / alpha) - 1); see `F.celu`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.celu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
+
+
+class GLU(Module):
+    """a sigmoid(b), a and b the halves of x along `dim`; see `F.glu`."""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.glu(x, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Hardtanh(Module):
+    """min(max(x, min_val), max_val); see `F.hardtanh`."""
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        if min_val >= max_val:
+            raise ValueError(f"Hardtanh: expected min_val < max_val, got {min_val} and {max_val}")
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardtanh(x, self.min_val, self.max_val)
+
+    def extra_repr(self) -> str:
+        return f"min_val={self.min_val}, max_val={self.max_val}" + (", inplace=True" if self.inplace else "")
+
+
+class Threshold(Module):
+    """x where x > threshold, else value; see `F.threshold`."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold, self.value, self.inplace = threshold, value, inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.threshold(x, self.threshold, self.value)
+
+    def extra_repr(self) -> str:
+        return f"threshold={self.threshold}, value={self.value}" + (", inplace=True" if self.inplace else "")
+
+
+class Hardshrink(Module):
+    """x where |x| > lambd, else 0; see `F.hardshrink`."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardshrink(x, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Softshrink(Hardshrink):
+    """x - lambd sign(x) where |x| > lambd, else 0; see `F.softshrink`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softshrink(x, self.lambd)
+
+
+class PReLU(Module):
+    """x where x > 0, else weight * x; see `F.prelu`.
+
+    Args:
+        num_parameters: 1, or the channels of x [N, C, ...].
+        init: the weight's first value.
+        device, dtype: of the weight; "cpu" and float32 unless given.
+
+    Attributes:
+        weight: [num_parameters].
+    """
+
+    weight: Parameter
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.weight = Parameter(full(num_parameters, init, dtype=dtype or "float32", device=device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"

@@ -172,17 +172,29 @@ class ConvTranspose2d(_Conv):
         dtype: Any = None,
     ) -> None:
         if padding_mode != "zeros" or isinstance(padding, str):
-            raise ValueError(f"ConvTranspose2d: expected padding in numbers and of zeros, got {padding!r} and {padding_mode!r}")
+            raise ValueError(
+                f"{type(self).__name__}: expected padding in numbers and of zeros, got {padding!r} and {padding_mode!r}"
+            )
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
         )
-        self.output_padding = pair("ConvTranspose2d", "output_padding", output_padding)
+        self.output_padding = pair(type(self).__name__, "output_padding", output_padding, self.dims)
 
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
         assert not isinstance(self.padding, str)
-        return F.conv_transpose2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
-        )
+        transposed = F.conv_transpose1d if self.dims == 1 else F.conv_transpose2d
+        return transposed(x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+
+
+class ConvTranspose1d(ConvTranspose2d):
+    """The adjoint of a `Conv1d` in its input, as a layer; arguments as `ConvTranspose2d`, for x [N, K, Q]; weight [K, C / groups, S].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ConvTranspose1d(3, 8, 2, stride=2)(ww.ones((2, 3, 5))).shape
+    (2, 8, 10)
+    """
+
+    dims = 1

@@ -61,6 +61,49 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class Bilinear(Module):
+    """y_k = x1^T weight_k x2 + bias_k; see `F.bilinear`.
+
+    Args:
+        in1_features, in2_features, out_features: I, J and K.
+        bias: whether to add one.
+        device, dtype: of the parameters; "cpu" and float32 unless given.
+
+    Attributes:
+        weight: [K, I, J], drawn from U(-b, b) with b = 1 / sqrt(I).
+        bias: [K], drawn from the same; or None.
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        if in1_features < 1:
+            raise ValueError(f"Bilinear: expected in1_features >= 1, got {in1_features}")
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.weight = Parameter(empty((out_features, in1_features, in2_features), device=device, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws the parameters anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
 def reset_uniform(weight: Parameter, bias: Parameter | None) -> None:
     """Fills both from U(-b, b), b = 1 / sqrt(fan in): PyTorch's default, kaiming_uniform_ with a = sqrt(5)."""
     init.kaiming_uniform_(weight, a=math.sqrt(5))

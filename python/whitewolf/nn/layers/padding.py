@@ -1,4 +1,4 @@
-"""Edges around x [N, C, H, W]; see `F.pad`."""
+"""Edges around x [N, C, H, W], or along x [N, C, L]; see `F.pad`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ class _Pad2d(Module):
     """`padding` is an int for all sides, or (left, right, top, bottom)."""
 
     mode = "constant"
+    sides = 4
 
-    def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
+    def __init__(self, padding: int | tuple[int, ...]) -> None:
         super().__init__()
-        self.padding = pair(type(self).__name__, "padding", padding, 4)
+        self.padding = pair(type(self).__name__, "padding", padding, self.sides)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pad(x, self.padding, self.mode)
@@ -49,7 +50,7 @@ class CircularPad2d(_Pad2d):
 class ConstantPad2d(_Pad2d):
     """`value` at the edges; negative widths cut."""
 
-    def __init__(self, padding: int | tuple[int, int, int, int], value: float) -> None:
+    def __init__(self, padding: int | tuple[int, ...], value: float) -> None:
         super().__init__(padding)
         self.value = value
 
@@ -58,3 +59,33 @@ class ConstantPad2d(_Pad2d):
 
     def extra_repr(self) -> str:
         return f"padding={self.padding}, value={self.value}"
+
+
+class ZeroPad1d(ZeroPad2d):
+    """Zeros at the ends of x [N, C, L]; `padding` is an int or (left, right)."""
+
+    sides = 2
+
+
+class ReflectionPad1d(ReflectionPad2d):
+    """x [N, C, L] mirrored at its ends, which are not repeated; `padding` is an int or (left, right)."""
+
+    sides = 2
+
+
+class ReplicationPad1d(ReplicationPad2d):
+    """The ends of x [N, C, L] repeated; `padding` is an int or (left, right)."""
+
+    sides = 2
+
+
+class CircularPad1d(CircularPad2d):
+    """The opposite end of x [N, C, L]; `padding` is an int or (left, right)."""
+
+    sides = 2
+
+
+class ConstantPad1d(ConstantPad2d):
+    """`value` at the ends of x [N, C, L]; `padding` is an int or (left, right)."""
+
+    sides = 2

@@ -1,0 +1,161 @@
+"""Pictures in another size: interpolation, and channels that become pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...ops._common import check_float, check_tensor
+from ...ops.elementwise import add, multiply
+from ...ops.gather import index_select
+from ...ops.manipulation import permute_dims, reshape
+from ...tensor import Tensor, wrap
+from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+
+_LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}  # mode: dimensions of the input
+_MODES = ("nearest", "nearest-exact", *_LINEAR, "area")
+
+
+def interpolate(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Tensor:
+    """The input resampled to another size along all dimensions but the first two, one dimension after the other.
+
+    Output place i lies at (i + 1/2) s - 1/2 of the input, s = input size / output size; with align_corners, at i (n - 1) / (m - 1).
+
+    Args:
+        input: float32 or float64 [N, C, L], [N, C, H, W] or [N, C, D, H, W].
+        size: the output's, one for all dimensions or one each; or instead of it
+        scale_factor: the output's size is floor(size * scale_factor), and s is 1 / scale_factor.
+        mode: "nearest", the element at floor(i s); "nearest-exact", the one nearest to the place above; "linear", "bilinear" and
+            "trilinear", for inputs of 3, 4 and 5 dimensions, between its neighbours; "area", the mean of the elements it covers.
+        align_corners: for the linear modes: the corners' centres stay where they are.
+        recompute_scale_factor: take s from the sizes where scale_factor is given.
+
+    Raises:
+        ValueError: neither or both of size and scale_factor, an unknown mode, or one that does not fit the input.
+
+    >>> import whitewolf as ww
+    >>> x = ww.asarray([[[1.0, 3.0]]])
+    >>> ww.nn.functional.interpolate(x, size=4, mode="linear")
+    tensor([[[1. , 1.5, 2.5, 3. ]]])
+    """
+    op = "interpolate"
+    x = check_tensor(op, "input", input)
+    check_float(op, "input", x)
+    dims = x.ndim - 2
+    if mode not in _MODES:
+        raise ValueError(f"{op}: expected mode to be one of {', '.join(_MODES)}, got {mode!r}")
+    if dims not in (1, 2, 3) or _LINEAR.get(mode, x.ndim) != x.ndim:
+        raise ValueError(f"{op}: expected input of {_LINEAR.get(mode, '3 to 5')} dimensions in mode {mode!r}, got {x.shape}")
+    if align_corners is not None and mode not in _LINEAR:
+        raise ValueError(f"{op}: expected align_corners with a linear mode alone, got it with {mode!r}")
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{op}: expected either size or scale_factor, got {size} and {scale_factor}")
+    sizes, factors = _sizes(op, x.shape[2:], size, scale_factor)
+    if recompute_scale_factor:
+        if scale_factor is None:
+            raise ValueError(f"{op}: expected scale_factor with recompute_scale_factor, got size alone")
+        factors = (None,) * dims
+    if mode == "area":
+        if dims == 3:
+            raise ValueError(f"{op}: expected input of 3 or 4 dimensions in mode 'area', got {x.shape}")
+        return adaptive_avg_pool2d(x, sizes) if dims == 2 else adaptive_avg_pool1d(x, sizes[0])
+    for d in range(dims):
+        before, after, factor = x.shape[2 + d], sizes[d], factors[d]
+        scale = before / after if factor is None else 1 / factor
+        if mode in _LINEAR:
+            x = _linear(x, 2 + d, after, scale, bool(align_corners))
+        else:
+            x = index_select(x, 2 + d, wrap(_nearest(before, after, scale, mode), x.device))
+    return x
+
+
+def _sizes(op: str, before: tuple[int, ...], size: Any, scale_factor: Any) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
+    given, what = (size, "size") if scale_factor is None else (scale_factor, "scale_factor")
+    each = tuple(given) if isinstance(given, (tuple, list)) else (given,) * len(before)
+    if len(each) != len(before) or not all(v > 0 for v in each):
+        raise ValueError(f"{op}: expected {what} > 0, one number or {len(before)}, got {given}")
+    if not all(before):
+        raise ValueError(f"{op}: expected at least one element along each dimension, got sizes {before}")
+    if scale_factor is None:
+        return tuple(int(v) for v in each), (None,) * len(before)
+    return tuple(math.floor(n * v) for n, v in zip(before, each)), tuple(float(v) for v in each)
+
+
+def _nearest(before: int, after: int, scale: float, mode: str) -> Any:
+    """The place in the input of each output place; float32, in which PyTorch computes it, decides where two are as near."""
+    place = np.arange(after, dtype=np.float32)
+    step = np.float32(scale)
+    found = np.floor((place + np.float32(0.5)) * step if mode == "nearest-exact" else place * step)
+    return np.minimum(found.astype(np.int64), before - 1)
+
+
+def _linear(x: Tensor, dim: int, after: int, scale: float, align_corners: bool) -> Tensor:
+    """Each output element between its two neighbours along one dimension."""
+    before = x.shape[dim]
+    places = np.arange(after, dtype=np.float64)
+    if align_corners:
+        at = places * ((before - 1) / (after - 1) if after > 1 else 0.0)
+    else:
+        at = np.maximum((places + 0.5) * scale - 0.5, 0.0)
+    low = np.minimum(at.astype(np.int64), before - 1)
+    high = np.minimum(low + 1, before - 1)
+    side = (-1,) + (1,) * (x.ndim - dim - 1)
+    share = np.clip(at - low, 0, 1).astype(x.dtype).reshape(side)
+    below, above = (index_select(x, dim, wrap(i, x.device)) for i in (low, high))
+    return add(multiply(below, wrap(1 - share, x.device)), multiply(above, wrap(share, x.device)))
+
+
+def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None) -> Tensor:
+    """`interpolate` under its old name."""
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """[..., C r^2, H, W] as [..., C, H r, W r], r = upscale_factor: channels become pixels (Shi et al. 2016, equation 4).
+
+    Raises:
+        ValueError: the channels are no multiple of r^2.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.pixel_shuffle(ww.reshape(ww.arange(4), (4, 1, 1)), 2).tolist()
+    [[[0, 1], [2, 3]]]
+    """
+    x, r = check_tensor("pixel_shuffle", "input", input), upscale_factor
+    if x.ndim < 3 or r < 1 or x.shape[-3] % (r * r):
+        raise ValueError(f"pixel_shuffle: expected input [..., C * {r}^2, H, W], got input.shape == {x.shape}")
+    lead, (channels, h, w) = x.shape[:-3], x.shape[-3:]
+    n, out = len(lead), channels // (r * r)
+    split = reshape(x, (*lead, out, r, r, h, w))
+    return reshape(permute_dims(split, (*range(n + 1), n + 3, n + 1, n + 4, n + 2)), (*lead, out, h * r, w * r))
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """[..., C, H r, W r] as [..., C r^2, H, W], r = downscale_factor: the inverse of `pixel_shuffle`.
+
+    Raises:
+        ValueError: height or width are no multiples of r.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.pixel_unshuffle(ww.ones((1, 4, 6)), 2).shape
+    (4, 2, 3)
+    """
+    x, r = check_tensor("pixel_unshuffle", "input", input), downscale_factor
+    if x.ndim < 3 or r < 1 or x.shape[-2] % r or x.shape[-1] % r:
+        raise ValueError(f"pixel_unshuffle: expected input [..., C, H * {r}, W * {r}], got input.shape == {x.shape}")
+    lead, (channels, h, w) = x.shape[:-3], x.shape[-3:]
+    n = len(lead)
+    split = reshape(x, (*lead, channels, h // r, r, w // r, r))
+    return reshape(permute_dims(split, (*range(n + 1), n + 2, n + 4, n + 1, n + 3)), (*lead, channels * r * r, h // r, w // r))
+
+
+__all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample"]

@@ -1,0 +1,124 @@
+"""Activations made of straight lines (and hardswish, of a parabola) under PyTorch's arguments.
+
+NaN stays NaN. `inplace` is taken for the sake of code written for PyTorch and changes nothing: a new tensor is returned.
+"""
+
+from __future__ import annotations
+
+from ...ops._common import check_tensor
+from ...ops.elementwise import abs, add, divide, multiply, sign, subtract
+from ...ops.logic import greater, less, less_equal
+from ...ops.manipulation import reshape
+from ...ops.select import clip, where
+from ...tensor import Tensor
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """min(max(input, min_val), max_val), with derivative 0 at both and beyond.
+
+    Raises:
+        ValueError: min_val > max_val.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.hardtanh(ww.asarray([-2.0, 0.5]))
+    tensor([-1. ,  0.5])
+    """
+    x = check_tensor("hardtanh", "input", input)
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
+    inside = greater(x, min_val) & less(x, max_val)
+    return where(inside, x, clip(x.detach(), min_val, max_val))
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(input, 0), 6) (Krizhevsky 2010), with derivative 0 at both and beyond.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.relu6(ww.asarray([-1.0, 7.0]))
+    tensor([0., 6.])
+    """
+    return hardtanh(input, 0.0, 6.0)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """relu6(input + 3) / 6 (Courbariaux et al. 2015, with that slope).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.hardsigmoid(ww.asarray([-4.0, 0.0]))
+    tensor([0. , 0.5])
+    """
+    return divide(relu6(add(check_tensor("hardsigmoid", "input", input), 3)), 6)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """input relu6(input + 3) / 6 (Howard et al. 2019, arXiv 1905.02244, section 5.2).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.hardswish(ww.asarray([-4.0, 3.0]))
+    tensor([-0.,  3.])
+    """
+    return multiply(input, hardsigmoid(input))
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """input where it is > threshold, else value.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.threshold(ww.asarray([1.0, 2.0]), 1.0, -5.0)
+    tensor([-5.,  2.])
+    """
+    x = check_tensor("threshold", "input", input)
+    return where(less_equal(x, threshold), value, x)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """input where |input| > lambd, else 0 (Donoho and Johnstone 1994).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.hardshrink(ww.asarray([-2.0, 0.5]))
+    tensor([-2.,  0.])
+    """
+    x = check_tensor("hardshrink", "input", input)
+    return where(less_equal(abs(x.detach()), lambd), 0.0, x)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """input - lambd sign(input) where |input| > lambd, else 0 (Donoho and Johnstone 1994).
+
+    Raises:
+        ValueError: lambd < 0.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.softshrink(ww.asarray([-2.0, 0.5]))
+    tensor([-1.5,  0. ])
+    """
+    x = check_tensor("softshrink", "input", input)
+    if lambd < 0:
+        raise ValueError(f"softshrink: expected lambd >= 0, got {lambd}")
+    return where(less_equal(abs(x.detach()), lambd), 0.0, subtract(x, multiply(sign(x.detach()), lambd)))
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """input where it is > 0, else weight * input, the weight learned (He et al. 2015, arXiv 1502.01852, equation 1).
+
+    Args:
+        input: float32 or float64 [N, C, ...].
+        weight: [1], or [C] for one a channel.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.prelu(ww.asarray([-2.0, 2.0]), ww.asarray([0.25]))
+    tensor([-0.5,  2. ])
+    """
+    x = check_tensor("prelu", "input", input)
+    check_tensor("prelu", "weight", weight)
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if weight.shape not in ((), (1,), (channels,)):
+        raise ValueError(f"prelu: expected weight.shape == (1,) or ({channels},) (channels), got weight.shape == {weight.shape}")
+    w = reshape(weight, (-1,) + (1,) * (x.ndim - 2)) if x.ndim > 1 else reshape(weight, (1,) * x.ndim)
+    return where(greater(x, 0), x, multiply(x, w))
+
+
+__all__ = ["hardshrink", "hardsigmoid", "hardswish", "hardtanh", "prelu", "relu6", "softshrink", "threshold"]
