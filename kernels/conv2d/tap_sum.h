@@ -24,7 +24,7 @@
 namespace ww::WW_ISA {
 namespace {
 
-constexpr int64_t kLongestGroup = 384;
+constexpr int64_t kLongestGroup = 576;
 constexpr int64_t kTableBytes = 64 * 1024;  // of row pointers a job may hold
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -11,14 +11,14 @@ from ..environment import environment
 from ..runtime import get_num_threads
 from .contests import CheckFailure, Contest, installed, match_threads
 from .machine import Machine
-from .timing import Plan, interleave
+from .timing import Plan, Timing, interleave
 
 
-def variants_of(contest: Contest, device: Device) -> str:
+def variants_of(call: Callable[[], Any], device: Device) -> str:
     """The kernel variants that a call of ours runs, the longest-running first."""
     device.module.profile_start()
     try:
-        contest.ours()
+        call()
     finally:
         records = device.module.profile_stop()
     seconds: dict[str, float] = {}
@@ -32,25 +32,30 @@ def run_contest(contest: Contest, machine: Machine, plan: Plan) -> dict[str, Any
     row: dict[str, Any] = {"op": contest.op, "case": contest.case, "device": machine.device.name, "dtype": contest.dtype}
     try:
         row["error"] = contest.check()
-        row["variant"] = variants_of(contest, machine.device)
-        calls = {"": contest.ours}
-        for library, ways in contest.references.items():
+        calls: dict[str, Callable[[], Any]] = {}
+        for library, ways in {"": contest.ours, **contest.references}.items():
             calls |= {f"{library}/{way}": call for way, call in ways.items()}
         timings = interleave(calls, plan)
         row["error"] = max(row["error"], contest.check())
     except CheckFailure as failure:
         return row | {"wrong": str(failure)}
-    ours = timings.pop("")
+    row["way"], ours = _best(timings, "")
+    row["variant"] = variants_of(contest.ours[row["way"]], machine.device)
     row |= {"ms": 1e3 * ours.median, "spread": ours.spread, "blocks": len(ours.seconds), "seconds": ours.median}
     row |= {"flops": contest.flops, "bytes": contest.bytes}
     row |= {"gflops": contest.flops / ours.median / 1e9, "gbps": contest.bytes / ours.median / 1e9}
     row |= {"reference_ms": {}, "reference_way": {}, "ratio": {}}
     for library in contest.references:
-        way, best = min(((n, t) for n, t in timings.items() if n.startswith(f"{library}/")), key=lambda item: item[1].median)
+        row["reference_way"][library], best = _best(timings, library)
         row["reference_ms"][library] = 1e3 * best.median
-        row["reference_way"][library] = way.split("/", 1)[1]
         row["ratio"][library] = best.median / ours.median
     return row
+
+
+def _best(timings: dict[str, Timing], library: str) -> tuple[str, Timing]:
+    """The fastest way of calling a library; ours is ""."""
+    ways = ((name.split("/", 1)[1], timing) for name, timing in timings.items() if name.split("/", 1)[0] == library)
+    return min(ways, key=lambda item: item[1].median)
 
 
 def bench(

@@ -69,7 +69,7 @@ def optimizer(name: str, n: int, device: Device, libraries: Sequence[str], seed:
         references["torch"] = {}
         for way, how in WAYS.items():
             references["torch"][way] = _torch_optimizer(name, values, gradients, how)
-    return Contest(name.lower(), f"{n / 1e6:g}M parameters", "float32", ours.step, check, references, 0, BYTES[name] * n)
+    return Contest(name.lower(), f"{n / 1e6:g}M parameters", "float32", {"": ours.step}, check, references, 0, BYTES[name] * n)
 
 
 def _torch_optimizer(name: str, values: list[Array], gradients: list[Array], how: dict[str, Any]) -> Callable[[], Any]:
@@ -120,7 +120,7 @@ def network(name: str, batch: int, device: Device, libraries: Sequence[str], see
         references["torch"] = {layout: _torch_network(build, state, images, labels, layout) for layout in layouts}
     run = _our_step(model, images, labels, device)
     check = partial(_check_network, build, state, images, labels, device)
-    return Contest("step", f"{name}, batch {batch}", "float32", run, check, references, 6 * macs * batch, 0)
+    return Contest("step", f"{name}, batch {batch}", "float32", {"": run}, check, references, 6 * macs * batch, 0)
 
 
 def _our_step(model: Any, images: Array, labels: Array, device: Device) -> Callable[[], Any]:
