@@ -22,12 +22,13 @@ struct Workspace {
     T* zeros;
     int64_t *tap_h, *tap_w, *tap_offset;
     const T** pointers;
+    int32_t* kept;
     T* patches;
     size_t bytes;
 
     // `slots`: jobs at a time; where memory is given, as many as fit.
     Workspace(void* base, const View& in, const Picture<T>& layout, const TapSum<T>& largest, int64_t pointers_each,
-              int64_t patch_each, int64_t slots) {
+              int64_t kept_each, int64_t patch_each, int64_t slots) {
         Arena arena(base);
         picture = arena.take<T>(layout.copied ? in.size() : 0);
         weights = arena.take<T>(largest.groups * largest.weights_step());
@@ -35,6 +36,7 @@ struct Workspace {
         tap_h = arena.take<int64_t>(largest.taps), tap_w = arena.take<int64_t>(largest.taps);
         tap_offset = arena.take<int64_t>(largest.taps);
         pointers = arena.take<const T*>(pointers_each * slots);
+        kept = arena.take<int32_t>(kept_each * slots);
         patches = arena.take<T>(patch_each * slots);
         bytes = arena.used();
     }
@@ -65,7 +67,7 @@ size_t forward_bytes(const Call& call) {
     Picture<T> layout(x);
     TapSum<T> s = forward_sum<T>(call, g, layout);
     TapJobs<T> jobs(s, num_threads());
-    return Workspace<T>(nullptr, x, layout, s, jobs.pointers, jobs.patch, jobs.slots).bytes;
+    return Workspace<T>(nullptr, x, layout, s, jobs.pointers, jobs.kept, jobs.patch, jobs.slots).bytes;
 }
 
 // Room for fewer jobs than there are threads, should their number have changed since the workspace was measured.
@@ -82,9 +84,9 @@ void forward(const Call& call) {
     TapSum<T> s = forward_sum<T>(call, g, layout);
     if (s.pixels() * g.K == 0) return;
     TapJobs<T> jobs(s, num_threads());
-    size_t need = Workspace<T>(nullptr, x, layout, s, jobs.pointers, jobs.patch, jobs.slots).bytes;
+    size_t need = Workspace<T>(nullptr, x, layout, s, jobs.pointers, jobs.kept, jobs.patch, jobs.slots).bytes;
     int64_t slots = fitting_slots(jobs, call.workspace_bytes, need);
-    Workspace<T> space(call.workspace, x, layout, s, jobs.pointers, jobs.patch, slots);
+    Workspace<T> space(call.workspace, x, layout, s, jobs.pointers, jobs.kept, jobs.patch, slots);
 
     if (layout.copied) to_channels_last(x, space.picture);
     s.in = layout.copied ? space.picture : x.ptr<T>();
@@ -95,12 +97,12 @@ void forward(const Call& call) {
         space.tap_offset[t] = r * w.strides[2] + first * w.strides[3];
     }
     s.tap_h = space.tap_h, s.tap_w = space.tap_w, s.zeros = space.zeros;
-    pack_weights(
+    s.finite = pack_weights(
         s,
         {w.ptr<T>(), g.Kg * w.strides[0], w.strides[0], w.strides[1], w.strides[3], std::max<int64_t>(1, g.Cg), space.tap_offset},
         space.weights);
     s.weights = space.weights;
-    run_tap_sum(s, jobs, slots, space.pointers, space.patches);
+    run_tap_sum(s, jobs, slots, space.pointers, space.kept, space.patches);
 }
 
 // ---- backward_x ------------------------------------------------------------------------------------------------------------
@@ -140,12 +142,17 @@ int64_t largest_pointers(const TapSum<T>& largest) {
 }
 
 template <class T>
+int64_t largest_kept(const TapSum<T>& largest) {
+    return largest_pointers(largest) / Tile<T>::rows;
+}
+
+template <class T>
 size_t backward_x_bytes(const Call& call) {
     const View& grad_y = call.view(1);
     Conv2d g = Conv2d::backward_x(call);
     Picture<T> layout(grad_y);
     TapSum<T> s = largest_sum<T>(call, g, layout);
-    return Workspace<T>(nullptr, grad_y, layout, s, largest_pointers(s), 0, num_threads()).bytes;
+    return Workspace<T>(nullptr, grad_y, layout, s, largest_pointers(s), largest_kept(s), 0, num_threads()).bytes;
 }
 
 template <class T>
@@ -156,8 +163,9 @@ void backward_x(const Call& call) {
     Picture<T> layout(grad_y);
     TapSum<T> largest = largest_sum<T>(call, g, layout);
     int64_t room = largest_pointers(largest), slots = num_threads();
-    if (call.workspace_bytes < Workspace<T>(nullptr, grad_y, layout, largest, room, 0, slots).bytes) slots = 1;
-    Workspace<T> space(call.workspace, grad_y, layout, largest, room, 0, slots);
+    if (call.workspace_bytes < Workspace<T>(nullptr, grad_y, layout, largest, room, largest_kept(largest), 0, slots).bytes)
+        slots = 1;
+    Workspace<T> space(call.workspace, grad_y, layout, largest, room, largest_kept(largest), 0, slots);
 
     if (layout.copied) to_channels_last(grad_y, space.picture);
     std::fill(space.zeros, space.zeros + g.Kg, T(0));
@@ -173,12 +181,12 @@ void backward_x(const Call& call) {
                 }
             s.in = layout.copied ? space.picture : grad_y.ptr<T>();
             s.tap_h = space.tap_h, s.tap_w = space.tap_w, s.zeros = space.zeros;
-            pack_weights(
+            s.finite = pack_weights(
                 s, {w.ptr<T>(), g.Kg * w.strides[0], w.strides[1], w.strides[0], 0, std::max<int64_t>(1, g.Kg), space.tap_offset},
                 space.weights);
             s.weights = space.weights;
             TapJobs<T> jobs(s, static_cast<int>(slots));
-            run_tap_sum(s, jobs, std::min(jobs.slots, slots), space.pointers, space.patches);
+            run_tap_sum(s, jobs, std::min(jobs.slots, slots), space.pointers, space.kept, space.patches);
         }
 }
 

@@ -24,7 +24,7 @@ namespace ww::WW_ISA {
 namespace {
 
 constexpr int64_t kChunkPixels = 256;
-constexpr int64_t kJobsWanted = 48;   // panels times splits, enough for many threads
+constexpr int64_t kJobsWanted = 24;   // panels times splits; more splits are more partial sums to add up
 constexpr int64_t kEdgeBlocks = 32;   // single pixels that go into one call of the microkernel
 constexpr int64_t kManyChannels = 8;  // from here on tiles keep to one tap
 
@@ -68,7 +68,7 @@ struct Plan : Conv2d {
 template <class T>
 struct Workspace {
     T *partials, *packed;
-    int64_t *a_offset, *b_offset;
+    int64_t *line_offset, *line_p, *a_offset, *b_offset;  // a number a line of a chunk
     int64_t packed_each;
     size_t bytes;
 
@@ -77,6 +77,8 @@ struct Workspace {
         packed_each = packed_size<T>(p.chunk_lines * p.w.out, Tile<T>::columns);
         partials = arena.take<T>(p.jobs * p.tiles * Tile<T>::size);
         packed = arena.take<T>(packed_each * slots);
+        line_offset = arena.take<int64_t>(p.chunk_lines * slots);
+        line_p = arena.take<int64_t>(p.chunk_lines * slots);
         a_offset = arena.take<int64_t>(p.chunk_lines * slots);
         b_offset = arena.take<int64_t>(p.chunk_lines * slots);
         bytes = arena.used();
@@ -104,15 +106,24 @@ struct Chunk {
     const T* grad;  // packed: [line][q][width]
     int64_t width, line0, line1;
     int columns;
-    int64_t *a_offset, *b_offset;  // room for a number a line
+    int64_t *line_offset, *line_p;  // of each line: where its image's row begins in x, and its p
+    int64_t *a_offset, *b_offset;   // room for a number a line
+
+    void set_lines(int64_t begin, int64_t end) {
+        line0 = begin, line1 = end;
+        for (int64_t line = line0; line < line1; line++) {
+            line_p[line - line0] = line % plan.h.out;
+            line_offset[line - line0] = line / plan.h.out * x_strides[0] + line % plan.h.out * plan.h.stride * x_strides[2];
+        }
+    }
 
     // Adds the sums of tile t over the lines and pixels in (p, q) to `to`, or begins it.
     void add_inside(int64_t t, Span p, Span q, bool add, T* to) const {
         int64_t count = 0, pixels = std::max<int64_t>(0, q.last - q.first);
-        for (int64_t line = line0; line < line1; line++) {
-            if (!p.has(line % plan.h.out)) continue;
-            a_offset[count] = line / plan.h.out * x_strides[0] + line % plan.h.out * plan.h.stride * x_strides[2];
-            b_offset[count++] = ((line - line0) * plan.w.out + q.first) * width;
+        for (int64_t i = 0; i < line1 - line0; i++) {
+            if (!p.has(line_p[i])) continue;
+            a_offset[count] = line_offset[i];
+            b_offset[count++] = (i * plan.w.out + q.first) * width;
         }
         const T* row[Tile<T>::rows];
         int height = plan.height(t);
@@ -190,11 +201,13 @@ void run_job(const Call& call, const Plan& p, int64_t job, const Workspace<T>& s
                    0,
                    0,
                    columns,
+                   space.line_offset + slot * p.chunk_lines,
+                   space.line_p + slot * p.chunk_lines,
                    space.a_offset + slot * p.chunk_lines,
                    space.b_offset + slot * p.chunk_lines};
     int64_t begin = split * p.split_chunks, end = std::min(p.chunks, begin + p.split_chunks);
     for (int64_t at = begin; at < std::max(end, begin + 1); at++) {  // an empty sum is zero
-        chunk.line0 = std::min(p.lines, at * p.chunk_lines), chunk.line1 = std::min(p.lines, chunk.line0 + p.chunk_lines);
+        chunk.set_lines(std::min(p.lines, at * p.chunk_lines), std::min(p.lines, (at + 1) * p.chunk_lines));
         for (int64_t line = chunk.line0; line < chunk.line1; line++) {
             const T* from =
                 grad_y.ptr<T>() + line / p.h.out * grad_y.strides[0] + k * grad_y.strides[1] + line % p.h.out * grad_y.strides[2];

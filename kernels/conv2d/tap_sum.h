@@ -5,7 +5,10 @@
 // as a product on the batch-reduce GEMM microkernel without an im2col buffer (Georganas et al. 2019, arXiv 1906.06440, section 3):
 // rows of A are pixels, read where they lie, whatever the stride or dilation; blocks of the sum are taps. A tile of pixels whose
 // taps all lie inside the input has one pointer a row and an offset a tap; at the border each (tap, row) has its own pointer, to
-// zeros where the tap is padding. A pixel's sum is the same chain either way: block of channels by block, tap by tap.
+// zeros where the tap is padding, and a tap that is padding for all rows is left out (unless a weight is infinite or NaN, which
+// zeros do not hide). A pixel's sum is the same chain either way: block of channels by block, tap by tap. The rows of a tile are
+// the same pixel of neighbouring images first, so that border tiles can leave out what is a tenth of the sum of a 3x3 filter on
+// 13x13 pixels.
 //
 // With few channels, as in a first layer, a tap covers a whole run of neighbouring pixels, whose channels are one row in memory; a
 // run that hangs over the border is copied out beside zeros.
@@ -26,6 +29,7 @@ namespace {
 
 constexpr int64_t kLongestGroup = 576;
 constexpr int64_t kTableBytes = 64 * 1024;  // of row pointers a job may hold
+constexpr int64_t kTogether = 18;           // images whose pixels share tiles: two tiles of the same pixel with AVX-512
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -45,6 +49,7 @@ struct TapSum {
 
     const T* weights;  // of group g at g * weights_step(); see pack_weights
     const T* zeros;    // `channels` of them
+    bool finite;       // all weights are
     Epilogue<T> epilogue;
 
     int64_t channel_blocks() const { return std::max<int64_t>(1, ceil_div(channels, kLongestGroup)); }
@@ -62,7 +67,7 @@ struct TapSum {
 template <class T>
 struct TapJobs {
     int64_t tiles, tile_block, panel_block, tile_blocks, panel_blocks, jobs, slots;
-    int64_t pointers, patch;  // room of a job, in pointers and elements
+    int64_t pointers, patch, kept;  // room of a job, in pointers, elements and taps
 
     TapJobs(const TapSum<T>& s, int threads) {
         constexpr int64_t rows = Tile<T>::rows;
@@ -70,6 +75,7 @@ struct TapJobs {
         tiles = ceil_div(s.pixels(), rows);
         tile_block = std::clamp<int64_t>(kTableBytes / (per_tile * static_cast<int64_t>(sizeof(T*))), 1, 32);
         pointers = tile_block * per_tile;
+        kept = tile_block * std::max<int64_t>(1, s.taps);
         patch = s.run > 1 ? pointers * s.channels : 0;
         panel_block = std::max<int64_t>(1, s.panels());
         auto cut = [&] {
@@ -96,24 +102,29 @@ struct WeightSource {
     const int64_t* tap_offset;
 };
 
+// Returns whether all of them are finite.
 template <class T>
-void pack_weights(const TapSum<T>& s, const WeightSource<T>& from, T* to) {
+bool pack_weights(const TapSum<T>& s, const WeightSource<T>& from, T* to) {
+    std::atomic<bool> finite{true};
     parallel_for(s.groups * s.panels(), 1, [&](int64_t begin, int64_t end) {
         for (int64_t task = begin; task < end; task++) {
             int64_t group = task / s.panels(), panel = task % s.panels(), o = panel * Tile<T>::columns;
             const T* source = from.source + group * from.group_stride + o * from.output_stride;
             T* at = to + group * s.weights_step() + panel * panel_step<T>(s.taps * s.channels);
             int64_t width = panel_width<T>(s.outputs, o), columns = std::min(width, s.outputs - o);
+            T none = 0;  // becomes NaN
             for (int64_t c0 = 0; c0 < s.channels; c0 += s.channel_block())
                 for (int64_t t = 0; t < s.taps; t++)
                     for (int64_t c = c0; c < std::min(s.channels, c0 + s.channel_block()); c++, at += width) {
                         const T* row = source + from.tap_offset[t] + c / from.run_channels * from.run_stride +
                                        c % from.run_channels * from.channel_stride;
-                        for (int64_t j = 0; j < columns; j++) at[j] = row[j * from.output_stride];
+                        for (int64_t j = 0; j < columns; j++) at[j] = row[j * from.output_stride], none += at[j] * T(0);
                         for (int64_t j = columns; j < width; j++) at[j] = 0;
                     }
+            if (none != 0) finite = false;
         }
     });
+    return finite;
 }
 
 // One tile of pixels: where its rows are read and written.
@@ -121,7 +132,9 @@ template <class T>
 struct PixelTile {
     int height;
     bool inside;        // all taps of all rows lie inside the input
-    const T** pointer;  // inside: a row's pixel; else [tap][row]
+    const T** pointer;  // inside: a row's pixel; else [kept tap][row]
+    int32_t* kept;      // not inside: the taps that are not left out, in order
+    int64_t count;      // of them
     int64_t to[Tile<T>::rows];
 };
 
@@ -157,15 +170,18 @@ const T* tap_pointer(const TapSum<T>& s, const T* image, int64_t h, int64_t w, T
 }
 
 template <class T>
-PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group, int64_t tile, const T** pointers, T*& patch) {
+PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group, int64_t tile, const T** pointers, int32_t* kept,
+                        T*& patch) {
     constexpr int rows = Tile<T>::rows;
     int64_t first = tile * rows;
-    PixelTile<T> place{static_cast<int>(std::min<int64_t>(rows, s.pixels() - first)), true, pointers, {}};
+    PixelTile<T> place{static_cast<int>(std::min<int64_t>(rows, s.pixels() - first)), true, pointers, kept, 0, {}};
     const T* image[rows];
     int64_t h[rows], w[rows];
     for (int r = 0; r < rows; r++) {
         int64_t pixel = first + std::min(r, place.height - 1);
-        int64_t j = pixel % s.columns, i = pixel / s.columns % s.rows, n = pixel / s.columns / s.rows;
+        // Images are taken kTogether at a time: image of these, column, row, and then the next images.
+        int64_t images = kTogether * s.rows * s.columns, n0 = pixel / images * kTogether, together = std::min(kTogether, s.n - n0);
+        int64_t at = pixel % images, n = n0 + at % together, j = at / together % s.columns, i = at / together / s.columns;
         image[r] = s.in + n * s.in_n + group * s.channels;
         h[r] = i * s.step_h, w[r] = j * s.step_w;
         place.to[r] = n * s.out_n + i * s.out_h + j * s.out_w;
@@ -176,24 +192,32 @@ PixelTile<T> place_tile(const TapSum<T>& s, const TapReach& reach, int64_t group
         for (int r = 0; r < rows; r++) pointers[r] = image[r] + h[r] * s.in_h + w[r] * s.in_w;
         return place;
     }
-    for (int64_t t = 0; t < s.taps; t++)
-        for (int r = 0; r < rows; r++) *pointers++ = tap_pointer(s, image[r], h[r] + s.tap_h[t], w[r] + s.tap_w[t], patch);
+    for (int64_t t = 0; t < s.taps; t++) {
+        bool padding = s.finite;
+        for (int r = 0; r < rows; r++) {
+            pointers[r] = tap_pointer(s, image[r], h[r] + s.tap_h[t], w[r] + s.tap_w[t], patch);
+            padding &= pointers[r] == s.zeros;
+        }
+        if (padding) continue;
+        place.kept[place.count++] = static_cast<int32_t>(t);
+        pointers += rows;
+    }
     return place;
 }
 
 // Tiles [tile0, tile1) times panels [panel0, panel1) of one group.
 template <class T>
 void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1,
-                 const T** pointers, T* patch) {
+                 const T** pointers, int32_t* kept, T* patch) {
     constexpr int rows = Tile<T>::rows;
     alignas(64) T tile[Tile<T>::size];
     PixelTile<T> places[32];
     TapReach extent = reach(s);
-    for (int64_t i = tile0; i < tile1; i++)
-        places[i - tile0] = place_tile(s, extent, group, i, pointers + (i - tile0) * std::max<int64_t>(1, s.taps) * rows, patch);
+    for (int64_t i = 0; i < tile1 - tile0; i++)
+        places[i] = place_tile(s, extent, group, tile0 + i, pointers + i * s.taps * rows, kept + i * s.taps, patch);
 
     int64_t tap_groups = s.tap_groups(), group_taps = ceil_div(s.taps, tap_groups);
-    int64_t same[kLongestGroup], moved[kLongestGroup], b_offset[kLongestGroup];  // of the taps of one group
+    int64_t same[kLongestGroup], moved[kLongestGroup], b_offset[kLongestGroup], kept_offset[kLongestGroup];  // of a group's taps
     for (int64_t panel = panel0; panel < panel1; panel++) {
         int64_t o = panel * Tile<T>::columns, width = panel_width<T>(s.outputs, o);
         const T* b = s.weights + group * s.weights_step() + panel * panel_step<T>(s.taps * s.channels);
@@ -212,8 +236,15 @@ void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1
             bool last = step == s.channel_blocks() * tap_groups - 1;
             for (int64_t i = 0; i < tile1 - tile0; i++) {
                 const PixelTile<T>& at = places[i];
-                Blocks<T> blocks = at.inside ? Blocks<T>{count, k, at.pointer, 0, moved, 1, terms, b_offset, width}
-                                             : Blocks<T>{count, k, at.pointer + t0 * rows, rows, same, 1, terms, b_offset, width};
+                Blocks<T> blocks{count, k, at.pointer, 0, moved, 1, terms, b_offset, width};
+                if (!at.inside) {
+                    const int32_t *first = std::lower_bound(at.kept, at.kept + at.count, t0),
+                                  *end_kept = std::lower_bound(first, const_cast<const int32_t*>(at.kept + at.count), t0 + count);
+                    blocks.count = end_kept - first;
+                    for (int64_t t = 0; t < blocks.count; t++) kept_offset[t] = (first[t] - t0) * k * width;
+                    blocks.rows = at.pointer + (first - at.kept) * rows, blocks.row_step = rows;
+                    blocks.a_offset = same, blocks.b_offset = kept_offset;
+                }
                 int columns = static_cast<int>(std::min<int64_t>(Tile<T>::columns, s.outputs - o));
                 brgemm(blocks, at.height, columns, false, false, tile);
                 store_tile(tile, TileTarget<T>{out, at.to, s.out_channel, at.height, columns}, step > 0, last ? &end : nullptr);
@@ -224,7 +255,7 @@ void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1
 
 // pointers and patches: room for `slots` jobs at a time.
 template <class T>
-void run_tap_sum(const TapSum<T>& s, const TapJobs<T>& plan, int64_t slots, const T** pointers, T* patches) {
+void run_tap_sum(const TapSum<T>& s, const TapJobs<T>& plan, int64_t slots, const T** pointers, int32_t* kept, T* patches) {
     std::atomic<int64_t> next{0};
     parallel_for(slots, 1, [&](int64_t begin, int64_t end) {
         for (int64_t slot = begin; slot < end; slot++)
@@ -234,7 +265,7 @@ void run_tap_sum(const TapSum<T>& s, const TapJobs<T>& plan, int64_t slots, cons
                 int64_t tile_end = std::min(plan.tiles, tile + plan.tile_block);
                 int64_t panel_end = std::min(s.panels(), panel + plan.panel_block);
                 run_tap_job(s, rest / plan.tile_blocks, tile, tile_end, panel, panel_end, pointers + slot * plan.pointers,
-                            patches + slot * plan.patch);
+                            kept + slot * plan.kept, patches + slot * plan.patch);
             }
     });
 }
