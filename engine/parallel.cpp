@@ -262,6 +262,72 @@ double quota_of(const std::string& directory) {
     return quota > 0 && period > 0 ? quota / period : INFINITY;
 }
 
+// The loop of parallel_steps. Each place of the team has a range of the jobs and a word that says how far it has come: the step
+// and, below it, how many of its jobs are claimed. Whoever finds a word of an earlier step behind a step that is open moves it on,
+// so nothing is reset between steps, and a thread may come at any time and begin at the step that is open.
+class Steps {
+    static constexpr int kJobBits = 32;
+    struct alignas(64) Place {
+        std::atomic<uint64_t> claimed{0};
+    };
+    static constexpr int64_t kPlaces = 64;
+
+    int64_t steps, jobs;
+    void (*body)(void*, int64_t, int64_t);
+    void* context;
+    Place places[kPlaces];
+    alignas(64) std::atomic<int64_t> done{0};  // jobs of all steps
+    std::atomic<bool> failed{false};
+
+    int64_t begin(int64_t place) const { return place * jobs / team; }
+
+    // The next job of a place at a step, or -1.
+    int64_t claim(int64_t place, int64_t step) {
+        const int64_t first = begin(place), size = begin(place + 1) - first;
+        const uint64_t start = static_cast<uint64_t>(step) << kJobBits;
+        uint64_t seen = places[place].claimed.load(std::memory_order_relaxed);
+        for (;;) {
+            const uint64_t from = std::max(seen, start);
+            if (from - start >= static_cast<uint64_t>(size)) return -1;
+            if (places[place].claimed.compare_exchange_weak(seen, from + 1, std::memory_order_relaxed))
+                return first + static_cast<int64_t>(from - start);
+        }
+    }
+
+    void run(int64_t step, int64_t own) {
+        for (int64_t i = 0; i < team; i++)
+            for (int64_t job; (job = claim((own + i) % team, step)) >= 0;) {
+                body(context, step, job);
+                done.fetch_add(1, std::memory_order_acq_rel);
+            }
+    }
+
+    // False where a job of another thread has failed. A job is short, so nobody sleeps; but its thread may have lost its CPU.
+    bool wait_for(int64_t count) {
+        while (!spin([&] { return done.load(std::memory_order_acquire) >= count || failed.load(std::memory_order_relaxed); })) {
+        }
+        return !failed.load(std::memory_order_relaxed);
+    }
+
+  public:
+    const int64_t team;
+
+    Steps(int64_t n, int64_t each, int64_t most, void (*f)(void*, int64_t, int64_t), void* c)
+        : steps(n), jobs(each), body(f), context(c), team(std::min({each, most, kPlaces})) {}
+
+    void take_part(int64_t own) {
+        try {
+            for (int64_t step = done.load(std::memory_order_acquire) / jobs; step < steps; step++) {
+                run(step, own);
+                if (!wait_for((step + 1) * jobs)) return;
+            }
+        } catch (...) {
+            failed.store(true, std::memory_order_relaxed);
+            throw;
+        }
+    }
+};
+
 }  // namespace
 
 int detail::quota_cpus(const char* membership, const char* mount) {
@@ -327,6 +393,13 @@ void detail::parallel_for(int64_t n, int64_t grain, void (*body)(void*, int64_t,
     const std::exception_ptr error = std::exchange(slot->error, nullptr);
     slot->taken.store(false, std::memory_order_release);
     if (error) std::rethrow_exception(error);
+}
+
+void detail::parallel_steps(int64_t steps, int64_t jobs, void (*body)(void*, int64_t, int64_t), void* context) {
+    Steps loop(steps, jobs, inside ? 1 : num_threads(), body, context);
+    ww::parallel_for(loop.team, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t place = begin; place < end; place++) loop.take_part(place);
+    });
 }
 
 }  // namespace ww

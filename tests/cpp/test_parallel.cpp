@@ -13,6 +13,7 @@
 #include "tests/cpp/check.h"
 
 using ww::parallel_for;
+using ww::parallel_steps;
 
 namespace {
 
@@ -163,6 +164,55 @@ void callers_share_the_pool() {
     CHECK(wrong == 0);
 }
 
+// True if each job of each step ran once, and read what every job of the step before had written. `slow` jobs take their time.
+bool steps_in_order(int64_t steps, int64_t jobs, bool slow) {
+    std::vector<int64_t> at(static_cast<size_t>(2 * jobs), 0);  // plain memory: the sanitizer checks that the reader may
+    std::atomic<bool> in_order{true};
+    parallel_steps(steps, jobs, [&](int64_t step, int64_t job) {
+        int64_t* const now = at.data() + (step % 2) * jobs;
+        const int64_t* const before = at.data() + ((step + 1) % 2) * jobs;
+        for (int64_t j = 0; j < jobs; j++)
+            if (before[j] != step) in_order = false;
+        if (slow && (step + job) % 7 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+        now[job] += step ? 2 : 1;
+        if (now[job] != step + 1) in_order = false;
+    });
+    if (steps == 0 || jobs == 0) return in_order && std::count(at.begin(), at.end(), 0) == 2 * jobs;
+    return in_order && std::count(at.begin() + (steps + 1) % 2 * jobs, at.begin() + (steps + 1) % 2 * jobs + jobs, steps) == jobs;
+}
+
+void steps_follow_one_another() {
+    for (int threads : {1, 2, 3, 8, 200}) {
+        ww::set_num_threads(threads);
+        for (int64_t jobs : {0, 1, 2, 5, 64, 131})
+            for (int64_t steps : {0, 1, 2, 33}) CHECK(steps_in_order(steps, jobs, false));
+        CHECK(steps_in_order(50, 6, true));
+    }
+    ww::set_num_threads(4);
+    std::atomic<int64_t> total{0};  // inside another loop
+    parallel_for(8, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) parallel_steps(10, 3, [&](int64_t, int64_t job) { total += job; });
+    });
+    CHECK(total == 8 * 10 * 3);
+}
+
+void an_exception_ends_the_steps() {
+    for (int threads : {1, 4}) {
+        ww::set_num_threads(threads);
+        for (int round = 0; round < 100; round++) {
+            std::atomic<bool> late{false};
+            const std::string text = check::text_of<std::runtime_error>([&] {
+                parallel_steps(20, 8, [&](int64_t step, int64_t job) {
+                    if (step > 5) late = true;
+                    if (step == 5 && job == round % 8) throw std::runtime_error("odd step");
+                });
+            });
+            if (text != "odd step" || late) return CHECK(!"lost the exception, or went on after it");
+        }
+        CHECK(steps_in_order(20, 8, false));
+    }
+}
+
 #if !defined(WW_TSAN)  // TSan does not support new threads in the child of a process with several
 void a_child_has_a_fresh_pool() {
     ww::set_num_threads(4);
@@ -271,6 +321,8 @@ int main() {
     the_first_exception_reaches_the_caller();
     callers_do_not_wait_for_strangers();
     callers_share_the_pool();
+    steps_follow_one_another();
+    an_exception_ends_the_steps();
 #if !defined(WW_TSAN)
     a_child_has_a_fresh_pool();
     a_fork_inside_a_body_is_an_error_in_the_child();
