@@ -10,6 +10,8 @@ import whitewolf as ww
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+KINDS = ("RNN", "GRU", "LSTM")
+
 
 def twin(ours: ww.nn.Module, theirs: Any) -> None:
     """Gives theirs the weights of ours, by name: the keys are the same ones."""
@@ -23,59 +25,188 @@ def close(ours: Any, theirs: Any, dtype: str) -> None:
     np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=0, atol=1e-10 if dtype == "float64" else 2e-5)
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    sizes=st.tuples(*(st.integers(1, n) for n in (7, 11, 9, 21, 3))),
-    words=st.fixed_dictionaries({"bias": st.booleans(), "batch_first": st.booleans(), "bidirectional": st.booleans()}),
-    states=st.booleans(),
-    single=st.booleans(),
-    dtype=st.sampled_from(["float32", "float64"]),
-    seed=st.integers(0, 1000),
-)
-def test_an_lstm_is_pytorch_s(
-    sizes: tuple[int, ...], words: dict[str, bool], states: bool, single: bool, dtype: str, seed: int
-) -> None:
+def pair(kind: str, *sizes: int, dtype: str, **words: Any) -> tuple[Any, Any]:
     torch = pytest.importorskip("torch")
-    steps, samples, features, units, layers = sizes
-    rng = np.random.default_rng(seed)
-    ours = ww.nn.LSTM(features, units, layers, **words, dtype=dtype)
-    theirs = torch.nn.LSTM(features, units, layers, **words, dtype=getattr(torch, dtype))
+    ours = getattr(ww.nn, kind)(*sizes, **words, dtype=dtype)
+    theirs = getattr(torch.nn, kind)(*sizes, **words, dtype=getattr(torch, dtype))
     twin(ours, theirs)
-    batch = () if single else (samples,)
-    shape = (*batch, steps, features) if words["batch_first"] else (steps, *batch, features)
-    count = layers * (2 if words["bidirectional"] else 1)
-    arrays = [rng.standard_normal(shape).astype(dtype)]
-    if states:
-        arrays += [rng.standard_normal((count, *batch, units)).astype(dtype) for _ in range(2)]
-    mine = [ww.tensor(a, requires_grad=True) for a in arrays]
-    other = [torch.tensor(a, requires_grad=True) for a in arrays]
-    out, (h, c) = ours(mine[0], tuple(mine[1:]) if states else None)
-    out_t, (h_t, c_t) = theirs(other[0], tuple(other[1:]) if states else None)
-    for a, b in ((out, out_t), (h, h_t), (c, c_t)):
+    return ours, theirs
+
+
+def states_of(kind: str, arrays: list[Any]) -> Any:
+    return tuple(arrays) if kind == "LSTM" else arrays[0]
+
+
+def compare_gradients(ours: list[Any], theirs: list[Any], leaves: list[Any], leaves_t: list[Any], dtype: str, rng: Any) -> None:
+    """Outputs, and the gradients for random gradients of all of them."""
+    import torch
+
+    for a, b in zip(ours, theirs, strict=True):
         close(a, b, dtype)
-    grads = [rng.standard_normal(t.shape).astype(dtype) for t in (out, h, c)]
-    leaves = [*mine, *ours.parameters()]
-    got = ww.grad([out, h, c], leaves, [ww.tensor(g) for g in grads])
-    want = torch.autograd.grad([out_t, h_t, c_t], [*other, *theirs.parameters()], [torch.tensor(g) for g in grads])
+    grads = [rng.standard_normal(t.shape).astype(dtype) for t in ours]
+    got = ww.grad(ours, leaves, [ww.tensor(g) for g in grads])
+    want = torch.autograd.grad(theirs, leaves_t, [torch.tensor(g) for g in grads])
     for a, b in zip(got, want, strict=True):
         scale = max(1.0, float(b.abs().max()))
         close(a / scale, b / scale, dtype)
 
 
+def outputs(kind: str, result: Any, packed: bool) -> list[Any]:
+    out, last = result
+    return [out.data if packed else out, *(last if kind == "LSTM" else (last,))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    sizes=st.tuples(*(st.integers(1, n) for n in (7, 11, 9, 21, 3))),
+    words=st.fixed_dictionaries({"bias": st.booleans(), "batch_first": st.booleans(), "bidirectional": st.booleans()}),
+    relu=st.booleans(),
+    states=st.booleans(),
+    form=st.sampled_from(["batch", "single", "packed", "packed, unsorted"]),
+    dtype=st.sampled_from(["float32", "float64"]),
+    seed=st.integers(0, 1000),
+)
+def test_a_layer_is_pytorch_s(
+    kind: str, sizes: tuple[int, ...], words: dict[str, Any], relu: bool, states: bool, form: str, dtype: str, seed: int
+) -> None:
+    torch = pytest.importorskip("torch")
+    steps, samples, features, units, layers = sizes
+    rng = np.random.default_rng(seed)
+    if kind == "RNN":
+        words = words | {"nonlinearity": "relu" if relu else "tanh"}
+    ours, theirs = pair(kind, features, units, layers, dtype=dtype, **words)
+    batch = () if form == "single" else (samples,)
+    shape = (*batch, steps, features) if words["batch_first"] else (steps, *batch, features)
+    count = layers * (2 if words["bidirectional"] else 1)
+    arrays = [rng.standard_normal(shape).astype(dtype)]
+    if states:
+        arrays += [rng.standard_normal((count, *batch, units)).astype(dtype) for _ in range(2 if kind == "LSTM" else 1)]
+    mine = [ww.tensor(a, requires_grad=True) for a in arrays]
+    other = [torch.tensor(a, requires_grad=True) for a in arrays]
+    x, x_t, packed = mine[0], other[0], form.startswith("packed")
+    if packed:
+        lengths = rng.integers(1, steps + 1, samples)
+        lengths[rng.integers(samples)] = steps
+        if form == "packed":
+            lengths = np.sort(lengths)[::-1].copy()
+        how = {"batch_first": words["batch_first"], "enforce_sorted": form == "packed"}
+        x = ww.nn.utils.rnn.pack_padded_sequence(x, lengths.tolist(), **how)
+        x_t = torch.nn.utils.rnn.pack_padded_sequence(x_t, torch.tensor(lengths), **how)
+        np.testing.assert_array_equal(x.batch_sizes.numpy(), x_t.batch_sizes.numpy())
+    result = ours(x, states_of(kind, mine[1:]) if states else None)
+    expected = theirs(x_t, states_of(kind, other[1:]) if states else None)
+    compare_gradients(
+        outputs(kind, result, packed),
+        outputs(kind, expected, packed),
+        [*mine, *ours.parameters()],
+        [*other, *theirs.parameters()],
+        dtype,
+        rng,
+    )
+    if packed:
+        pad = {"batch_first": words["batch_first"], "padding_value": -1.5, "total_length": steps + 2}
+        padded, n = ww.nn.utils.rnn.pad_packed_sequence(result[0], **pad)
+        padded_t, n_t = torch.nn.utils.rnn.pad_packed_sequence(expected[0], **pad)
+        close(padded, padded_t, dtype)
+        np.testing.assert_array_equal(n.numpy(), n_t.numpy())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_layer_of_more_than_a_tile_is_pytorch_s(kind: str, dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(5)
+    ours, theirs = pair(kind, 31, 67, 2, dtype=dtype, bidirectional=True)
+    lengths = np.sort(rng.integers(1, 14, 41))[::-1].copy()
+    x = rng.standard_normal((int(lengths[0]), 41, 31)).astype(dtype)
+    mine, other = ww.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    result = ours(ww.nn.utils.rnn.pack_padded_sequence(mine, lengths.tolist()))
+    expected = theirs(torch.nn.utils.rnn.pack_padded_sequence(other, torch.tensor(lengths)))
+    leaves, leaves_t = [mine, *ours.parameters()], [other, *theirs.parameters()]
+    compare_gradients(outputs(kind, result, True), outputs(kind, expected, True), leaves, leaves_t, dtype, rng)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(5, 7), (7,)])
-def test_a_cell_is_pytorch_s(shape: tuple[int, ...], dtype: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cell_is_pytorch_s(kind: str, shape: tuple[int, ...], dtype: str) -> None:
     torch = pytest.importorskip("torch")
-    ours, theirs = ww.nn.LSTMCell(7, 13, dtype=dtype), torch.nn.LSTMCell(7, 13, dtype=getattr(torch, dtype))
-    twin(ours, theirs)
+    ours, theirs = pair(kind + "Cell", 7, 13, dtype=dtype)
     rng = np.random.default_rng(3)
-    x = rng.standard_normal(shape).astype(dtype)
+    array = rng.standard_normal(shape).astype(dtype)
+    x, x_t = ww.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
     state, state_t = None, None
     for _ in range(3):
-        state, state_t = ours(ww.tensor(x), state), theirs(torch.tensor(x), state_t)
-    assert state is not None and state_t is not None
-    close(state[0], state_t[0], dtype)
-    close(state[1], state_t[1], dtype)
+        state, state_t = ours(x, state), theirs(x_t, state_t)
+    last, last_t = (list(s) if kind == "LSTM" else [s] for s in (state, state_t))  # type: ignore[call-overload]
+    compare_gradients(last, last_t, [x, *ours.parameters()], [x_t, *theirs.parameters()], dtype, rng)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_first_and_second_gradients_are_those_of_differences(kind: str, packed: bool) -> None:
+    rng = np.random.default_rng(7)
+    net = getattr(ww.nn, kind)(3, 4, 2, bidirectional=True, dtype="float64")
+    x, h = (ww.tensor(rng.standard_normal(s), requires_grad=True) for s in ((4, 3, 3), (4, 3, 4)))
+    leaves = [x, h, *net.parameters()]
+    names = list(net._parameters)
+
+    def run(x: Any, h: Any, *parameters: Any) -> Any:
+        net._parameters.update(zip(names, parameters))
+        states = (h, h * 0.5) if kind == "LSTM" else h
+        given = ww.nn.utils.rnn.pack_padded_sequence(x, [2, 4, 1], enforce_sorted=False) if packed else x
+        return tuple(outputs(kind, net(given, states), packed))
+
+    assert ww.autograd.gradcheck(run, leaves)
+    assert ww.autograd.gradgradcheck(run, leaves)
+
+
+def test_what_lies_beyond_a_length_is_never_read() -> None:
+    net, x = ww.nn.LSTM(3, 5, bidirectional=True), np.random.default_rng(0).standard_normal((6, 3, 3)).astype("float32")
+    lengths = [2, 6, 4]
+    for n, length in enumerate(lengths):
+        x[length:, n] = np.nan
+    out, (h, c) = net(ww.nn.utils.rnn.pack_padded_sequence(ww.tensor(x), lengths, enforce_sorted=False))
+    padded, _ = ww.nn.utils.rnn.pad_packed_sequence(out)
+    assert not any(np.isnan(t.numpy()).any() for t in (padded, h, c))
+    for n, length in enumerate(lengths):  # and a sample in the batch has the bits that it has alone
+        alone, (h_n, c_n) = net(ww.tensor(x[:length, n : n + 1]))
+        np.testing.assert_array_equal(alone.numpy()[:, 0], padded.numpy()[:length, n])
+        np.testing.assert_array_equal(h_n.numpy()[:, 0], h.numpy()[:, n])
+        np.testing.assert_array_equal(c_n.numpy()[:, 0], c.numpy()[:, n])
+
+
+def test_sequences_of_different_lengths_are_pytorch_s() -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = ww.nn.utils.rnn, torch.nn.utils.rnn
+    rng = np.random.default_rng(1)
+    arrays = [rng.standard_normal((n, 2)).astype("float32") for n in (3, 5, 1)]
+    mine, other = [ww.tensor(a) for a in arrays], [torch.tensor(a) for a in arrays]
+    for first in (False, True):
+        for side in ("right", "left"):
+            words = {"batch_first": first, "padding_value": 2.0, "padding_side": side}
+            close(ours.pad_sequence(mine, **words), theirs.pad_sequence(other, **words), "float32")
+        padded = ours.pad_sequence(mine, batch_first=first)
+        for back, array in zip(ours.unpad_sequence(padded, [3, 5, 1], batch_first=first), arrays):
+            np.testing.assert_array_equal(back.numpy(), array)
+    packed, packed_t = ours.pack_sequence(mine, enforce_sorted=False), theirs.pack_sequence(other, enforce_sorted=False)
+    for a, b in zip(packed, packed_t):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for back, array in zip(ours.unpack_sequence(packed), arrays):
+        np.testing.assert_array_equal(back.numpy(), array)
+
+
+def test_padding_and_packing_have_second_gradients() -> None:
+    rng = np.random.default_rng(2)
+    x = ww.tensor(rng.standard_normal((4, 3, 2)), requires_grad=True)
+
+    def run(x: Any) -> Any:
+        packed = ww.nn.utils.rnn.pack_padded_sequence(x * x, [1, 4, 2], enforce_sorted=False)
+        return ww.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)[0]
+
+    assert ww.autograd.gradcheck(run, [x])
+    assert ww.autograd.gradgradcheck(run, [x])
 
 
 def test_dropout_is_between_the_layers_and_only_in_training() -> None:
@@ -97,15 +228,36 @@ def test_overwriting_an_output_before_backward_is_an_error() -> None:
         loss.backward()
 
 
+def test_a_sequence_of_ten_thousand_steps_needs_no_recursion() -> None:
+    net, x = ww.nn.GRU(1, 2), ww.ones((10_000, 1, 1), requires_grad=True)
+    net(x)[1].sum().backward()
+    assert x.grad is not None and np.isfinite(x.grad.numpy()).all()
+
+
+RNN = ww.nn.utils.rnn
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: ww.nn.LSTM(3, 0), "LSTM: expected hidden_size to be an int >= 1, got 0"),
-        (lambda: ww.nn.LSTM(3, 5, dropout=1.5), r"LSTM: expected dropout in \[0, 1\], got 1.5"),
+        (lambda: ww.nn.GRU(3, 5, dropout=1.5), r"GRU: expected dropout in \[0, 1\], got 1.5"),
+        (lambda: ww.nn.RNN(3, 5, nonlinearity="gelu"), "RNN: expected nonlinearity to be 'tanh' or 'relu', got 'gelu'"),
+        (lambda: ww.nn.LSTM(3, 5, proj_size=2), "LSTM: expected proj_size == 0 .*, got 2"),
         (lambda: ww.nn.LSTM(3, 5)(ww.ones((4, 2, 7))), r"input.shape\[-1\] == 3 \(input_size\), got \(4, 2, 7\)"),
         (lambda: ww.nn.LSTM(3, 5)(ww.ones((4, 2, 3)), (ww.ones((1, 3, 5)),) * 2), r"h_0.shape == \(1, 2, 5\).*got \(1, 3, 5\)"),
-        (lambda: ww.nn.LSTMCell(3, 5)(ww.ones((2, 4))), r"LSTMCell: expected input .* == 3, got \(2, 4\)"),
+        (lambda: ww.nn.GRU(3, 5)(ww.ones((4, 3)), ww.ones((1, 1, 5))), r"h_0.shape == \(1, 5\) .*got \(1, 1, 5\)"),
+        (lambda: ww.nn.LSTMCell(3, 5)(ww.ones((2, 4))), r"LSTMCell: expected input .* == 3 .*, got \(2, 4\)"),
         (lambda: ww.nn.LSTMCell(3, 5)(ww.ones((2, 3)), (ww.ones((2, 5)), ww.ones((1, 5)))), r"c.shape == \(2, 5\), got \(1, 5\)"),
+        (lambda: RNN.pack_padded_sequence(ww.ones((4, 2, 3)), [2, 4]), r"do not grow \(enforce_sorted=True\), got \[2, 4\]"),
+        (lambda: RNN.pack_padded_sequence(ww.ones((4, 2, 3)), [4, 0]), r"lengths in \[1, 4\].*got \[4, 0\]"),
+        (lambda: RNN.pack_padded_sequence(ww.ones((4, 2, 3)), [5, 1]), r"lengths in \[1, 4\].*got \[5, 1\]"),
+        (lambda: RNN.pack_padded_sequence(ww.ones((4, 2, 3)), [4]), "expected 2 lengths, one a sample, got 1"),
+        (lambda: RNN.pack_sequence([ww.ones((2, 1)), ww.ones((0, 1))]), r"lengths in \[1, 2\].*got \[2, 0\]"),
+        (lambda: RNN.pad_sequence([]), "pad_sequence: expected a sequence, got none"),
+        (lambda: RNN.pad_sequence([ww.ones((2, 1)), ww.ones((2, 2))]), r"sequences\[1\].shape == \(length, \*\(1,\)\)"),
+        (lambda: RNN.pad_packed_sequence(RNN.pack_sequence([ww.ones((3, 1))]), total_length=2), "total_length >= 3 .*, got 2"),
+        (lambda: RNN.unpad_sequence(ww.ones((3, 1, 1)), [4]), r"lengths in \[0, 3\] .*, got \[4\]"),
     ],
 )
 def test_wrong_sizes_are_named(call: Any, words: str) -> None:
@@ -113,6 +265,16 @@ def test_wrong_sizes_are_named(call: Any, words: str) -> None:
         call()
 
 
-def test_a_wrong_dtype_is_named() -> None:
-    with pytest.raises(TypeError, match="float64"):
-        ww.nn.LSTM(3, 5)(ww.ones((4, 2, 3), dtype=ww.float64))
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ww.nn.LSTM(3, 5)(ww.ones((4, 2, 3), dtype=ww.float64)), "float64"),
+        (lambda: ww.nn.GRU(3, 5)(ww.ones((4, 2, 3)), ww.ones((1, 2, 5), dtype=ww.float64)), r"h_0.dtype == float32 .*got float64"),
+        (lambda: ww.nn.LSTM(3, 5)(ww.ones((4, 2, 3)), ww.ones((1, 2, 5))), r"expected hx to be \(h_0, c_0\), got Tensor"),
+        (lambda: ww.nn.RNNCell(3, 5)(ww.ones((2, 3)), (ww.ones((2, 5)),) * 2), "expected hx to be a Tensor, h, got tuple"),
+        (lambda: RNN.pack_padded_sequence(ww.ones((4, 1, 3)), [1.5]), "expected lengths to be a sequence of ints"),
+    ],
+)
+def test_wrong_types_are_named(call: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call()

@@ -1,7 +1,9 @@
-"""The recurrences of recurrent nets over whole sequences; formulas in kernels/lstm/lstm.h."""
+"""The recurrences of recurrent nets over whole sequences; formulas in kernels/{rnn,gru,lstm}/*.h."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,141 +11,325 @@ import numpy as np
 from ..graph import Node, is_grad_enabled, record, save_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor
-from .activation import sigmoid
+from .activation import relu, sigmoid
 from .elementwise import add, multiply, subtract, tanh
-from .manipulation import concat, matrix_transpose, reshape, split, stack
+from .manipulation import concat, matrix_transpose, reshape, split
 from .matmul import matmul
+from .reduce import sum
+
+Sizes = Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    """The rows of a call: `sizes` samples in each step, all of them where it is None."""
+
+    lead: tuple[int, ...]  # of what comes in and goes out: (S, N), or (R,) where there are sizes
+    rows: int
+    samples: int
+    units: int
+    sizes: Any
+    reverse: bool
+
+    def states(self, device: Any, dtype: Any, initial: Any) -> tuple[Any, Any]:
+        """Memory for the state after each step, [R, U], and the states before each step in the same memory, if they all are there."""
+        if self.sizes is not None:
+            return device.empty((self.rows, self.units), dtype), None
+        memory = device.empty((self.rows + self.samples, self.units), dtype)
+        if self.reverse:
+            memory[self.rows :] = initial
+            return memory[: self.rows], memory[self.samples :]
+        memory[: self.samples] = initial
+        return memory[self.samples :], memory[: self.rows]
+
+    def before(self, hidden: Any, initial: Any) -> Any:
+        """The states before each step, [R, U], gathered."""
+        sizes = self.sizes
+        if not self.rows:
+            return hidden
+        steps, starts = np.repeat(np.arange(len(sizes)), sizes), np.cumsum(sizes) - sizes
+        samples = np.arange(self.rows) - starts[steps]
+        last = steps + (1 if self.reverse else -1)
+        inside = (last >= 0) & (last < len(sizes))
+        last = np.where(inside, last, 0)
+        inside &= samples < sizes[last]
+        return np.concatenate([initial, hidden])[np.where(inside, self.samples + starts[last] + samples, samples)]
+
+
+def _check(op: str, gates: int, projected: Tensor, weight: Tensor, sizes: Sizes, reverse: bool, **states: Tensor) -> _Sequence:
+    tensors = {"projected": projected, "weight": weight, **states}
+    for name, tensor in tensors.items():
+        check_float(op, name, check_tensor(op, name, tensor))
+    check_same_device(op, **tensors)
+    check_same_dtype(op, **tensors)
+    lead = ("R",) if sizes is not None else ("S", "N")
+    size = f"{gates}U" if gates > 1 else "U"
+    if projected.ndim != len(lead) + 1 or projected.shape[-1] % gates:
+        raise ValueError(f"{op}: expected projected.shape == [{', '.join(lead)}, {size}], got {projected.shape}")
+    units, first = projected.shape[-1] // gates, next(iter(states))
+    samples = projected.shape[1] if sizes is None else states[first].shape[0] if states[first].ndim else 0
+    shapes = {"weight": (gates * units, units)} | dict.fromkeys(states, (samples, units)) | {"bias": (gates * units,)}
+    for name, tensor in list(tensors.items())[1:]:
+        if tensor.shape != shapes[name]:
+            raise ValueError(
+                f"{op}: expected {name}.shape == {shapes[name]} (projected {projected.shape}, {units} units), got {tensor.shape}"
+            )
+    given = None if sizes is None else np.asarray(sizes, np.int64).reshape(-1)
+    rows = projected.shape[0] * (1 if sizes is not None else samples)
+    return _Sequence(projected.shape[:-1], rows, samples, units, given, bool(reverse))
 
 
 def lstm(
-    projected: Tensor, weight: Tensor, initial_hidden: Tensor, initial_cell: Tensor, *, reverse: bool = False
-) -> tuple[Tensor, Tensor]:
-    """The recurrence of a long short-term memory (Hochreiter and Schmidhuber 1997, Gers et al. 2000) over a sequence.
+    projected: Tensor,
+    weight: Tensor,
+    initial_hidden: Tensor,
+    initial_cell: Tensor,
+    *,
+    batch_sizes: Sizes = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The recurrence of a long short-term memory (Hochreiter and Schmidhuber 1997, Gers et al. 2000) over a batch of sequences.
 
     a = projected[t] + hidden[t-1] weight^T; i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o); g = tanh(a_g);
     cell[t] = f cell[t-1] + i g; hidden[t] = o tanh(cell[t])
 
     Args:
-        projected: float32 or float64 [S, N, 4U], the input's part of the gates in PyTorch's order i, f, g, o.
+        projected: float32 or float64 [S, N, 4U], or [R, 4U] with batch_sizes: the input's part of the gates in PyTorch's order
+            i, f, g, o.
         weight: [4U, U], the recurrent weights.
         initial_hidden, initial_cell: [N, U], the states before the first step.
+        batch_sizes: samples of each step, the first N and none growing, where sequences differ in length (PyTorch's
+            PackedSequence): rows of step t follow those of step t - 1.
         reverse: from the last step to the first.
 
     Returns:
-        The hidden states [S, N, U], each at its step's place, and the last cell state [N, U].
+        The hidden states [S, N, U] or [R, U], each at its step's place, and each sample's last hidden and cell state [N, U].
 
     Raises:
         ValueError: the shapes do not fit.
         TypeError: the dtypes differ.
     """
-    tensors = {"projected": projected, "weight": weight, "initial_hidden": initial_hidden, "initial_cell": initial_cell}
-    for name, tensor in tensors.items():
-        check_float("lstm", name, check_tensor("lstm", name, tensor))
-    check_same_device("lstm", **tensors)
-    check_same_dtype("lstm", **tensors)
-    if projected.ndim != 3 or projected.shape[2] % 4:
-        raise ValueError(f"lstm: expected projected.shape == [S, N, 4U], got {projected.shape}")
-    steps, samples, units = projected.shape[0], projected.shape[1], projected.shape[2] // 4
-    shapes = {"weight": (4 * units, units), "initial_hidden": (samples, units), "initial_cell": (samples, units)}
-    for name, shape in shapes.items():
-        if tensors[name].shape != shape:
-            raise ValueError(
-                f"lstm: expected {name}.shape == {shape} (projected [{steps}, {samples}, 4 x {units}]), got {tensors[name].shape}"
-            )
-    device, dtype = projected.device, projected.dtype
-    # The states before a step and after it are the same memory, one step apart: the product for weight's gradient needs no copy.
-    states = device.empty((steps + 1, samples, units), dtype)
-    states[steps if reverse else 0] = initial_hidden._data
-    before, hidden = (states[1:], states[:-1]) if reverse else (states[:-1], states[1:])
-    cell = device.empty((steps, samples, units), dtype)
-    gates = device.empty(projected.shape, dtype)
-    in_order = slice(None, None, -1) if reverse else slice(None)
+    at = _check("lstm", 4, projected, weight, batch_sizes, reverse, initial_hidden=initial_hidden, initial_cell=initial_cell)
+    device, dtype, empty = projected.device, projected.dtype, projected.device.empty
+    hidden, before = at.states(device, dtype, initial_hidden._data)
+    cell, gates = empty((at.rows, at.units), dtype), empty((at.rows, 4 * at.units), dtype)
+    last_hidden, last_cell = empty(initial_hidden.shape, dtype), empty(initial_cell.shape, dtype)
     device.kernels["lstm_forward"](
-        hidden[in_order], cell, gates, projected._data[in_order], weight._data, initial_hidden._data, initial_cell._data
-    )
-    last = device.empty((samples, units), dtype)
-    last[...] = cell[-1] if steps else initial_cell._data
-    inputs = (projected, weight, initial_hidden, initial_cell)
-    results = record("lstm", (hidden, last), inputs, _backward, inputs, (before, cell, gates, reverse))
-    save_output(results[0])  # `before` is its memory: whoever overwrites it is told
-    return results[0], results[1]
-
-
-def _backward(node: Node, grad: tuple[Tensor | None, Tensor | None]) -> tuple[Tensor | None, ...]:
-    projected, weight, initial_hidden, initial_cell = node.saved[:4]
-    before, cell, gates, reverse = node.context
-    by_hidden, by_cell = grad
-    if is_grad_enabled():
-        return _composite_backward(by_hidden, by_cell, projected, weight, initial_hidden, initial_cell, reverse)
-    steps, samples, units = cell.shape
-    device, dtype = projected.device, projected.dtype
-    in_order = slice(None, None, -1) if reverse else slice(None)
-    given = np.broadcast_to(np.zeros((), dtype), cell.shape) if by_hidden is None else by_hidden._data
-    for_projected = device.empty(projected.shape, dtype)
-    for_hidden, for_cell = device.empty(initial_hidden.shape, dtype), device.empty(initial_cell.shape, dtype)
-    device.kernels["lstm_backward"](
-        for_projected[in_order], for_hidden, for_cell, given[in_order], None if by_cell is None else by_cell._data, gates, cell,
-        weight._data, initial_cell._data,
+        hidden, cell, gates, last_hidden, last_cell, projected._data.reshape(at.rows, 4 * at.units), weight._data,
+        initial_hidden._data, initial_cell._data, at.sizes, reverse=at.reverse,
     )  # fmt: skip
-    result = wrap(for_projected, device)
-    for_weight = None
-    if node.needs[1]:
-        flat = reshape(result, (steps * samples, 4 * units))
-        for_weight = matmul(matrix_transpose(flat), wrap(before.reshape(steps * samples, units), device))
-    return result, for_weight, wrap(for_hidden, device), wrap(for_cell, device)
+    inputs = (projected, weight, initial_hidden, initial_cell)
+    outputs = (hidden.reshape(*at.lead, at.units), last_hidden, last_cell)
+    results = record("lstm", outputs, inputs, _lstm_backward, inputs, (at, before, cell, gates))
+    save_output(results[0])  # `before` is its memory: whoever overwrites it is told
+    return results  # type: ignore[no-any-return]
 
 
-def _composite_backward(
-    by_hidden: Tensor | None,
-    by_cell: Tensor | None,
+def _lstm_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    projected, weight, initial_hidden, initial_cell, out = node.saved
+    at, before, cell, gates = node.context
+    if is_grad_enabled():
+        return _replay(node, grads, _lstm_step, at)
+    device, dtype, empty = projected.device, projected.dtype, projected.device.empty
+    change = empty((at.rows, 4 * at.units), dtype)
+    for_hidden, for_cell = empty(initial_hidden.shape, dtype), empty(initial_cell.shape, dtype)
+    device.kernels["lstm_backward"](
+        change, for_hidden, for_cell, *_rows(grads, at), gates, cell, weight._data, initial_cell._data, at.sizes, reverse=at.reverse
+    )
+    for_weight = _weight_gradient(change, out, before, initial_hidden, at) if node.needs[1] else None
+    return wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device), wrap(for_cell, device)
+
+
+def _lstm_step(x: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
+    units = weight.shape[1]
+    i, f, g, o = split(add(x, matmul(hidden, matrix_transpose(weight))), [units] * 4, axis=-1)
+    cell = add(multiply(sigmoid(f), cell), multiply(sigmoid(i), tanh(g)))
+    return multiply(sigmoid(o), tanh(cell)), cell
+
+
+def gru(
     projected: Tensor,
     weight: Tensor,
     initial_hidden: Tensor,
-    initial_cell: Tensor,
-    reverse: bool,
+    bias: Tensor | None = None,
+    *,
+    batch_sizes: Sizes = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of gated recurrent units (Cho et al. 2014, arXiv 1406.1078; reset after the product) over a batch of sequences.
+
+    a = projected[t], b = hidden[t-1] weight^T + bias; r, z = sigmoid(a_r + b_r), sigmoid(a_z + b_z); n = tanh(a_n + r b_n);
+    hidden[t] = (1 - z) n + z hidden[t-1]
+
+    Args:
+        projected: float32 or float64 [S, N, 3U], or [R, 3U] with batch_sizes: the input's part of the gates in PyTorch's order
+            r, z, n.
+        weight: [3U, U], the recurrent weights.
+        initial_hidden: [N, U], the state before the first step.
+        bias: [3U], the recurrent biases.
+        batch_sizes, reverse: as in `lstm`.
+
+    Returns:
+        The hidden states [S, N, U] or [R, U], each at its step's place, and each sample's last one [N, U].
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+    """
+    more = {} if bias is None else {"bias": bias}
+    at = _check("gru", 3, projected, weight, batch_sizes, reverse, initial_hidden=initial_hidden, **more)
+    device, dtype, empty = projected.device, projected.dtype, projected.device.empty
+    hidden, before = at.states(device, dtype, initial_hidden._data)
+    gates, last = empty((at.rows, 4 * at.units), dtype), empty(initial_hidden.shape, dtype)
+    device.kernels["gru_forward"](
+        hidden, gates, last, projected._data.reshape(at.rows, 3 * at.units), weight._data, None if bias is None else bias._data,
+        initial_hidden._data, at.sizes, reverse=at.reverse,
+    )  # fmt: skip
+    inputs = (projected, weight, initial_hidden, *more.values())
+    results = record("gru", (hidden.reshape(*at.lead, at.units), last), inputs, _gru_backward, inputs, (at, before, gates))
+    save_output(results[0])
+    return results  # type: ignore[no-any-return]
+
+
+def _gru_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    projected, weight, initial, *bias, out = node.saved
+    at, before, gates = node.context
+    if is_grad_enabled():
+        return _replay(node, grads, _gru_step, at)
+    device, dtype, empty = projected.device, projected.dtype, projected.device.empty
+    change, sent = empty((at.rows, 3 * at.units), dtype), empty((at.rows, 3 * at.units), dtype)
+    for_hidden, hidden = empty(initial.shape, dtype), out._data.reshape(at.rows, at.units)
+    device.kernels["gru_backward"](
+        change, sent, for_hidden, *_rows(grads, at), gates, hidden, weight._data, initial._data, at.sizes, reverse=at.reverse
+    )
+    for_weight = _weight_gradient(sent, out, before, initial, at) if node.needs[1] else None
+    found = (wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device))
+    return (*found, sum(wrap(sent, device), axis=0) if node.needs[3] else None) if bias else found
+
+
+def _gru_step(x: Tensor, weight: Tensor, hidden: Tensor, *bias: Tensor) -> tuple[Tensor, ...]:
+    units = weight.shape[1]
+    product = matmul(hidden, matrix_transpose(weight))
+    a = split(x, [units] * 3, axis=-1)
+    b = split(add(product, bias[0]) if bias else product, [units] * 3, axis=-1)
+    r, z = sigmoid(add(a[0], b[0])), sigmoid(add(a[1], b[1]))
+    n = tanh(add(a[2], multiply(r, b[2])))
+    return (add(multiply(subtract(1.0, z), n), multiply(z, hidden)),)
+
+
+def rnn(
+    projected: Tensor,
+    weight: Tensor,
+    initial_hidden: Tensor,
+    *,
+    batch_sizes: Sizes = None,
+    reverse: bool = False,
+    activation: str = "tanh",
+) -> tuple[Tensor, Tensor]:
+    """The recurrence of a simple recurrent net (Elman 1990) over a batch of sequences.
+
+    hidden[t] = activation(projected[t] + hidden[t-1] weight^T)
+
+    Args:
+        projected: float32 or float64 [S, N, U], or [R, U] with batch_sizes: the input's part.
+        weight: [U, U], the recurrent weights.
+        initial_hidden: [N, U], the state before the first step.
+        batch_sizes, reverse: as in `lstm`.
+        activation: "tanh" or "relu".
+
+    Returns:
+        The hidden states [S, N, U] or [R, U], each at its step's place, and each sample's last one [N, U].
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+    """
+    at = _check("rnn", 1, projected, weight, batch_sizes, reverse, initial_hidden=initial_hidden)
+    device, dtype = projected.device, projected.dtype
+    hidden, before = at.states(device, dtype, initial_hidden._data)
+    last = device.empty(initial_hidden.shape, dtype)
+    device.kernels["rnn_forward"](
+        hidden, last, projected._data.reshape(at.rows, at.units), weight._data, initial_hidden._data, at.sizes, reverse=at.reverse,
+        activation=activation,
+    )  # fmt: skip
+    inputs = (projected, weight, initial_hidden)
+    context = (at, before, activation)
+    results = record("rnn", (hidden.reshape(*at.lead, at.units), last), inputs, _rnn_backward, inputs, context)
+    save_output(results[0])
+    return results  # type: ignore[no-any-return]
+
+
+def _rnn_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    projected, weight, initial, out = node.saved
+    at, before, activation = node.context
+    if is_grad_enabled():
+        return _replay(node, grads, _rnn_step_relu if activation == "relu" else _rnn_step, at)
+    device, dtype = projected.device, projected.dtype
+    change, for_hidden = device.empty((at.rows, at.units), dtype), device.empty(initial.shape, dtype)
+    device.kernels["rnn_backward"](
+        change, for_hidden, *_rows(grads, at), out._data.reshape(at.rows, at.units), weight._data, at.sizes, reverse=at.reverse,
+        activation=activation,
+    )  # fmt: skip
+    for_weight = _weight_gradient(change, out, before, initial, at) if node.needs[1] else None
+    return wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device)
+
+
+def _rnn_step(x: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+    return (tanh(add(x, matmul(hidden, matrix_transpose(weight)))),)
+
+
+def _rnn_step_relu(x: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+    return (relu(add(x, matmul(hidden, matrix_transpose(weight)))),)
+
+
+def _rows(grads: tuple[Tensor | None, ...], at: _Sequence) -> list[Any]:
+    """The gradients of an op's outputs as its backward kernel takes them."""
+    first = grads[0]
+    rows = None if first is None else first._data.reshape(at.rows, at.units)
+    return [rows, *(None if g is None else g._data for g in grads[1:])]
+
+
+def _weight_gradient(change: Any, out: Tensor, before: Any, initial: Tensor, at: _Sequence) -> Tensor:
+    if before is None:
+        before = at.before(out._data.reshape(at.rows, at.units), initial._data)
+    return matmul(wrap(change.T, out.device), wrap(before, out.device))
+
+
+def _replay(
+    node: Node, grads: tuple[Tensor | None, ...], step: Callable[..., tuple[Tensor, ...]], at: _Sequence
 ) -> tuple[Tensor | None, ...]:
-    """The same in ops, the forward pass replayed: to be differentiated again."""
-    steps, samples, units = projected.shape[0], projected.shape[1], weight.shape[1]
-    order = range(steps - 1, -1, -1) if reverse else range(steps)
-    hidden, cell, kept = initial_hidden, initial_cell, {}
-    for t in order:
-        i, f, g, o = split(add(projected[t], matmul(hidden, matrix_transpose(weight))), [units] * 4, axis=-1)
-        i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
-        cell_before, hidden_before = cell, hidden
-        cell = add(multiply(f, cell), multiply(i, g))
-        squashed = tanh(cell)
-        hidden = multiply(o, squashed)
-        kept[t] = i, f, g, o, cell_before, squashed, hidden_before
-    zero = wrap(np.zeros((samples, units), projected.dtype), projected.device)
-    for_hidden, for_cell = zero, zero if by_cell is None else by_cell
-    changes: dict[int, Tensor] = {}
-    for t in reversed(order):
-        i, f, g, o, cell_before, squashed, _ = kept[t]
-        h = for_hidden if by_hidden is None else add(for_hidden, by_hidden[t])
-        c = add(for_cell, multiply(multiply(h, o), subtract(1.0, multiply(squashed, squashed))))
-        changes[t] = concat(
-            (
-                multiply(multiply(c, g), _slope(i)),
-                multiply(multiply(c, cell_before), _slope(f)),
-                multiply(multiply(c, i), subtract(1.0, multiply(g, g))),
-                multiply(multiply(h, squashed), _slope(o)),
-            ),
-            axis=-1,
-        )
-        for_hidden, for_cell = matmul(changes[t], weight), multiply(c, f)
-    if not steps:
-        empty: Any = np.zeros
-        return (
-            wrap(empty(projected.shape, projected.dtype), projected.device),
-            wrap(empty(weight.shape, weight.dtype), weight.device),
-            for_hidden,
-            for_cell,
-        )
-    for_projected = stack([changes[t] for t in range(steps)])
-    flat = reshape(for_projected, (steps * samples, 4 * units))
-    before = reshape(stack([kept[t][6] for t in range(steps)]), (steps * samples, units))
-    return for_projected, matmul(matrix_transpose(flat), before), for_hidden, for_cell
+    """The gradients in ops: the forward pass replayed step by step, and differentiated. To be differentiated again."""
+    from ..autograd import grad
+
+    inputs = node.saved[: len(node.needs)]
+    # Stand-ins: the walk back ends at them, although one input may depend on another.
+    own = tuple(record("alias", t._data, (t,), lambda _, g: (g,)) for t in inputs)
+    outputs = _compose(step, own, len(grads) - 1, at)
+    sent = [(o, g) for o, g in zip(outputs, grads) if g is not None and o.requires_grad]
+    wanted = [t for t, need in zip(own, node.needs) if need]
+    found = iter(grad([o for o, _ in sent], wanted, [g for _, g in sent], create_graph=True, allow_unused=True))
+    results = (next(found) if need else None for need in node.needs)
+    none = (wrap(np.zeros(t.shape, t.dtype), t.device) if need else None for t, need in zip(inputs, node.needs))
+    return tuple(zero if result is None else result for result, zero in zip(results, none))
 
 
-def _slope(s: Tensor) -> Tensor:
-    return multiply(s, subtract(1.0, s))
+def _compose(
+    step: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...], n_states: int, at: _Sequence
+) -> tuple[Tensor, ...]:
+    """The recurrence in ops: all hidden states and each sample's last states."""
+    projected, weight, *rest = inputs
+    states, bias = tuple(rest[:n_states]), rest[n_states:]
+    rows = reshape(projected, (at.rows, projected.shape[-1]))
+    sizes = [at.samples] * (at.lead[0] if at.samples else 0) if at.sizes is None else at.sizes.tolist()
+    starts = np.cumsum([0, *sizes]).tolist()
+    outputs: dict[int, Tensor] = {}
+    for t in range(len(sizes))[:: -1 if at.reverse else 1]:
+        n = sizes[t]
+        now = step(rows[starts[t] : starts[t] + n], weight, *(s[:n] for s in states), *bias)
+        outputs[t] = now[0]
+        states = tuple(concat((new, old[n:]), axis=0) if n < at.samples else new for new, old in zip(now, states))
+    hidden = concat([outputs[t] for t in range(len(sizes))], axis=0) if sizes else rows[:, : at.units]
+    return (reshape(hidden, (*at.lead, at.units)), *states)
+
+
+__all__ = ["gru", "lstm", "rnn"]

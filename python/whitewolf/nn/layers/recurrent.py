@@ -3,79 +3,137 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
+from ...ops.indexing import take
 from ...ops.manipulation import concat, expand_dims, reshape, stack, transpose
-from ...ops.recurrent import lstm
+from ...ops.recurrent import gru, lstm, rnn
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
 from ..module import Module
 from ..parameter import Parameter
+from ..utils.rnn import PackedSequence
 
-State = tuple[Tensor, Tensor]
+State = Tensor | tuple[Tensor, Tensor]
+Sequences = TypeVar("Sequences", Tensor, PackedSequence)
 
 
-class LSTM(Module):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000) over a sequence.
+class _Weights(NamedTuple):
+    """The parameters of one layer in one direction."""
 
-        i, f, o = sigmoid(...), g = tanh(...), each of W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
-        c_t = f c_{t-1} + i g;  h_t = o tanh(c_t)
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
 
-    Args:
-        input_size: D, features of x.
-        hidden_size: U, units of each layer and direction.
-        num_layers: layers, each on the outputs of the one below.
-        bias: whether the gates have biases b_ih and b_hh.
-        batch_first: x and the output are [N, S, ...] instead of [S, N, ...]; states are not touched by this.
-        dropout: in training, on the outputs of each layer but the last.
-        bidirectional: a second net goes from the last step to the first; outputs are side by side.
-        device, dtype: of the parameters; "cpu" and float32 unless given.
+    def project(self, x: Tensor) -> Tensor:
+        """The input's part of the gates, with both biases."""
+        bias = None if self.bias_ih is None or self.bias_hh is None else add(self.bias_ih, self.bias_hh)
+        return F.linear(x, self.weight_ih, bias)
 
-    Attributes:
-        weight_ih_l{k}: [4U, D], or [4U, directions * U] above the first layer; gates in the order i, f, g, o. `_reverse` is
-            appended to the names of the second direction.
-        weight_hh_l{k}: [4U, U].
-        bias_ih_l{k}, bias_hh_l{k}: [4U]. All drawn from U(-b, b), b = 1 / sqrt(U).
 
-    >>> import whitewolf as ww
-    >>> out, (h, c) = ww.nn.LSTM(8, 16, num_layers=2, bidirectional=True)(ww.ones((5, 3, 8)))
-    >>> out.shape, h.shape, c.shape
-    ((5, 3, 32), (4, 3, 16), (4, 3, 16))
-    """
+class _Unit(Module):
+    """What layers and cells of a kind share: their gates, their states and the recurrence of one layer in one direction."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+    gates: ClassVar[int]
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    hidden_size: int
+    bias: bool
+
+    def _allocate(self, suffix: str, features: int, device: Any, dtype: Any) -> None:
+        rows = self.gates * self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, self.hidden_size)}
+        for name in ("bias_ih", "bias_hh"):
+            shapes[name] = (rows,)
+        for name, shape in shapes.items():
+            absent = len(shape) == 1 and not self.bias
+            if absent and suffix:
+                continue
+            self.register_parameter(name + suffix, None if absent else Parameter(empty(shape, device=device, dtype=dtype)))
+
+    def reset_parameters(self) -> None:
+        """Draws the parameters anew from U(-b, b), b = 1 / sqrt(hidden_size)."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def _check_sizes(self, **sizes: Any) -> None:
+        for name, size in sizes.items():
             if type(size) is not int or size < 1:
-                raise ValueError(f"LSTM: expected {name} to be an int >= 1, got {size!r}")
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"LSTM: expected dropout in [0, 1], got {dropout}")
+                raise ValueError(f"{type(self).__name__}: expected {name} to be an int >= 1, got {size!r}")
+
+    def _check_states(self, hx: State | None, shape: tuple[int, ...], ends: str, what: str, like: Tensor) -> tuple[Tensor, ...]:
+        """The states given, or nothing."""
+        if hx is None:
+            return ()
+        name, names = type(self).__name__, [state + ends for state in self.states]
+        given = (hx,) if isinstance(hx, Tensor) else tuple(hx) if isinstance(hx, (tuple, list)) else ()
+        if len(given) != len(names) or not all(isinstance(state, Tensor) for state in given):
+            expected = f"({', '.join(names)})" if len(names) > 1 else f"a Tensor, {names[0]}"
+            raise TypeError(f"{name}: expected hx to be {expected}, got {type(hx).__name__}")
+        for state, label in zip(given, names):
+            if state.shape != shape:
+                raise ValueError(f"{name}: expected {label}.shape == {shape}{what}, got {state.shape}")
+            if state.dtype != like.dtype:
+                raise TypeError(f"{name}: expected {label}.dtype == {like.dtype} (as input), got {state.dtype}")
+        return given
+
+    def _weights(self, suffix: str) -> _Weights:
+        return _Weights(*(self._parameters.get(name + suffix) for name in _Weights._fields))  # type: ignore[arg-type]
+
+    def _run(self, x: Tensor, suffix: str, states: tuple[Tensor, ...], **how: Any) -> tuple[Tensor, ...]:
+        """The hidden states of every step and the last states: the input's products of all steps at once, then the recurrence."""
+        raise NotImplementedError
+
+
+class _RNN(_Unit):
+    gates = 1
+    nonlinearity: str
+
+    def _set_nonlinearity(self, nonlinearity: str) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"{type(self).__name__}: expected nonlinearity to be 'tanh' or 'relu', got {nonlinearity!r}")
+        self.nonlinearity = nonlinearity
+
+    def _run(self, x: Tensor, suffix: str, states: tuple[Tensor, ...], **how: Any) -> tuple[Tensor, ...]:
+        w = self._weights(suffix)
+        return rnn(w.project(x), w.weight_hh, states[0], activation=self.nonlinearity, **how)
+
+
+class _GRU(_Unit):
+    gates = 3
+
+    def _run(self, x: Tensor, suffix: str, states: tuple[Tensor, ...], **how: Any) -> tuple[Tensor, ...]:
+        w = self._weights(suffix)
+        return gru(F.linear(x, w.weight_ih, w.bias_ih), w.weight_hh, states[0], w.bias_hh, **how)
+
+
+class _LSTM(_Unit):
+    gates, states = 4, ("h", "c")
+
+    def _run(self, x: Tensor, suffix: str, states: tuple[Tensor, ...], **how: Any) -> tuple[Tensor, ...]:
+        w = self._weights(suffix)
+        return lstm(w.project(x), w.weight_hh, *states, **how)
+
+
+class _Layers(_Unit):
+    """Layers and directions, dropout between the layers, batches of every form."""
+
+    def _set_up(
+        self, input_size: int, hidden_size: int, num_layers: int, bias: bool, batch_first: bool, dropout: float, bidirectional: bool,
+        device: Any, dtype: Any,
+    ) -> None:  # fmt: skip
+        self._check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+            raise ValueError(f"{type(self).__name__}: expected dropout in [0, 1], got {dropout}")
         self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
-        self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
-        gates = 4 * hidden_size
+        self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
         for layer, suffix in self._places():
-            below = input_size if layer == 0 else hidden_size * self._directions
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (gates, below), "weight_hh": (gates, hidden_size)}
-            if bias:
-                shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
-            for name, shape in shapes.items():
-                self.register_parameter(name + suffix, Parameter(empty(shape, device=device, dtype=dtype)))
+            self._allocate(suffix, hidden_size * self._directions if layer else input_size, device, dtype)
         self.reset_parameters()
 
     @property
@@ -87,76 +145,283 @@ class LSTM(Module):
         ends = ("", "_reverse")[: self._directions]
         return [(layer, f"_l{layer}{end}") for layer in range(self.num_layers) for end in ends]
 
-    def reset_parameters(self) -> None:
-        """Draws the parameters anew."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            init.uniform_(parameter, -bound, bound)
-
-    def forward(self, input: Tensor, hx: State | None = None) -> tuple[Tensor, State]:
-        """The outputs of the last layer at every step, and (h_n, c_n), the last states of every layer and direction.
+    def forward(self, input: Sequences, hx: State | None = None) -> tuple[Sequences, State]:
+        """The outputs of the last layer at every step, and the last states of every layer and direction.
 
         Args:
-            input: [S, N, D], [N, S, D] with batch_first, or [S, D] for one sample.
-            hx: (h_0, c_0), each [layers * directions, N, U], or without N for one sample; zeros unless given.
+            input: [S, N, D], [N, S, D] with batch_first, [S, D] for one sample, or a PackedSequence, and so is the output.
+            hx: h_0, for an LSTM (h_0, c_0), each [layers * directions, N, U], or without N for one sample; zeros unless given.
 
         Raises:
             ValueError: the shapes do not fit.
             TypeError: the dtypes differ.
         """
-        x, single = input, input.ndim == 2
-        if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
+        packed = input if isinstance(input, PackedSequence) else None
+        x = packed.data if packed is not None else input
+        single = packed is None and x.ndim == 2
+        if x.ndim not in ((2,) if packed is not None else (2, 3)) or x.shape[-1] != self.input_size:
             raise ValueError(
-                f"LSTM: expected input of 2 or 3 dimensions with input.shape[-1] == {self.input_size} (input_size), got {input.shape}"
+                f"{type(self).__name__}: expected input of {'2 or 3' if packed is None else '2 (packed)'} dimensions with "
+                f"input.shape[-1] == {self.input_size} (input_size), got {x.shape}"
             )
         if single:
             x = expand_dims(x, axis=1)
-        elif self.batch_first:
+        elif packed is None and self.batch_first:
             x = transpose(x, 0, 1)
-        samples, count = x.shape[1], self.num_layers * self._directions
-        shape = (count, self.hidden_size) if single else (count, samples, self.hidden_size)
-        if hx is None:
-            first = zeros(shape, dtype=input.dtype, device=input.device)
-            hx = first, first
-        for name, state in zip(("h_0", "c_0"), hx):
-            if state.shape != shape:
-                raise ValueError(f"LSTM: expected {name}.shape == {shape} (layers x directions, N, U), got {state.shape}")
-        h_0, c_0 = (expand_dims(state, axis=1) for state in hx) if single else hx
-        get = cast(Callable[[str], Tensor], self._parameters.__getitem__)
-        h_n: list[Tensor] = []
-        c_n: list[Tensor] = []
-        outputs: list[Tensor] = []
-        for place, (_, suffix) in enumerate(self._places()):
-            if place and place % self._directions == 0:
-                x = concat(outputs, axis=-1) if self.bidirectional else outputs[0]
-                x, outputs = F.dropout(x, self.dropout, self.training), []
-            bias = add(get("bias_ih" + suffix), get("bias_hh" + suffix)) if self.bias else None
-            reverse = suffix.endswith("_reverse")
-            projected = F.linear(x, get("weight_ih" + suffix), bias)
-            hidden, cell = lstm(projected, get("weight_hh" + suffix), h_0[place], c_0[place], reverse=reverse)
-            outputs.append(hidden)
-            h_n.append(hidden[0 if reverse else -1] if x.shape[0] else h_0[place])
-            c_n.append(cell)
-        out = concat(outputs, axis=-1) if self.bidirectional else outputs[0]
-        last = stack(h_n), stack(c_n)
+        sizes = None if packed is None else packed.batch_sizes.numpy()
+        samples = x.shape[1] if sizes is None else int(sizes[0])
+        first = self._first_states(hx, x, samples, single, packed)
+        x, last = self._run_layers(x, first, sizes)
+        if packed is not None:
+            if packed.unsorted_indices is not None:
+                last = tuple(take(state, packed.unsorted_indices, axis=1) for state in last)
+            return packed._replace(data=x), self._as_given(last)
         if single:
-            return reshape(out, (out.shape[0], out.shape[2])), (last[0][:, 0], last[1][:, 0])
-        return transpose(out, 0, 1) if self.batch_first else out, last
+            return x[:, 0], self._as_given(tuple(state[:, 0] for state in last))
+        return (transpose(x, 0, 1) if self.batch_first else x), self._as_given(last)
+
+    def _first_states(
+        self, hx: State | None, x: Tensor, samples: int, single: bool, packed: PackedSequence | None
+    ) -> list[tuple[Tensor, ...]]:
+        """The states before the first step of each layer and direction."""
+        count = self.num_layers * self._directions
+        shape = (count, self.hidden_size) if single else (count, samples, self.hidden_size)
+        given = self._check_states(hx, shape, "_0", " (layers x directions, U)" if single else " (layers x directions, N, U)", x)
+        if not given:
+            zero = zeros((samples, self.hidden_size), dtype=x.dtype, device=x.device)
+            return [(zero,) * len(self.states)] * count
+        if single:
+            given = tuple(expand_dims(state, axis=1) for state in given)
+        if packed is not None and packed.sorted_indices is not None:
+            given = tuple(take(state, packed.sorted_indices, axis=1) for state in given)
+        return [tuple(state[place] for state in given) for place in range(count)]
+
+    def _run_layers(self, x: Tensor, first: list[tuple[Tensor, ...]], sizes: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+        last: list[tuple[Tensor, ...]] = []
+        outputs: list[Tensor] = []
+        for place, (layer, suffix) in enumerate(self._places()):
+            hidden, *states = self._run(x, suffix, first[place], batch_sizes=sizes, reverse=suffix.endswith("_reverse"))
+            last.append(tuple(states))
+            outputs.append(hidden)
+            if len(outputs) == self._directions:
+                x = concat(outputs, axis=-1) if self.bidirectional else hidden
+                outputs = []
+                if self.dropout and self.training and layer + 1 < self.num_layers:
+                    x = F.dropout(x, self.dropout, True)
+        return x, tuple(stack(states) if len(states) > 1 else expand_dims(states[0], axis=0) for states in zip(*last))
+
+    def _as_given(self, states: tuple[Tensor, ...]) -> State:
+        return states[0] if len(self.states) == 1 else cast(State, states)
 
     def extra_repr(self) -> str:
-        words = [f"{self.input_size}, {self.hidden_size}"]
-        usual = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
-        return ", ".join(words + [f"{k}={getattr(self, k)}" for k, v in usual.items() if getattr(self, k) != v])
+        usual = {
+            "nonlinearity": "tanh",
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0.0,
+            "bidirectional": False,
+        }
+        given = {name: getattr(self, name, default) for name, default in usual.items()}
+        words = [f"{name}={value}" for name, value in given.items() if value != usual[name]]
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *words])
 
 
-class LSTMCell(Module):
-    """One step of an LSTM; see `LSTM`.
+class _Cell(_Unit):
+    """One step of one layer."""
+
+    weight_ih: Parameter
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
+    def _set_up(self, input_size: int, hidden_size: int, bias: bool, device: Any, dtype: Any) -> None:
+        self._check_sizes(input_size=input_size, hidden_size=hidden_size)
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        self._allocate("", input_size, device, dtype)
+        self.reset_parameters()
+
+    def forward(self, input: Tensor, hx: State | None = None) -> State:
+        """The state after the step, [N, U]: h, for an LSTM (h, c).
+
+        Args:
+            input: [N, D], or [D] for one sample.
+            hx: the state before it, each [N, U], or [U] for one sample; zeros unless given.
+
+        Raises:
+            ValueError: the shapes do not fit.
+            TypeError: the dtypes differ.
+        """
+        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
+            raise ValueError(
+                f"{type(self).__name__}: expected input of 1 or 2 dimensions with input.shape[-1] == {self.input_size} "
+                f"(input_size), got {input.shape}"
+            )
+        shape = (*input.shape[:-1], self.hidden_size)
+        rows = input.shape[0] if input.ndim == 2 else 1
+        given = self._check_states(hx, shape, "", "", input)
+        if given:
+            first = tuple(reshape(state, (rows, self.hidden_size)) for state in given)
+        else:
+            first = (zeros((rows, self.hidden_size), dtype=input.dtype, device=input.device),) * len(self.states)
+        _, *last = self._run(reshape(input, (1, rows, self.input_size)), "", first)
+        states = tuple(reshape(state, shape) for state in last)
+        return states[0] if len(states) == 1 else cast(State, states)
+
+    def extra_repr(self) -> str:
+        usual = {"bias": True, "nonlinearity": "tanh"}
+        words = [f"{name}={getattr(self, name, value)}" for name, value in usual.items() if getattr(self, name, value) != value]
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *words])
+
+
+class RNN(_RNN, _Layers):
+    """A simple recurrent net (Elman 1990) over a sequence.
+
+        h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), or ReLU
+
+    Args:
+        input_size: D, features of x.
+        hidden_size: U, units of each layer and direction.
+        num_layers: layers, each on the outputs of the one below.
+        nonlinearity: "tanh" or "relu".
+        bias: whether there are biases b_ih and b_hh.
+        batch_first: x and the output are [N, S, ...] instead of [S, N, ...]; states are not touched by this.
+        dropout: in training, on the outputs of each layer but the last.
+        bidirectional: a second net goes from the last step to the first; outputs are side by side.
+        device, dtype: of the parameters; "cpu" and float32 unless given.
+
+    Attributes:
+        weight_ih_l{k}: [U, D], or [U, directions * U] above the first layer. `_reverse` is appended to the names of the second
+            direction.
+        weight_hh_l{k}: [U, U].
+        bias_ih_l{k}, bias_hh_l{k}: [U]. All drawn from U(-b, b), b = 1 / sqrt(U).
+
+    >>> import whitewolf as ww
+    >>> out, h = ww.nn.RNN(8, 16, nonlinearity="relu")(ww.ones((5, 3, 8)))
+    >>> out.shape, h.shape
+    ((5, 3, 16), (1, 3, 16))
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh", bias: bool = True,
+        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._set_nonlinearity(nonlinearity)
+        self._set_up(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
+
+
+class GRU(_GRU, _Layers):
+    """Gated recurrent units (Cho et al. 2014, arXiv 1406.1078) over a sequence, the reset gate after the product as in cuDNN.
+
+        r, z = sigmoid(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh);  n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
+        h_t = (1 - z) n + z h_{t-1}
+
+    Args:
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `RNN`.
+
+    Attributes:
+        weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}: as in `RNN`, with 3U rows: gates in the order r, z, n.
+
+    >>> import whitewolf as ww
+    >>> out, h = ww.nn.GRU(8, 16, bidirectional=True)(ww.ones((5, 3, 8)))
+    >>> out.shape, h.shape
+    ((5, 3, 32), (2, 3, 16))
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
+        dropout: float = 0.0, bidirectional: bool = False, device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._set_up(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
+
+
+class LSTM(_LSTM, _Layers):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000) over a sequence.
+
+        i, f, o = sigmoid(...), g = tanh(...), each of W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
+        c_t = f c_{t-1} + i g;  h_t = o tanh(c_t)
+
+    Args:
+        input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `RNN`.
+        proj_size: only 0; PyTorch's projections of the hidden states are not here.
+
+    Attributes:
+        weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}: as in `RNN`, with 4U rows: gates in the order i, f, g, o.
+
+    >>> import whitewolf as ww
+    >>> out, (h, c) = ww.nn.LSTM(8, 16, num_layers=2, bidirectional=True)(ww.ones((5, 3, 8)))
+    >>> out.shape, h.shape, c.shape
+    ((5, 3, 32), (4, 3, 16), (4, 3, 16))
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
+        dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if proj_size != 0:
+            raise ValueError(f"LSTM: expected proj_size == 0 (projections of the hidden states are not supported), got {proj_size}")
+        self._set_up(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
+
+
+class RNNCell(_RNN, _Cell):
+    """One step of a simple recurrent net; see `RNN`.
 
     Args:
         input_size: D.
         hidden_size: U.
-        bias: whether the gates have biases.
+        bias: whether there are biases.
+        nonlinearity: "tanh" or "relu".
         device, dtype: of the parameters; "cpu" and float32 unless given.
+
+    Attributes:
+        weight_ih, weight_hh, bias_ih, bias_hh: [U, D], [U, U], [U], [U].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.RNNCell(8, 16)(ww.ones((3, 8))).shape
+    (3, 16)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self._set_nonlinearity(nonlinearity)
+        self._set_up(input_size, hidden_size, bias, device, dtype)
+
+
+class GRUCell(_GRU, _Cell):
+    """One step of gated recurrent units; see `GRU`.
+
+    Args:
+        input_size, hidden_size, bias, device, dtype: as in `RNNCell`.
+
+    Attributes:
+        weight_ih, weight_hh, bias_ih, bias_hh: [3U, D], [3U, U], [3U], [3U]; gates in the order r, z, n.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.GRUCell(8, 16)(ww.ones((3, 8))).shape
+    (3, 16)
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self._set_up(input_size, hidden_size, bias, device, dtype)
+
+
+class LSTMCell(_LSTM, _Cell):
+    """One step of an LSTM; see `LSTM`.
+
+    Args:
+        input_size, hidden_size, bias, device, dtype: as in `RNNCell`.
 
     Attributes:
         weight_ih, weight_hh, bias_ih, bias_hh: [4U, D], [4U, U], [4U], [4U]; gates in the order i, f, g, o.
@@ -167,58 +432,6 @@ class LSTMCell(Module):
     ((3, 16), (3, 16))
     """
 
-    weight_ih: Parameter
-    weight_hh: Parameter
-    bias_ih: Parameter | None
-    bias_hh: Parameter | None
-
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if type(size) is not int or size < 1:
-                raise ValueError(f"LSTMCell: expected {name} to be an int >= 1, got {size!r}")
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        gates = 4 * hidden_size
-        self.weight_ih = Parameter(empty((gates, input_size), device=device, dtype=dtype))
-        self.weight_hh = Parameter(empty((gates, hidden_size), device=device, dtype=dtype))
-        for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(name, Parameter(empty(gates, device=device, dtype=dtype)) if bias else None)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draws the parameters anew."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            init.uniform_(parameter, -bound, bound)
-
-    def forward(self, input: Tensor, hx: State | None = None) -> State:
-        """(h, c) after the step, each [N, U].
-
-        Args:
-            input: [N, D], or [D] for one sample.
-            hx: (h, c) before it, each [N, U]; zeros unless given.
-
-        Raises:
-            ValueError: the shapes do not fit.
-            TypeError: the dtypes differ.
-        """
-        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
-            raise ValueError(
-                f"LSTMCell: expected input of 1 or 2 dimensions with input.shape[-1] == {self.input_size}, got {input.shape}"
-            )
-        shape = (*input.shape[:-1], self.hidden_size)
-        if hx is None:
-            first = zeros(shape, dtype=input.dtype, device=input.device)
-            hx = first, first
-        for name, state in zip(("h", "c"), hx):
-            if state.shape != shape:
-                raise ValueError(f"LSTMCell: expected {name}.shape == {shape}, got {state.shape}")
-        rows = input.shape[0] if input.ndim == 2 else 1
-        h, c = (reshape(state, (rows, self.hidden_size)) for state in hx)
-        bias = add(self.bias_ih, self.bias_hh) if self.bias_ih is not None and self.bias_hh is not None else None
-        projected = F.linear(reshape(input, (1, rows, self.input_size)), self.weight_ih, bias)
-        hidden, cell = lstm(projected, self.weight_hh, h, c)
-        return reshape(hidden, shape), reshape(cell, shape)
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        self._set_up(input_size, hidden_size, bias, device, dtype)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ..autograd import no_grad
-from ..device import Array, Device
-from ..dtypes import float64
-from ..ops import binary, elementwise, manipulation, reduce
-from ..ops.creation import full
-from ..ops.select import clip
-from ..tensor import Tensor
-from .parameter import overwrite
+from ...autograd import no_grad
+from ...device import Array, Device
+from ...dtypes import float64
+from ...ops import binary, elementwise, manipulation, reduce
+from ...ops.creation import full
+from ...ops.select import clip
+from ...tensor import Tensor
+from ..parameter import overwrite
+from . import rnn as rnn
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
