@@ -96,6 +96,6 @@ class SourceDistribution(sdist):
 
 
 setup(
-    ext_modules=[Extension("whitewolf._cpu", sources=[])],
+    ext_modules=[Extension("whitewolf._cpu", sources=[]), Extension("whitewolf._cudasim", sources=[])],
     cmdclass={"build_ext": CMakeBuild, "build_py": PackageSources, "sdist": SourceDistribution},
 )

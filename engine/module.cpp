@@ -9,6 +9,9 @@
 #include "engine/memory.h"
 #include "engine/parallel.h"
 #include "engine/registry.h"
+#if defined(WW_CUDASIM)
+#include "engine/cuda/sim/options.h"
+#endif
 
 #ifndef WW_MODULE
 #define WW_MODULE _cpu
@@ -190,6 +193,7 @@ py::list list_kernels() {
             row["dtypes"] = py::tuple(dtypes);
             row["rank"] = k.rank;
             row["signature"] = op.contract->signature;
+            row["precision"] = k.precision;
             row["determinism"] = promises[static_cast<int>(k.determinism)];
             rows.append(row);
         }
@@ -251,6 +255,17 @@ PYBIND11_MODULE(WW_MODULE, m) {
     m.def("memory_reset_peak", &memory_reset_peak);
     m.def("memory_set_poison", &memory_set_poison);
     m.def("memory_poison", &memory_poison);
+#if defined(WW_CUDASIM)
+    // (order, asynchrony, seed) of launches from this thread.
+    m.def("schedule", [] {
+        const sim::Options& now = sim::options();
+        return py::make_tuple(sim::name_of(now.order), sim::name_of(now.asynchrony), now.seed);
+    });
+    m.def("set_schedule", [](const std::string& order, const std::string& asynchrony, uint64_t seed) {
+        sim::options() = {sim::order_named(order.c_str(), "cudasim: order"),
+                          sim::asynchrony_named(asynchrony.c_str(), "cudasim: asynchrony"), seed};
+    });
+#endif
     m.def("profile_start", &profile_start);
     m.def("profile_stop", [] {
         py::list rows;

@@ -108,8 +108,12 @@ inline bool share_memory(PyObject* a, PyObject* b) {
     return py::module_::import("numpy").attr("shares_memory")(py::handle(a), py::handle(b)).cast<bool>();
 }
 
-// Below this, malloc's own caches are as good and a capsule costs more than it saves.
+// Below this, malloc's own caches are as good and a capsule costs more than it saves. On the simulator every array is guarded.
+#if defined(WW_CUDASIM)
+constexpr size_t kSmallBlock = 0;
+#else
 constexpr size_t kSmallBlock = 4096;
+#endif
 
 // strides: nullptr for C order.
 inline PyObject* new_array(PyObject* descriptor, int ndim, const Py_intptr_t* shape, const Py_intptr_t* strides, int64_t item) {

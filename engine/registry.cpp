@@ -118,7 +118,8 @@ const Kernel& select(const Op& op, const Call& call, const char* variant) {
         for (const Forced& f : forced)
             if (f.family == op.contract->family && op.find(f.variant)) asked = f.variant.c_str();
     for (const Kernel& k : op.kernels) {
-        if (asked ? std::strcmp(asked, k.variant) != 0 : k.determinism == Determinism::none) continue;
+        bool offered = k.determinism != Determinism::none && !std::strcmp(k.precision, "dtype");
+        if (asked ? std::strcmp(asked, k.variant) != 0 : !offered) continue;
         bool typed = k.dtypes >> static_cast<int>(call.dtype) & 1;
         if (typed && (!k.accepts || k.accepts(call))) return k;
         if (asked)
@@ -128,6 +129,10 @@ const Kernel& select(const Op& op, const Call& call, const char* variant) {
                 call.view(0).shape_text().c_str());
     }
     if (asked) fail<ShapeError>("%s: expected a variant of this op, got '%s'", op.contract->op, asked);
+    bool typed = false;
+    for (const Kernel& k : op.kernels) typed |= (k.dtypes >> static_cast<int>(call.dtype) & 1) != 0;
+    if (!typed)
+        fail<DTypeError>("%s: expected a dtype that a kernel of this device has, got %s", op.contract->op, dtype_name(call.dtype));
     fail<Error>("%s: no variant accepts this call; one that takes any strides is missing", op.contract->op);
 }
 

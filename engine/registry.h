@@ -76,6 +76,7 @@ struct Kernel {
     bool (*accepts)(const Call&) = nullptr;            // nullptr: everything the contract allows
     size_t (*workspace_bytes)(const Call&) = nullptr;  // nullptr: none
     Determinism determinism = Determinism::bitwise;
+    const char* precision = "dtype";  // of the arithmetic; less than the dtype's ("tf32") is never chosen unless asked for by name
 };
 
 // Adds kernels before main():

@@ -35,8 +35,6 @@ struct SharedSize {
     }
 };
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 }  // namespace ww::cuda
 
 #if defined(__CUDACC__)
@@ -46,3 +44,9 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 #include "engine/cuda/sim/device.h"
 #define WW_DEVICE_NAME "cudasim"
 #endif
+
+namespace ww::cuda {
+
+WW_HOST_DEVICE constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace ww::cuda

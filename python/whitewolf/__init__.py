@@ -57,6 +57,7 @@ from .runtime import (
     set_num_threads,
     set_poison,
 )
+from .simulator import cudasim
 from .tensor import Tensor, tensor
 
 __version__ = "0.1.0"

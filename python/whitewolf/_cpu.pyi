@@ -12,6 +12,7 @@ class KernelRow(TypedDict):
     dtypes: tuple[str, ...]
     rank: int
     signature: str
+    precision: str
     determinism: str
 
 class Kernel:

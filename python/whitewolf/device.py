@@ -21,6 +21,19 @@ Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
 NAMES = ("cpu", "cudasim", "cuda")
 
 
+class Kernels(dict[str, Any]):
+    """A device's raw kernels by op. One that the device has none for is an error that says so, never another device's."""
+
+    def __init__(self, device: str, kernels: dict[str, Any]) -> None:
+        super().__init__(kernels)
+        self.device = device
+
+    def __missing__(self, op: str) -> Any:
+        raise DeviceError(
+            f"{op}: device {self.device} has no kernel for this op; whitewolf.kernels.list(device='{self.device}') has all"
+        )
+
+
 class Device:
     """One device. Compare with `==`, also with its name; get it from `ww.device("cpu")`."""
 
@@ -30,7 +43,7 @@ class Device:
         self.name = name
         self.module = module
         self.xp = xp  # the array library of this device: numpy or cupy
-        self.kernels: dict[str, Any] = {op: module.get(op) for op in module.op_names()}
+        self.kernels = Kernels(name, {op: module.get(op) for op in module.op_names()})
         # empty(shape, dtype, layout=None): an uninitialised array in C order, channels last (True), or in the dimension order of
         # the array `layout`. The module's own function, since every op calls it.
         self.empty: Callable[..., Array] = module.empty
@@ -62,7 +75,12 @@ def _load(name: str) -> Device | None:
         return None
     try:
         module: ModuleType = importlib.import_module(f"whitewolf._{name}")
+        if name == "cuda":
+            module.require_device()
         _devices[name] = Device(name, module, np)
+    except DeviceError as error:
+        _reasons[name] = str(error)
+        return None
     except ImportError as error:
         built = "is not built" if isinstance(error, ModuleNotFoundError) else f"does not load: {error}"
         _reasons[name] = f"whitewolf._{name} {built}"

@@ -121,7 +121,7 @@ def _huge_pages() -> Finding:
 def _devices() -> list[Finding]:
     remedies = {
         "cpu": "pip install --force-reinstall --no-binary whitewolf whitewolf",
-        "cudasim": "this version has no simulator",
+        "cudasim": "pip install --force-reinstall --no-binary whitewolf whitewolf",
         "cuda": "needs an NVIDIA GPU, its driver, and a build with nvcc on the path: pip install 'whitewolf[cuda]'",
     }
     return [

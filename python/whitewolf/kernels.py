@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from ._errors import DeviceError
 from .device import Device, devices
 from .device import device as find_device
 
@@ -13,7 +14,7 @@ _list = list
 
 
 def list(op: str | None = None, device: str | Device | None = None) -> _list[dict[str, Any]]:
-    """One row a kernel variant: op, family, variant, isa, dtypes, rank, signature, determinism and device.
+    """One row a kernel variant: op, family, variant, isa, dtypes, rank, signature, precision, determinism and device.
 
     Args:
         op: only this op ("matmul_forward") or family ("matmul").
@@ -37,7 +38,7 @@ def get(op: str, *, device: str | Device | None = None, variant: str | None = No
 
     Raises:
         ValueError: there is no such op or variant.
-        ww.DeviceError: the device is not there.
+        ww.DeviceError: the device is not there, or has no kernel for this op.
 
     >>> import numpy as np, whitewolf as ww
     >>> x, w, out = np.ones((2, 3), "f4"), np.ones((3, 4), "f4"), np.empty((2, 4), "f4")
@@ -45,7 +46,10 @@ def get(op: str, *, device: str | Device | None = None, variant: str | None = No
     >>> out[0, 0].item()
     3.0
     """
-    return find_device(device).module.get(op, variant)
+    where = find_device(device)
+    if op not in where.kernels and op in find_device("cpu").kernels:
+        raise DeviceError(f"kernels.get: device {where.name} has no kernel for {op}")
+    return where.module.get(op, variant)
 
 
 @contextlib.contextmanager

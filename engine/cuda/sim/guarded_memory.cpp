@@ -205,16 +205,21 @@ std::string fault_line() {
     fault_at = nullptr;
     Dl_info module;
     if (!pc || !dladdr(pc, &module) || !module.dli_fname || std::strchr(module.dli_fname, '\'')) return "";
-    char command[1024], answer[1024] = "";
-    snprintf(command, sizeof command, "addr2line -e '%s' 0x%zx 2>/dev/null", module.dli_fname,
+    char command[1024], line[1024];
+    snprintf(command, sizeof command, "addr2line -i -e '%s' 0x%zx 2>/dev/null", module.dli_fname,
              static_cast<size_t>(static_cast<char*>(pc) - static_cast<char*>(module.dli_fbase)));
     FILE* pipe = popen(command, "r");
     if (!pipe) return "";
-    char* line = fgets(answer, sizeof answer, pipe);
+    std::string text;  // the access, and what it was inlined into, out to the kernel itself
+    while (fgets(line, sizeof line, pipe) && line[0] != '?') {
+        line[std::strcspn(line, "\n ")] = 0;
+        const char* path = line;
+        while (const char* up = std::strstr(path, "../")) path = up + 3;
+        text += (text.empty() ? " at " : ", inlined at ") + std::string(path);
+        if (std::strstr(path, ".cu:")) break;
+    }
     pclose(pipe);
-    if (!line || answer[0] == '?') return "";
-    answer[std::strcspn(answer, "\n ")] = 0;
-    return std::string(" at ") + answer;
+    return text;
 }
 
 }  // namespace sim

@@ -5,6 +5,7 @@
 // Warpgroup Level Matrix Shared Memory Layout").
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "engine/cuda/sim/block.h"
 #include "engine/cuda/sim/sanitizers.h"
@@ -40,9 +41,15 @@ void check_operand(uint64_t descriptor, int begin, int rows, Location at) {
         shared_pointer(element_address(descriptor, row, 0) & ~15u, 16, "wgmma operand", at);
 }
 
+struct Tiles {
+    float a[kRows][kDepth], b[kDepth][kMaxColumns], c[kRows][kMaxColumns];
+};
+
 void execute(Warp& warp, WgmmaOp& op) {
     const Block& block = *warp.block;
-    thread_local float a[kRows][kDepth], b[kDepth][kMaxColumns], c[kRows][kMaxColumns];
+    thread_local std::unique_ptr<Tiles> tiles(
+        new Tiles);  // not on the fibre's small stack, nor in static TLS, of which a module has little
+    auto& [a, b, c] = *tiles;
     int registers = op.columns / 2;
     for (int row = 0; row < kRows; row++)
         for (int k = 0; k < kDepth; k++) a[row][k] = read_element(block, op.a, first_row(warp) + row, k, op.half);

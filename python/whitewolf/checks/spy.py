@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..cases import Array
-from ..device import Device
+from ..device import Device, Kernels
 from . import layouts
 from .calls import CheckFailure, compare, floating
 
@@ -53,7 +53,8 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._kernels, self._empty = self.device.kernels, self.device.empty
-        self.device.kernels = {name: _Watched(self, name, kernel) for name, kernel in self._kernels.items()}
+        watched = {name: _Watched(self, name, kernel) for name, kernel in self._kernels.items()}
+        self.device.kernels = Kernels(self.device.name, watched)
         if self.guard:
             self.device.empty = self._guarded_empty
         return self
