@@ -3,6 +3,7 @@
 //   layer_norm    statistics of each row, weights along the row: layer and RMS normalisation
 //   channel_norm  statistics of each channel, weights one a channel: batch, instance and group normalisation. What is computed
 //                 between its passes concerns [B, C] numbers, and ops/norm.py does it
+//   local_response_norm  by the squares of neighbouring channels
 #pragma once
 
 #include "engine/registry.h"
@@ -85,5 +86,34 @@ a, b, c  [B, C]        for the mean of m elements: a = weight rstd, b = -rstd^3 
                        c = -rstd (sum of weight total) / m)"};
 
 #undef WW_CHANNELS
+
+// ---- neighbouring channels -------------------------------------------------------------------------------------------------
+
+inline void check_window(const Call& call) {
+    if (call.integer(0) < 1) fail<ShapeError>("%s: expected size >= 1, got %lld", call.op, static_cast<long long>(call.integer(0)));
+}
+
+inline constexpr Contract kLocalResponseNormForward = {
+    "local_response_norm_forward", "local_response_norm",
+    "out y: T[N,C,L], out scale: T[N,C,L]?, x: T[N,C,L]; size: int, alpha: float=1e-4, beta: float=0.75, k: float=1",
+    R"(y_c = x_c scale_c^-beta,   scale_c = k + alpha / size (sum of x_j^2 for j in [c - size / 2, c + (size - 1) / 2])
+
+y      [N, C, L]  overwritten; any strides, no overlap with an input
+scale  [N, C, L]  overwritten, where given: local_response_norm_backward_x wants it
+x      [N, C, L]  any strides; channels outside count as zeros
+
+Krizhevsky, Sutskever and Hinton 2012, section 3.3. A window's terms are added in the order of the channels.)",
+    check_window};
+
+inline constexpr Contract kLocalResponseNormBackwardX = {
+    "local_response_norm_backward_x", "local_response_norm",
+    "out grad_x: T[N,C,L], grad_y: T[N,C,L], scale: T[N,C,L], x: T[N,C,L]; size: int, alpha: float=1e-4, beta: float=0.75",
+    R"(grad_x_c = grad_y_c scale_c^-beta - 2 alpha beta / size x_c (sum of grad_y_j x_j scale_j^(-beta - 1) for the j whose window
+holds c: those in [c - (size - 1) / 2, c + size / 2])
+
+grad_x  [N, C, L]  overwritten; any strides, no overlap with an input
+scale   [N, C, L]  from local_response_norm_forward
+The others are as there; any strides.)",
+    check_window};
 
 }  // namespace ww

@@ -182,7 +182,9 @@ def _given(name: str, x: Shape, count: int = 2) -> Case:
 
 
 def _lrn(name: str, x: Shape, size: int, **attrs: Any) -> Case:
-    return Case(name, (Input(x, batch=0),), {"size": size, **attrs}, reduction=size)
+    more = {key: attrs.pop(key) for key in ("bench", "train", "heavy") if key in attrs}
+    n = int(np.prod(x))
+    return Case(name, (Input(x, batch=0),), {"size": size, **attrs}, reduction=size, flops=(2 * size + 5) * n, bytes=8 * n, **more)
 
 
 TABLES = (
@@ -334,15 +336,21 @@ TABLES = (
     ),
     OpTable(
         op="local_response_norm",
-        function=functional.local_response_norm,
-        reference=_local_response_norm,
-        kernels=(),
+        function=_either(functional.local_response_norm),
+        reference=_either(_local_response_norm),
+        kernels=("local_response_norm_forward", "local_response_norm_backward_x"),
         cases=(
             _lrn("five channels around", (2, 11, 3, 4), 5, alpha=0.5, k=2.0),
             _lrn("an even window", (3, 6, 5), 4, alpha=0.3, beta=0.5),
             _lrn("one channel around", (2, 3, 4), 1, alpha=1.0),
             _lrn("wider than there are", (2, 3, 4), 9, alpha=1.0),
             _lrn("one channel", (2, 1, 3, 2), 3, alpha=1.0),
+            _lrn("a long window", (2, 23, 5), 19, alpha=1.0, k=2.0),
+            _lrn("long rows", (2, 6, 9, 11), 5, alpha=1.0),
+            _lrn("channels last", (2, 3, 2, 7), 3, alpha=0.5, channels_last=True),
+            _lrn("channels last, many", (2, 2, 300), 5, alpha=0.5, beta=0.6, channels_last=True),
+            _lrn("no samples", (0, 3, 2), 3),
+            _lrn("32x96x27x27", (32, 96, 27, 27), 5, bench=True, train=True, heavy=True),
         ),
         ulps=32.0,
         bad=(
@@ -353,6 +361,6 @@ TABLES = (
                 ("local_response_norm", "size >= 1", "0"),
             ),
         ),
-        torch=_torch("local_response_norm", _as_given),
+        torch=_either(_torch("local_response_norm", _as_given)),
     ),
 )

@@ -10,11 +10,8 @@ import numpy as np
 from ..._uninterrupted import Uninterrupted
 from ...ops import norm as ops
 from ...ops._common import check_same_device, check_same_dtype, check_tensor
-from ...ops.binary import pow
-from ...ops.elementwise import add, divide, multiply, square
-from ...ops.manipulation import expand_dims, pad_constant, reshape
+from ...ops.local_response_norm import local_response_norm
 from ...ops.norm import group_norm, layer_norm, rms_norm
-from ...ops.pool2d import avg_pool2d
 from ...tensor import Tensor
 
 
@@ -148,32 +145,6 @@ def instance_norm(
             changes.append((running, _moved(running, new.mean(0), momentum)))
     _replace(changes)
     return y
-
-
-def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """input / (k + alpha / size (the sum of squares over `size` channels around))^beta (Krizhevsky et al. 2012, section 3.3).
-
-    The window of channel c is [c - size // 2, c + (size - 1) // 2]; outside there are zeros.
-
-    Args:
-        input: float32 or float64 [N, C, ...].
-
-    Raises:
-        ValueError: size is less than 1, or the input has fewer than 3 dimensions.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.functional.local_response_norm(ww.ones((1, 1, 1)), 1, alpha=3.0, beta=0.5)
-    tensor([[[0.5]]])
-    """
-    x = check_tensor("local_response_norm", "input", input)
-    if size < 1 or x.ndim < 3:
-        raise ValueError(
-            f"local_response_norm: expected input [N, C, ...] and size >= 1, got input.shape == {x.shape}, size {size}"
-        )
-    squares = expand_dims(reshape(square(x), (*x.shape[:2], -1)) if x.size else square(x), axis=1)
-    squares = pad_constant(squares, [(0, 0), (0, 0), (size // 2, (size - 1) // 2), (0, 0)])
-    near = reshape(avg_pool2d(squares, (size, 1), 1), x.shape)
-    return divide(x, pow(add(multiply(near, alpha), k), beta))
 
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"]
