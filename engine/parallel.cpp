@@ -304,7 +304,8 @@ class Steps {
 
     // False where a job of another thread has failed. A job is short, so nobody sleeps; but its thread may have lost its CPU.
     bool wait_for(int64_t count) {
-        while (!spin([&] { return done.load(std::memory_order_acquire) >= count || failed.load(std::memory_order_relaxed); })) {
+        auto met = [&] { return done.load(std::memory_order_acquire) >= count || failed.load(std::memory_order_relaxed); };
+        while (!met() && !spin(met)) {
         }
         return !failed.load(std::memory_order_relaxed);
     }

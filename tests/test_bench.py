@@ -18,10 +18,12 @@ from whitewolf.bench.machine import Machine
 from whitewolf.bench.page import page
 from whitewolf.bench.report import number
 from whitewolf.bench.run import bench
+from whitewolf.bench.sequences import lstm
 from whitewolf.bench.steps import network, optimizer
 from whitewolf.bench.timing import Plan, Timing, interleave
 from whitewolf.cases import Case, Input, OpTable
 from whitewolf.checks import CheckFailure
+from whitewolf.ops import recurrent
 
 FAST = Plan(rest=0.0, block=0.0005, blocks=(3, 3), budget=0.05)
 CASE = Case("small", (Input((16, 16)), Input((16, 16))), flops=2 * 16**3, bytes=3 * 4 * 256, reduction=16)
@@ -159,6 +161,18 @@ def test_an_optimizer_that_steps_wrongly_is_not_timed(monkeypatch: pytest.Monkey
 def test_a_network_s_step_is_verified_and_timed(name: str) -> None:
     row = bench([lambda: network(name, 2, ww.device("cpu"), [])], [], FAST)["rows"][0]
     assert row["case"] == f"{name}, batch 2" and row["error"] < 1e-4 and row["ms"] > 0 and row["gflops"] > 0
+
+
+def test_an_lstm_is_verified_and_timed() -> None:
+    row = bench([lambda: lstm(3, 2, 4, 5, 2, ww.device("cpu"), [])], [], FAST)["rows"][0]
+    assert row["ms"] > 0 and row["error"] < 1e-5
+    assert row["gflops"] * row["ms"] * 1e6 == pytest.approx(6 * 3 * 2 * 20 * (4 + 5 + 10))
+
+
+def test_an_lstm_with_wrong_gradients_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    contest = lstm(3, 2, 4, 5, 1, ww.device("cpu"), [])
+    monkeypatch.setattr(recurrent, "_weight_gradient", lambda change, *_: ww.zeros((20, 5), dtype=change.dtype))
+    assert "within 1e-4 of float64" in bench([lambda: contest], [], FAST)["rows"][0]["wrong"]
 
 
 def test_the_multiply_add_probe_counts_what_it_does() -> None:

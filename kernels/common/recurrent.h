@@ -26,6 +26,7 @@ namespace ww::WW_ISA {
 namespace recurrent {
 
 constexpr int64_t kSerialWork = 16 * 1024;  // multiply-adds a step below which meeting costs more than another thread gives
+constexpr int64_t kFewSamples = 4;
 
 template <class T>
 struct Matrix {
@@ -50,14 +51,17 @@ WW_INLINE void prefetch(const Matrix<T>& m, int64_t i, int64_t j, int64_t width)
     __builtin_prefetch(from + width - 1, 0, 2);
 }
 
-// The units, cut into panels of about equal numbers of vectors.
+// The units, cut into panels of about equal numbers of vectors; into an even number of panels where the samples are so few that
+// reading the weights is what takes the time.
 template <class T>
 struct Panels {
     static constexpr int64_t lanes = Tile<T>::lanes;
     int64_t units, vectors, count;
 
-    explicit Panels(int64_t u)
-        : units(u), vectors((u + lanes - 1) / lanes), count((vectors + Tile<T>::vectors - 1) / Tile<T>::vectors) {}
+    Panels(int64_t u, int64_t samples)
+        : units(u), vectors((u + lanes - 1) / lanes), count((vectors + Tile<T>::vectors - 1) / Tile<T>::vectors) {
+        if (samples <= kFewSamples && count % 2 && count < vectors) count++;
+    }
     int64_t begin(int64_t panel) const { return std::min(units, panel * vectors / count * lanes); }
     int width(int64_t panel) const { return static_cast<int>(begin(panel + 1) - begin(panel)); }
 };
@@ -104,7 +108,7 @@ struct ForwardPlan {
         : state_row(round_to_lanes<T>(units) + Tile<T>::lanes) {
         Arena arena(workspace);
         offsets = arena.take<int64_t>(Steps::offsets_of(sizes, rows, samples));
-        packed = {arena.take<T>(Packed<T>::size(Panels<T>(units).count, gates, units)), gates, units};
+        packed = {arena.take<T>(Packed<T>::size(Panels<T>(units, samples).count, gates, units)), gates, units};
         states = arena.take<T>(2 * samples * state_row);
         bytes = arena.used();
     }
@@ -122,7 +126,7 @@ void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, c
             for_row<T>(units,
                        [&](int64_t j, int lanes) { final_hidden.at(n, 0).store(j, lanes, initial.at(n, 0).load(j, lanes)); });
     if (steps.longest == 0 || units == 0) return;
-    const Panels<T> panels(units);
+    const Panels<T> panels(units, samples);
     auto state = [&](int64_t position, int64_t n) { return plan.states + (position % 2 * samples + n) * plan.state_row; };
 
     auto prepare = [&](int64_t begin, int64_t height, int64_t panel) {
@@ -182,7 +186,7 @@ struct BackwardPlan {
     BackwardPlan(void* workspace, const View& sizes, int64_t rows, int64_t samples, int64_t units, int64_t gates) {
         Arena arena(workspace);
         offsets = arena.take<int64_t>(Steps::offsets_of(sizes, rows, samples));
-        packed = {arena.take<T>(Packed<T>::size(Panels<T>(units).count, 1, gates * units)), 1, gates * units};
+        packed = {arena.take<T>(Packed<T>::size(Panels<T>(units, samples).count, 1, gates * units)), 1, gates * units};
         bytes = arena.used();
     }
 };
@@ -201,7 +205,7 @@ void backward(const Cell& cell, const Steps& steps, const BackwardPlan<T>& plan,
                 grad_initial.at(n, 0).store(j, lanes, grad_final ? grad_final.at(n, 0).load(j, lanes) : Vec<T>::zero());
             });
     if (steps.longest == 0 || units == 0) return;
-    const Panels<T> panels(units);
+    const Panels<T> panels(units, samples);
 
     auto go_back = [&](int64_t position, int64_t begin, int64_t most, int64_t panel) {
         const Step before = steps.at(position - 1), now = steps.at(position), after = steps.at(position + 1);

@@ -28,7 +28,8 @@ def run_bench(
     """Times ops of the table, or the suite `core` where no name is given; see `bench.run.bench` for the result.
 
     Args:
-        names: ops, kernels or kernel families; or "sgd", "adam" (a step over all parameters), "step" (a step of a network).
+        names: ops, kernels or kernel families; or "sgd", "adam" (a step over all parameters), "lstm" (the whole layer), "step" (a step of
+            a network).
         against: reference libraries: "numpy", "torch".
         quick: shorter runs, and fewer rows of the suite.
         device: whose kernels.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .contests import Contest
+from .sequences import lstm
 from .steps import network, optimizer
 
 
@@ -22,7 +23,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Step:
-    """A contest of bench/steps.py: its builder and the builder's first arguments."""
+    """A contest of bench/steps.py or sequences.py: its builder and the builder's first arguments."""
 
     build: Callable[..., Contest]
     arguments: tuple[Any, ...]
@@ -52,6 +53,12 @@ CORE = (
 STEPS: dict[str, tuple[Step, ...]] = {
     "sgd": (Step(optimizer, ("SGD", 10_000_000), quick=True),),
     "adam": (Step(optimizer, ("Adam", 10_000_000), quick=True),),
+    "lstm": (
+        Step(lstm, (20, 20, 200, 200, 2), quick=True),
+        Step(lstm, (35, 20, 650, 650, 2)),
+        Step(lstm, (50, 64, 256, 256, 1)),
+        Step(lstm, (100, 1, 128, 128, 1)),
+    ),
     "step": (
         Step(network, ("LeNet", 1)),
         Step(network, ("LeNet", 64), quick=True),
