@@ -265,6 +265,21 @@ def test_a_wrong_second_gradient_is_caught() -> None:
         CHECKS["second gradient"](broken, Context())
 
 
+def test_a_backward_that_differs_where_a_graph_of_it_is_recorded_is_caught() -> None:
+    def cube(x: Tensor) -> Any:
+        def backward(node: Any, grad: Tensor) -> tuple[Tensor]:
+            if ww.is_grad_enabled():  # the composite definition, with a wrong factor, but differentiable
+                return (grad * x * x * 2.9,)
+            return (wrap(3 * grad._data * x._data**2, x.device),)
+
+        return record("cube", x._data**3, (x,), backward)
+
+    broken = table(function=cube, reference=lambda x: x**3, kernels=())
+    CHECKS["gradient"](broken, Context())
+    with pytest.raises(CheckFailure, match="second gradient"):
+        CHECKS["second gradient"](broken, Context())
+
+
 # ---- a table with a lie --------------------------------------------------------------------------------------------------------
 
 

@@ -81,6 +81,20 @@ def looked_up(table: ww.Tensor, share: ww.Tensor) -> ww.Tensor:
     return rows.pow(3).sum() + bags.pow(2).sum() + F.embedding_bag(index, table, mode="max").pow(3).sum()
 
 
+def grown(x: ww.Tensor, w: ww.Tensor, v: ww.Tensor) -> ww.Tensor:
+    y = ww.tanh(F.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1, groups=2, dilation=2))
+    z = F.conv_transpose1d(ww.reshape(x, (2, 4, 6)), v, stride=3, output_padding=2)
+    return y.pow(3).sum() + F.mish(z).pow(2).sum() + F.interpolate(y, scale_factor=1.5, mode="bilinear").pow(2).sum()
+
+
+def lost(x: ww.Tensor, y: ww.Tensor) -> ww.Tensor:
+    p, q = ww.tanh(x) * 0.4 + 0.5, F.softmax(y, -1)
+    likelihoods = F.binary_cross_entropy(p, q) + F.kl_div(F.log_softmax(x, -1), q) + F.gaussian_nll_loss(x, y, p)
+    logits = F.binary_cross_entropy_with_logits(x, q) + F.nll_loss(F.log_softmax(x, -1), LABELS) + F.poisson_nll_loss(x, p)
+    angles = F.cosine_similarity(x, y).pow(2).sum() + F.pairwise_distance(x, y).pow(3).sum()
+    return likelihoods + logits + angles + F.smooth_l1_loss(x, y) + F.huber_loss(x, y) + F.soft_margin_loss(x, q)
+
+
 NETWORKS: dict[str, tuple[Loss, tuple[tuple[int, ...], ...]]] = {
     "matmul and softmax": (products, ((3, 4), (4, 5), (5, 2))),
     "cross-entropy": (classifier, ((3, 6), (4, 6), (4,))),
@@ -89,6 +103,8 @@ NETWORKS: dict[str, tuple[Loss, tuple[tuple[int, ...], ...]]] = {
     "attention with an added mask": (added, ((2, 5, 4), (2, 6, 4), (2, 6, 3), (5, 6))),
     "normalisation": (normalised, ((3, 4, 3, 2), (4,), (4,), (3, 2))),
     "embedding": (looked_up, ((4, 3), (2, 3))),
+    "transposed convolution and interpolation": (grown, ((2, 4, 3, 2), (4, 3, 3, 2), (4, 2, 4))),
+    "losses and distances": (lost, ((3, 5), (3, 5))),
     "gather, scatter_add and topk": (picks, ((2, 4), (2, 3))),
 }
 

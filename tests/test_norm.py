@@ -138,11 +138,13 @@ def test_ctrl_c_changes_all_running_statistics_or_none(monkeypatch: pytest.Monke
 def test_use_does_not_depend_on_later_running_statistics() -> None:
     mean, var = ww.zeros(2), ww.ones(2)
     x = ww.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    y = F.batch_norm(x, mean, var, eps=0.0)
+    weight = ww.ones(2, requires_grad=True)
+    y = F.batch_norm(x, mean, var, weight, eps=0.0)
     mean += 7
     var *= 4
     y.sum().backward()
     assert x.grad is not None and (x.grad.numpy() == 1).all()
+    assert weight.grad is not None and weight.grad.tolist() == [4.0, 6.0]
 
 
 def test_batches_of_nothing_leave_running_statistics() -> None:

@@ -120,7 +120,13 @@ def off_kinks(grads: Sequence[Array], narrow: Sequence[Array], wide: Sequence[Ar
 
 
 def gradients(
-    table: OpTable, case: Case, arrays: Sequence[Array], device: Device, grads: Sequence[Array] | None = None, seed: int = 0
+    table: OpTable,
+    case: Case,
+    arrays: Sequence[Array],
+    device: Device,
+    grads: Sequence[Array] | None = None,
+    seed: int = 0,
+    create_graph: bool = False,
 ) -> list[Array]:
     """The gradient of each differentiable input, for random (or the given) gradients of the outputs."""
     from ..autograd import grad
@@ -134,7 +140,7 @@ def gradients(
         raise CheckFailure("expected an output that requires grad, got none, though inputs do")
     if grads is None:
         grads = cotangents([o.detach().numpy() for o in outputs], np.random.default_rng(seed))
-    found = grad(outputs, active, [asarray(g, device=device) for g in grads], allow_unused=True)
+    found = grad(outputs, active, [asarray(g, device=device) for g in grads], create_graph=create_graph, allow_unused=True)
     return [np.zeros(t.shape, t.dtype) if g is None else g.detach().numpy() for t, g in zip(active, found)]
 
 

@@ -27,11 +27,17 @@ def gradient(table: OpTable, case: Case, dtype: str, context: Context) -> float:
 
 @each_case("second gradient", dtypes=("float64",))
 def second_gradient(table: OpTable, case: Case, dtype: str, context: Context) -> float:
-    """Backward of backward agrees with differences of backward, in float64."""
-    if table.gradient == "second" and differentiable(table, case):
-        inputs = tensors(context.inputs(table, case, dtype), case, context.device, grad=True)
-        gradgradcheck(lambda *xs: table.function(*xs, **case.attrs), inputs, seed=context.seed)
-    return 0.0
+    """Backward of backward agrees with differences of backward, in float64; and backward is the same with a graph of it as without.
+
+    With a graph, a fused backward replays the op's composite definition: gradgradcheck sees that alone, on both of its sides.
+    """
+    if table.gradient != "second" or not differentiable(table, case):
+        return 0.0
+    arrays = context.inputs(table, case, dtype)
+    inputs = tensors(arrays, case, context.device, grad=True)
+    gradgradcheck(lambda *xs: table.function(*xs, **case.attrs), inputs, seed=context.seed)
+    fused, replayed = (gradients(table, case, arrays, context.device, create_graph=graph) for graph in (False, True))
+    return compare(replayed, fused, gradient_tolerance(table, case, dtype, _output_size(table, case, arrays, context)), dtype)
 
 
 def _output_size(table: OpTable, case: Case, arrays: list[Array], context: Context) -> int:
