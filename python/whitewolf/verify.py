@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import cases, console
+from ._errors import DeviceError
 from .cases import OpTable
-from .checks import CHECKS, CheckFailure, Context, unlisted
+from .checks import CHECKS, CheckFailure, Context, missing_kernel, unlisted
 from .device import device as find_device
 from .environment import environment
+from .simulator import schedules
 
 
 def verify(
@@ -20,7 +22,10 @@ def verify(
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Runs the checks of the table and returns {"environment", "device", "seed", "rows", "table", "ok"}.
+    """Runs the checks of the table and returns {"environment", "device", "seed", "schedules", "rows", "absent", "table", "ok"}.
+
+    Ops for which a device other than cpu has no kernel are not checked: "absent" says which kernel each lacks. "schedules" are those
+    of the simulator that the check of this name sweeps over.
 
     Args:
         ops: names of ops or of kernel families; all if empty.
@@ -31,7 +36,7 @@ def verify(
 
     Raises:
         ValueError: an op or a check of that name does not exist.
-        ww.DeviceError: the device is not there.
+        ww.DeviceError: the device is not there, or an op that is named has no kernel on it.
     """
     where = find_device(device)
     tables = select(list(cases.tables()), ops)
@@ -39,15 +44,34 @@ def verify(
     if unknown:
         raise ValueError(f"verify: expected check to be one of {', '.join(CHECKS)}, got {', '.join(unknown)}")
     context = Context(device=where, seed=seed)
+    chosen = checks or [name for name in CHECKS if name != "schedules" or where == "cudasim"]
     rows = []
+    absent: dict[str, str] = {}
     for table in tables:
-        rows.append(_row(table, context, checks or tuple(CHECKS)))
+        lacks = missing_kernel(table, context)
+        if lacks and ops:
+            raise DeviceError(f"verify: expected a kernel for {table.op} on device {where.name}, got none for {lacks}")
+        if lacks:
+            absent[table.op] = lacks
+            continue
+        rows.append(_row(table, context, chosen))
         if progress is not None:
             progress(rows[-1])
     registered = {row["op"] for row in where.module.list()}
-    lies = [] if ops else unlisted(tables, registered, cases.KERNELS_WITHOUT_CASE)
+    exempt = {k: why for k, why in cases.KERNELS_WITHOUT_CASE.items() if where == "cpu" or k in registered}
+    lies = [] if ops else unlisted(tables, registered, exempt)
     ok = all(row["ok"] for row in rows) and not lies
-    return {"environment": environment(), "device": where.name, "seed": seed, "rows": rows, "table": lies, "ok": ok}
+    swept = schedules(seed) if where == "cudasim" and "schedules" in chosen else []
+    return {
+        "environment": environment(),
+        "device": where.name,
+        "seed": seed,
+        "schedules": swept,
+        "rows": rows,
+        "absent": absent,
+        "table": lies,
+        "ok": ok,
+    }
 
 
 def select(tables: Sequence[OpTable], names: Sequence[str]) -> list[OpTable]:
@@ -115,5 +139,9 @@ def report(result: dict[str, Any]) -> None:
                 console.line(f"FAILED {outcome['text']}")
     for lie in result["table"]:
         console.line(f"FAILED {lie}")
+    if result["schedules"]:
+        console.line(f"schedules swept: {', '.join('-'.join(map(str, s[:2])) for s in result['schedules'])}")
+    if result["absent"]:
+        console.line(f"no kernel on {result['device']}, not checked: {', '.join(sorted(result['absent']))}")
     passed = sum(row["ok"] for row in result["rows"])
     console.line(f"{passed} of {len(result['rows'])} ops passed {'all checks' if result['ok'] else ''}".rstrip())

@@ -57,7 +57,8 @@ class PythonModule:
             kernel.forced.clear()
 
     def list(self) -> list[dict[str, Any]]:
-        rows = [{"op": k.op, "family": k.op, "variant": v} for k in self._kernels.values() for v in k.functions]
+        facts = {"dtypes": ("float32", "float64"), "precision": "dtype"}
+        rows = [{"op": k.op, "family": k.op, "variant": v} | facts for k in self._kernels.values() for v in k.functions]
         return [*self._real.list(), *rows]
 
     def __getattr__(self, name: str) -> Any:

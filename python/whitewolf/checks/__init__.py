@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..cases import OpTable
-from .calls import CheckFailure, Context
+from .calls import CheckFailure, Context, missing_kernel
 from .gradients import float32_gradient, gradient, gradient_strides, kernels, second_gradient
+from .schedules import schedules
 from .stability import batch, errors, threads, unlisted, variants
 from .values import exact, guards, nonfinite, strides, value
 
@@ -31,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "threads": threads,
     "batch": batch,
     "errors": errors,
+    "schedules": schedules,
 }
 
-__all__ = ["CHECKS", "Check", "CheckFailure", "Context", "unlisted"]
+__all__ = ["CHECKS", "Check", "CheckFailure", "Context", "missing_kernel", "unlisted"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._errors import DeviceError
 from ..cases import Array, Case, Input, OpTable
 from ..device import Device
 from ..device import device as find_device
@@ -80,6 +81,10 @@ def each_case(
     return decorate
 
 
+# How much larger an error of arithmetic in less than the dtype's own precision may be: tf32 keeps 10 bits of float32's 23.
+LOOSER = {"dtype": 1.0, "tf32": 2.0**13}
+
+
 def floating(array: Array) -> bool:
     return array.dtype.kind == "f"
 
@@ -100,6 +105,21 @@ def as_tuple(result: Any) -> tuple[Any, ...]:
 def forward(table: OpTable, case: Case, arrays: Sequence[Array], device: Device) -> list[Array]:
     """The op's outputs on these arrays, as NumPy arrays."""
     return [t.numpy() for t in as_tuple(table.function(*tensors(arrays, case, device), **case.attrs))]
+
+
+def missing_kernel(table: OpTable, context: Context) -> str:
+    """Which kernel the device lacks for this op; "" where it has all. Only the cpu is held to have every one."""
+    absent = sorted(set(table.kernels) - set(context.device.kernels))
+    if absent or context.device == "cpu":
+        return ", ".join(absent) if context.device != "cpu" else ""
+    case = next(context.cases(table))  # an op made of ops does not say which kernels it reaches
+    try:
+        forward(table, case, context.inputs(table, case, context.dtypes[0]), context.device)
+    except DeviceError as error:
+        if "has no kernel" not in str(error):
+            raise
+        return str(error).split(":")[0]
+    return ""
 
 
 def reference(table: OpTable, case: Case, arrays: Sequence[Array]) -> list[Array]:

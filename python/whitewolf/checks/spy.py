@@ -18,7 +18,7 @@ import numpy as np
 from ..cases import Array
 from ..device import Device, Kernels
 from . import layouts
-from .calls import CheckFailure, compare, floating
+from .calls import LOOSER, CheckFailure, compare, floating
 
 Tolerance = Callable[[int, Any, Array], Array]  # of a sum of so many terms, in a dtype, with these expected values
 _PARAMETER = re.compile(r"\s*(?:(out|inout)\s+)?(\w+)\s*:")
@@ -48,8 +48,10 @@ class Watch:
         self.worst = 0.0
         self.blocks: list[tuple[Array, int, str]] = []  # guarded memory, bytes of it in use, what it is
         self._variants: dict[str, list[str]] = {}
+        self.looser: dict[tuple[str, str], float] = {}  # of each (kernel, variant): LOOSER
         for row in device.module.list():
             self._variants.setdefault(row["op"], []).append(row["variant"])
+            self.looser[row["op"], row["variant"]] = LOOSER[row["precision"]]
 
     def __enter__(self) -> Watch:
         self._kernels, self._empty = self.device.kernels, self.device.empty
@@ -186,20 +188,24 @@ class _Watched:
         kernel(*fresh, *rest, **attrs)
         return fresh
 
+    def _allowed(self, looser: float, terms: int, dtype: Any, expected: Array) -> Array:
+        assert self.watch.retry is not None
+        return np.asarray(looser * self.watch.retry(terms, dtype, expected))
+
     def _compare(self, variant: str, how: str, views: list[Any], directions: list[str], plain: list[Any], rest: Sequence[Any],
                  attrs: dict[str, Any]) -> None:  # fmt: skip
         found = self._run(variant, views, directions, rest, attrs)
         if found is None:
             return
         self.watch.calls[self.op, variant] += 1
-        assert self.watch.retry is not None
         terms = max((a.size for a in _arrays(views)), default=1)
         for at, direction in enumerate(directions):
             if not direction or found[at] is None:
                 continue
             pairs = zip(*(v if isinstance(v, list) else [v] for v in (found[at], plain[at])))
             for got, expected in pairs:
-                allowed = partial(self.watch.retry, terms, got.dtype)
+                looser = self.watch.looser[self.op, variant]
+                allowed = partial(self._allowed, looser, terms, got.dtype)
                 try:
                     worst = compare([got], [expected.astype(np.float64) if floating(expected) else expected], allowed, got.dtype)
                 except CheckFailure as error:
