@@ -101,7 +101,11 @@ class Tensor(TensorMethods):
     # ---- out to NumPy and Python ----
 
     def numpy(self) -> Array:
-        """The array, without a copy on cpu and cudasim: read-only if the tensor requires grad. A copy on cuda."""
+        """The array, without a copy on cpu and cudasim: read-only if the tensor requires grad. A copy on cuda.
+
+        What is written through the array (or any other that shares the memory, such as one given to `ww.asarray`) no version
+        counts: backward cannot tell that a value it saved was overwritten. Write through the tensor, or to a copy.
+        """
         if self.device.name == "cuda":
             return self._data.get()  # type: ignore[attr-defined,no-any-return]
         view = self._data.view()

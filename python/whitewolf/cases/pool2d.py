@@ -74,7 +74,7 @@ def _gather(x: Tensor, at: Tensor, kernel_size: Any, stride: Any = None, padding
     """The elements of x where max_pool2d finds the largest of `at`: what the second derivative of max_pool2d runs."""
     y, indices = functional.max_pool2d(at.detach(), kernel_size, stride, padding, return_indices=True)
     call = {"kernel": kernel_size, "stride": kernel_size if stride is None else stride, "padding": padding}
-    return pool2d._gather(x, indices._data, y.shape, call)
+    return pool2d._gather(x, indices, y.shape, call)
 
 
 def _avg_pool(

@@ -13,7 +13,7 @@ from ..device import Device
 from ..device import device as find_device
 from ..dtypes import DType, find_dtype, float32
 from ..tensor import Tensor, wrap
-from ._common import MAX_NDIM, check_tensor
+from ._common import MAX_NDIM, check_tensor, share_memory
 
 if TYPE_CHECKING:
     Shape: TypeAlias = "int | Sequence[int]"
@@ -364,6 +364,8 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
 def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = None) -> Tensor:
     """A tensor over the memory of another library's array, without a copy on cpu: a write to one is seen in the other.
 
+    What the other library writes, no version counts: backward cannot tell that a value it saved was overwritten.
+
     Args:
         x: an array of NumPy, PyTorch, ...: anything with `__dlpack__` and `__dlpack_device__`.
         device: where the tensor shall live.
@@ -394,7 +396,10 @@ def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = Non
         data = np.from_dlpack(x)
     except (BufferError, RuntimeError, ValueError, TypeError) as error:
         raise BufferError(f"from_dlpack: expected x that can be lent, got {type(error).__name__}: {error}") from None
-    return wrap(data.copy() if copy or where.name != "cpu" else data, where)
+    if copy or where.name != "cpu":
+        return wrap(data.copy(), where)
+    # Our own tensor, round about: a write to one must make what was saved of the other stale.
+    return share_memory(x, wrap(data, where)) if isinstance(x, Tensor) else wrap(data, where)
 
 
 __all__ = [

@@ -46,7 +46,8 @@ def embedding(
     if scale_grad_by_freq and places.size:
         _, inverse, counts = np.unique(places, return_inverse=True, return_counts=True)
         factor = (1 / counts)[inverse.reshape(places.shape)].astype(weight.dtype)[..., None]
-    return _look_up(weight, places, -1, hidden, None if factor is None else wrap(factor, weight.device))
+    table = index if places is index._data else wrap(places, weight.device)  # whose version is that of the memory
+    return _look_up(weight, table, -1, hidden, None if factor is None else wrap(factor, weight.device))
 
 
 def check_operands(op: str, index: Tensor, weight: Tensor) -> Any:
@@ -85,33 +86,34 @@ def check_padding(op: str, padding_idx: int | None, rows: int) -> int:
     return padding_idx % rows
 
 
-def _look_up(weight: Tensor, places: Any, skip: int, hidden: int, factor: Tensor | None) -> Tensor:
+def _look_up(weight: Tensor, places: Tensor, skip: int, hidden: int, factor: Tensor | None) -> Tensor:
     """weight[places], zeros where that is `skip`; no gradient reaches row `hidden`, and terms of the others are times `factor`."""
     data = weight.device.empty((*places.shape, weight.shape[1]), weight.dtype)
-    weight.device.kernels["embedding_forward"](data, places, weight._data, skip=skip)
+    weight.device.kernels["embedding_forward"](data, places._data, weight._data, skip=skip)
     rows = weight.shape[0]
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
-        return (_add_up(grad if factor is None else multiply(grad, factor), places, rows, hidden if skip < 0 else skip),)
+        terms = grad if factor is None else multiply(grad, factor)
+        return (_add_up(terms, node.saved[0], rows, hidden if skip < 0 else skip),)
 
-    return record("embedding", data, (weight,), backward)  # type: ignore[no-any-return]
+    return record("embedding", data, (weight,), backward, (places,))  # type: ignore[no-any-return]
 
 
-def _add_up(terms: Tensor, places: Any, rows: int, hidden: int) -> Tensor:
+def _add_up(terms: Tensor, places: Tensor, rows: int, hidden: int) -> Tensor:
     """A table of so many rows, of the sums of the terms at their places; row `hidden` is zero."""
     device, size = terms.device, terms.shape[-1]
     data = device.empty((rows, size), terms.dtype)
     data.fill(0)
-    flat = places.reshape(-1)
+    flat = places._data.reshape(-1)
     index = np.broadcast_to(flat, (size, flat.size))
     device.kernels["scatter_add_forward"](data.T, terms._data.reshape(flat.size, size).T, index)
     if hidden >= 0:
         data[hidden] = 0
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
-        return (_look_up(grad, places, hidden, -1, None),)
+        return (_look_up(grad, node.saved[0], hidden, -1, None),)
 
-    return record("embedding_backward", data, (terms,), backward)  # type: ignore[no-any-return]
+    return record("embedding_backward", data, (terms,), backward, (places,))  # type: ignore[no-any-return]
 
 
 def renormalize(weight: Tensor, places: Any, max_norm: float, norm_type: float) -> None:

@@ -39,9 +39,9 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     data = np.take_along_axis(part, places, at) if x.ndim else x._data.copy()
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
-        return (scatter_add(zeros(shape, dtype=grad.dtype, device=grad.device), at, index, grad),)
+        return (scatter_add(zeros(shape, dtype=grad.dtype, device=grad.device), at, node.saved[0], grad),)
 
-    return record("gather", data, (x,), backward)  # type: ignore[no-any-return]
+    return record("gather", data, (x,), backward, (index,))  # type: ignore[no-any-return]
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -90,10 +90,10 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         if not node.needs[1]:
             return grad, None
-        taken = gather(grad, at, index)
+        taken = gather(grad, at, node.saved[0])
         return grad if node.needs[0] else None, pad_constant(taken, extra) if any(b for _, b in extra) else taken
 
-    return record("scatter_add", data, (x, src), backward)  # type: ignore[no-any-return]
+    return record("scatter_add", data, (x, src), backward, (index,))  # type: ignore[no-any-return]
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
@@ -156,9 +156,9 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     shape = x.shape
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
-        return (index_add(zeros(shape, dtype=grad.dtype, device=grad.device), at, index, grad),)
+        return (index_add(zeros(shape, dtype=grad.dtype, device=grad.device), at, node.saved[0], grad),)
 
-    return record("index_select", data, (x,), backward)  # type: ignore[no-any-return]
+    return record("index_select", data, (x,), backward, (index,))  # type: ignore[no-any-return]
 
 
 def _check(op: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, int]:

@@ -47,24 +47,50 @@ def getitem(x: Tensor, key: Any, /) -> Tensor:
     except (IndexError, TypeError, ValueError) as error:
         raise IndexError(f"getitem: expected an index into shape {x.shape}, got {error}") from None
     shape = x.shape
-    result: Tensor = record("getitem", data, (x,), lambda node, grad: (_put(grad, parts, shape),))
-    return share_memory(x, result) if _is_basic(parts) else result
+    if _is_basic(parts):
+        result: Tensor = record("getitem", data, (x,), lambda node, grad: (_put(grad, parts, shape),))
+        return share_memory(x, result)
+    saved = _tensors(key)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        _ = node.saved  # an index that was overwritten raises here
+        return (_put(grad, parts, shape, saved),)
+
+    return record("getitem", data, (x,), backward, saved)  # type: ignore[no-any-return]
 
 
-def _put(grad: Tensor, key: tuple[Any, ...], shape: tuple[int, ...]) -> Tensor:
-    """Zeros of `shape` with grad added at `key`; elements that appear more than once add up, in a fixed order."""
+def _tensors(key: Any) -> tuple[Tensor, ...]:
+    """The tensors of a key: backward needs them as they were."""
+    return tuple(part for part in (key if isinstance(key, tuple) else (key,)) if isinstance(part, Tensor))
+
+
+def _put(grad: Tensor, key: tuple[Any, ...], shape: tuple[int, ...], saved: tuple[Tensor, ...] = ()) -> Tensor:
+    """Zeros of `shape` with grad added at `key`; elements that appear more than once add up, in a fixed order.
+
+    `saved` are the tensors whose arrays are in the key.
+    """
     data = grad.device.empty(shape, grad.dtype)
     data.fill(0)
     if _is_basic(key):
         data[key] = grad._data
     else:
         np.add.at(data, key, grad._data)
-    return record("put", data, (grad,), lambda node, g: (_take_key(g, key),))  # type: ignore[no-any-return]
+
+    def backward(node: Node, g: Tensor) -> tuple[Tensor]:
+        _ = node.saved
+        return (_take_key(g, key, saved),)
+
+    return record("put", data, (grad,), backward, saved)  # type: ignore[no-any-return]
 
 
-def _take_key(x: Tensor, key: tuple[Any, ...]) -> Tensor:
+def _take_key(x: Tensor, key: tuple[Any, ...], saved: tuple[Tensor, ...] = ()) -> Tensor:
     shape = x.shape
-    return record("getitem", x._data[key], (x,), lambda node, grad: (_put(grad, key, shape),))  # type: ignore[no-any-return]
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
+        _ = node.saved
+        return (_put(grad, key, shape, saved),)
+
+    return record("getitem", x._data[key], (x,), backward, saved)  # type: ignore[no-any-return]
 
 
 def setitem(x: Tensor, key: Any, value: Any) -> None:
@@ -100,16 +126,18 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         raise ValueError(f"setitem: expected a value that fits x[key] of x.shape == {x.shape}, got {error}") from None
     x._overwritten()
     if recording:
+        saved = _tensors(key)
 
         def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+            _ = node.saved
             kept = None
             if node.needs[0]:
                 mask = grad.device.xp.ones(grad.shape, grad.dtype)
                 mask[parts] = 0
                 kept = grad * wrap(mask, grad.device)
-            return kept, unbroadcast(_take_key(grad, parts), new.shape) if node.needs[1] else None
+            return kept, unbroadcast(_take_key(grad, parts, saved), new.shape) if node.needs[1] else None
 
-        result: Tensor = record("setitem", x._data, (before, new), backward)
+        result: Tensor = record("setitem", x._data, (before, new), backward, saved)
         x._requires_grad, x._node, x._output = True, result._node, 0
 
 

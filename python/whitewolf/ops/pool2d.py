@@ -86,24 +86,35 @@ def max_pool2d(
         indices = x.device.empty(shape, np.dtype("uint8" if compact else "int64"), layout)
     x.device.kernels["max_pool2d_forward"](data, indices, x._data, **call)
     before = x.shape
-    result = record("max_pool2d", data, (x,), lambda node, grad: (_scatter(grad, indices, before, call),))
-    return (result, wrap(indices, x.device)) if return_indices else result
+    places = None if indices is None else wrap(indices, x.device)
+    # The places are saved with their version: where they are returned, the caller can overwrite them.
+    saved = () if places is None else (places,)
+    result = record("max_pool2d", data, (x,), lambda node, grad: (_scatter(grad, node.saved[0], before, call),), saved)
+    return (result, places) if return_indices else result
 
 
-def _scatter(grad: Tensor, indices: Any, shape: tuple[int, ...], call: dict[str, Any]) -> Tensor:
+def _scatter(grad: Tensor, indices: Tensor, shape: tuple[int, ...], call: dict[str, Any]) -> Tensor:
     """Each element of grad added where the maximum of its window was."""
-    data = grad.device.empty(shape, grad.dtype, _layout(indices))
-    grad.device.kernels["max_pool2d_backward_x"](data, grad._data, indices, **call)
+    data = grad.device.empty(shape, grad.dtype, _layout(indices._data))
+    grad.device.kernels["max_pool2d_backward_x"](data, grad._data, indices._data, **call)
     windows = grad.shape
-    return record("max_pool2d_backward", data, (grad,), lambda node, g: (_gather(g, indices, windows, call),))  # type: ignore[no-any-return]
+
+    def backward(node: Node, g: Tensor) -> tuple[Tensor]:
+        return (_gather(g, node.saved[0], windows, call),)
+
+    return record("max_pool2d_backward", data, (grad,), backward, (indices,))  # type: ignore[no-any-return]
 
 
-def _gather(x: Tensor, indices: Any, shape: tuple[int, ...], call: dict[str, Any]) -> Tensor:
+def _gather(x: Tensor, indices: Tensor, shape: tuple[int, ...], call: dict[str, Any]) -> Tensor:
     """The elements of x where the maxima were: the transpose of `_scatter`."""
-    data = x.device.empty(shape, x.dtype, _layout(indices))
-    x.device.kernels["max_pool2d_gather"](data, x._data, indices, **call)
+    data = x.device.empty(shape, x.dtype, _layout(indices._data))
+    x.device.kernels["max_pool2d_gather"](data, x._data, indices._data, **call)
     before = x.shape
-    return record("max_pool2d_gather", data, (x,), lambda node, g: (_scatter(g, indices, before, call),))  # type: ignore[no-any-return]
+
+    def backward(node: Node, g: Tensor) -> tuple[Tensor]:
+        return (_scatter(g, node.saved[0], before, call),)
+
+    return record("max_pool2d_gather", data, (x,), backward, (indices,))  # type: ignore[no-any-return]
 
 
 def avg_pool2d(
