@@ -46,3 +46,28 @@ def test_the_raw_kernel_refuses_an_index_before_it_writes() -> None:
         with pytest.raises(IndexError, match=rf"scatter_add_forward: expected index in \[0, 3\), got {place} at position 1"):
             ww.kernels.get("scatter_add_forward")(out, np.ones(2, "float32"), np.array([0, place]))
     assert (out == 0).all()
+
+
+def test_scatter_of_a_number_and_of_scalars() -> None:
+    assert ww.scatter(ww.zeros((2, 3)), 1, ww.asarray([[0], [2]]), 1.5).tolist() == [[1.5, 0, 0], [0, 0, 1.5]]
+    assert ww.scatter(ww.zeros(()), 0, ww.asarray(0), ww.asarray(2.0)).item() == 2
+    assert ww.scatter(ww.zeros(3, dtype="int32"), 0, ww.asarray([1]), ww.asarray([7], dtype="int32")).tolist() == [0, 7, 0]
+    assert ww.scatter(ww.ones(2), 0, ww.asarray([], dtype="int64"), ww.zeros(0)).tolist() == [1, 1]
+
+
+@pytest.mark.torch
+def test_scatter_to_distinct_places_is_pytorch_s() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    x, src = rng.standard_normal((4, 6)), rng.standard_normal((3, 5))
+    index = np.stack([rng.permutation(6)[:4] for _ in range(3)])
+    ours, theirs = (
+        [ww.tensor(a, requires_grad=True) for a in (x, src)],
+        [torch.tensor(a, requires_grad=True) for a in (x, src[:, :4])],
+    )
+    a = ww.scatter(ours[0], 1, ww.asarray(index), ours[1])
+    b = torch.scatter(theirs[0], 1, torch.from_numpy(index), theirs[1])
+    a.backward(ww.asarray(x))
+    b.backward(torch.from_numpy(x))
+    assert np.array_equal(a.numpy(), b.detach().numpy()) and np.array_equal(ours[0].grad.numpy(), theirs[0].grad.numpy())
+    assert np.array_equal(ours[1].grad.numpy()[:, :4], theirs[1].grad.numpy()) and not ours[1].grad.numpy()[:, 4:].any()

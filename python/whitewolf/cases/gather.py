@@ -29,6 +29,15 @@ def _scatter_add(x: Array, index: Array, src: Array, dim: int) -> Array:
     return out
 
 
+def _scatter(x: Array, index: Array, src: Array, dim: int) -> Array:
+    out = x.copy()
+    for place in np.ndindex(index.shape):
+        to = list(place)
+        to[dim] = int(index[place])
+        out[tuple(to)] = src[place]
+    return out
+
+
 def _index_add(x: Array, index: Array, source: Array, dim: int, alpha: float = 1) -> Array:
     out = x.copy()
     rows = np.moveaxis(out, dim, 0)
@@ -188,6 +197,18 @@ TABLES = (
             ),
         ),
         torch=_torch("scatter_add"),
+    ),
+    OpTable(
+        op="scatter",
+        function=lambda x, index, src, dim: ww.scatter(x, dim, index, src),
+        reference=_scatter,
+        kernels=("scatter_add_forward", "where_forward"),
+        cases=INTO,
+        exact=True,
+        bad=(
+            BadCall("past", lambda: ww.scatter(zeros(3), 0, _index([3]), ww.ones(1)), IndexError, ("scatter", "[0, 3)", "3")),
+            BadCall("src", lambda: ww.scatter(zeros(3), 0, _index([0, 1]), ww.ones(1)), ValueError, ("src.shape == (1,)", "(2,)")),
+        ),
     ),
     OpTable(
         op="index_add",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..graph import Node, record
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_same_device, check_same_dtype, check_tensor, normalize_axis
-from .creation import zeros
+from .creation import full, zeros
 from .elementwise import multiply
-from .manipulation import broadcast_to, pad_constant, reshape
+from .manipulation import astype, broadcast_to, pad_constant, reshape
+from .select import where
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -94,6 +96,55 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
         return grad if node.needs[0] else None, pad_constant(taken, extra) if any(b for _, b in extra) else taken
 
     return record("scatter_add", data, (x, src), backward, (index,))  # type: ignore[no-any-return]
+
+
+def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | complex) -> Tensor:
+    """input, with src[i, j, k] put at [i, index[i, j, k], k] for dim = 1, and so on, for each element of `index`.
+
+    Of elements that go to one place, the last along `dim` stays, and has the gradient.
+
+    Args:
+        input: any shape and dtype.
+        index: integers in [0, input.shape[dim]), as many dimensions as input, in others than `dim` no longer than it.
+        src: of input's dtype, in no dimension shorter than index; what is beyond index is not read. Or one number.
+
+    Raises:
+        IndexError: an index or `dim` is outside.
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.scatter(ww.zeros(3), 0, ww.asarray([2, 0, 2]), ww.asarray([1.0, 2.0, 3.0]))
+    tensor([2., 0., 3.])
+    """
+    x, at = _check("scatter", input, dim, index)
+    if not isinstance(src, Tensor):
+        src = broadcast_to(full((), src, dtype=x.dtype, device=x.device), index.shape)
+    check_same_device("scatter", input=x, src=src)
+    check_same_dtype("scatter", input=x, src=src)
+    if src.ndim != x.ndim or any(n > m for n, m in zip(index.shape, src.shape)):
+        raise ValueError(
+            f"scatter: expected src of {x.ndim} dimensions, none shorter than {index.shape}, got src.shape == {src.shape}"
+        )
+    if not x.ndim:  # a row of one
+        return reshape(scatter(reshape(x, (1,)), 0, reshape(index, (1,)), reshape(src, (1,))), ())
+    if not index.size:
+        return astype(x, x.dtype)
+    last = np.moveaxis(last_terms(np.moveaxis(index._data, at, -1), x.shape[at]), -1, at)
+    taken = gather(src, at, wrap(np.maximum(last, 0), x.device))
+    edges = [(0, n - m) for n, m in zip(x.shape, last.shape)]
+    put = np.pad(last, edges, constant_values=-1) >= 0
+    return where(wrap(put, x.device), pad_constant(taken, edges) if any(b for _, b in edges) else taken, x)
+
+
+def last_terms(places: Any, size: int) -> Any:
+    """For each of `size` places of a row, the last of the row's terms places[..., j] that goes there; -1 where none does."""
+    lead, count = places.shape[:-1], places.shape[-1]
+    rows = math.prod(lead)
+    found = np.full(rows * size, -1, np.int64)
+    flat = np.arange(rows)[:, None] * size + places.reshape(rows, count).astype(np.int64)
+    np.maximum.at(found, flat.ravel(), np.tile(np.arange(count), rows))  # an assignment promises no order
+    return found.reshape((*lead, size))
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
@@ -187,4 +238,4 @@ def _int64(places: Any) -> Any:
     return places if places.dtype == np.int64 else places.astype(np.int64)
 
 
-__all__ = ["gather", "index_add", "index_select", "scatter_add"]
+__all__ = ["gather", "index_add", "index_select", "scatter", "scatter_add"]

@@ -11,7 +11,7 @@ from ...ops._common import check_float, check_tensor, pair
 from ...ops.binary import pow
 from ...ops.creation import zeros
 from ...ops.elementwise import abs, multiply, sign
-from ...ops.gather import gather, index_add, index_select
+from ...ops.gather import gather, index_add, index_select, last_terms
 from ...ops.manipulation import pad_constant, reshape, squeeze, unsqueeze
 from ...ops.select import where
 from ...tensor import Tensor, wrap
@@ -153,10 +153,9 @@ def _unpool(op: str, x: Tensor, indices: Tensor, kernel: Any, stride: Any, paddi
     if places.size and not (0 <= places.min() and places.max() < h * w):
         raise IndexError(f"{op}: expected indices in [0, {h * w}) (an output of {h} x {w}), got {places.min()} to {places.max()}")
     count = places.shape[2]
-    source = np.full((*x.shape[:2], h * w), -1)  # for each place of the output, the last element that goes there
-    np.put_along_axis(source, places, np.broadcast_to(np.arange(count), places.shape), 2)
     if not count:
         return zeros((*x.shape[:2], h, w), dtype=x.dtype, device=x.device)
+    source = last_terms(places, h * w)
     taken = gather(reshape(x, (*x.shape[:2], count)), 2, wrap(np.maximum(source, 0), x.device))
     nothing = wrap(source < 0, x.device)
     return reshape(where(nothing, 0.0, taken), (*x.shape[:2], h, w))
