@@ -103,9 +103,16 @@ inline bool same_elements(const View& a, const View& b) {
     return true;
 }
 
-// Do two arrays whose extents overlap share an element? Exact, and only asked in that rare case.
+// Do two arrays whose extents overlap share an element? Exact, and only asked in that rare case. For some strides that takes longer
+// than anyone waits: what is not decided in a fraction of a second counts as overlap.
 inline bool share_memory(PyObject* a, PyObject* b) {
-    return py::module_::import("numpy").attr("shares_memory")(py::handle(a), py::handle(b)).cast<bool>();
+    py::module_ numpy = py::module_::import("numpy");
+    try {
+        return numpy.attr("shares_memory")(py::handle(a), py::handle(b), py::arg("max_work") = 1000000).cast<bool>();
+    } catch (py::error_already_set& error) {
+        if (!error.matches(numpy.attr("exceptions").attr("TooHardError"))) throw;
+        return true;
+    }
 }
 
 // Below this, malloc's own caches are as good and a capsule costs more than it saves. On the simulator every array is guarded.

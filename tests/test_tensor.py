@@ -41,7 +41,7 @@ def test_tensor_copies_and_asarray_does_not() -> None:
 
 @pytest.mark.parametrize("data", ["text", [None], [[1, 2], [3]], {"a": 1}, object()])
 def test_what_is_no_array_of_numbers_is_refused(data: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match="asarray: expected"):
+    with pytest.raises((TypeError, ValueError), match="tensor: expected data"):
         ww.tensor(data)
 
 

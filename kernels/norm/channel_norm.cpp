@@ -21,6 +21,7 @@ T coefficient(const View& v, int64_t b, int64_t c) {
 // body(element l of row n's place, vector of the strip, lanes) for the elements [begin, end) of a strip of channels.
 template <class T, class Body>
 WW_INLINE void for_strip(const View& x, int64_t used, int64_t begin, int64_t end, Body&& body) {
+    if (begin == end) return;  // no elements: nothing to divide by
     int64_t size = x.shape[3], n = begin / size, l = begin % size;
     for (int64_t i = begin; i < end; i++) {
         for_row<T>(used, [&](int64_t j, int lanes) { body(n, l, j, lanes); });

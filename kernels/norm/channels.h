@@ -69,6 +69,7 @@ class Joined {
 // Elements [begin, end) of the sequence (n, l) of one channel, side by side: where they lie, or in `buffer`.
 template <class T>
 const T* side_by_side(const View& x, const T* channel, int64_t begin, int64_t end, T* buffer) {
+    if (begin == end) return buffer;  // no elements: nothing to divide by
     int64_t size = x.shape[3], n = begin / size, l = begin % size, step = x.strides[3];
     if (step == 1 && l + end - begin <= size) return channel + n * x.strides[1] + l;
     for (T* to = buffer; begin < end; n++, l = 0) {

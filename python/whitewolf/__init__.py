@@ -42,6 +42,7 @@ from .ops.indexing import *
 from .ops.logic import *
 from .ops.manipulation import *
 from .ops.matmul import *
+from .ops.rearrange import *
 from .ops.reduce import *
 from .ops.search import *
 from .ops.select import *

@@ -47,7 +47,7 @@ def register() -> None:
 
 def _make_backend(einops: Any) -> None:
     from .info import isdtype
-    from .ops import creation, manipulation
+    from .ops import creation, manipulation, rearrange
     from .tensor import Tensor
 
     class WhitewolfBackend(einops.AbstractBackend):  # type: ignore[misc]
@@ -79,7 +79,7 @@ def _make_backend(einops: Any) -> None:
             return manipulation.expand_dims(x, axis=new_position)
 
         def tile(self, x: Tensor, repeats: Sequence[int]) -> Tensor:
-            return manipulation.tile(x, repeats)
+            return rearrange.tile(x, repeats)
 
         def concat(self, tensors: Sequence[Tensor], axis: int) -> Tensor:
             return manipulation.concat(tensors, axis=axis)

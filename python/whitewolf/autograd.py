@@ -7,7 +7,7 @@ walk is a heap that always takes the highest number left: no recursion, no depen
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,18 +38,19 @@ def _root(array: Any) -> int:
 
 
 def _check_grad(op: str, tensor: Tensor, grad: Tensor | None) -> Tensor:
+    name = "grad_outputs" if op == "grad" else "grad"
     if grad is None:
         if tensor.size != 1:
-            raise ValueError(f"{op}: expected grad for an output that is no scalar, got None for output.shape == {tensor.shape}")
+            raise ValueError(f"{op}: expected {name} for an output that is no scalar, got None for output.shape == {tensor.shape}")
         return wrap(tensor.device.xp.ones(tensor.shape, tensor.dtype), tensor.device)
     if not isinstance(grad, Tensor):
-        raise TypeError(f"{op}: expected grad to be a Tensor, got {type(grad).__name__}")
+        raise TypeError(f"{op}: expected {name} to be a Tensor, got {type(grad).__name__}")
     if grad.shape != tensor.shape:
-        raise ValueError(f"{op}: expected grad.shape == {tensor.shape} (the output's), got grad.shape == {grad.shape}")
+        raise ValueError(f"{op}: expected {name}.shape == {tensor.shape} (the output's), got {name}.shape == {grad.shape}")
     if grad.dtype != tensor.dtype:
-        raise TypeError(f"{op}: expected grad.dtype == {tensor.dtype} (the output's), got {grad.dtype}")
+        raise TypeError(f"{op}: expected {name}.dtype == {tensor.dtype} (the output's), got {grad.dtype}")
     if grad.device is not tensor.device:
-        raise DeviceError(f"{op}: expected grad on {tensor.device} (the output's device), got {grad.device}")
+        raise DeviceError(f"{op}: expected {name} on {tensor.device} (the output's device), got {grad.device}")
     return grad
 
 
@@ -138,7 +139,8 @@ def _run(
     with _GradMode(create_graph):
         for tensor, grad in zip(outputs, grads):
             if not tensor._requires_grad:
-                raise ValueError(f"{op}: expected an output that requires grad, got a tensor of shape {tensor.shape} that does not")
+                what = "outputs that require" if op == "grad" else "an output that requires"
+                raise ValueError(f"{op}: expected {what} grad, got a tensor of shape {tensor.shape} that does not")
             send(_edge(tensor), _check_grad(op, tensor, grad))
         while heap:
             number = -heapq.heappop(heap)
@@ -219,17 +221,14 @@ def grad(
     >>> g.item(), ww.grad(g, x).item()
     (27.0, 18.0)
     """
-    outs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    ins = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    if grad_outputs is None:
-        given: tuple[Tensor | None, ...] = (None,) * len(outs)
-    else:
-        given = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
+    outs, ins = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    given = (None,) * len(outs) if grad_outputs is None else _tensors("grad_outputs", grad_outputs, optional=True)
     if len(given) != len(outs):
         raise ValueError(f"grad: expected len(grad_outputs) == {len(outs)} (the outputs), got {len(given)}")
+    for name, flag in (("create_graph", create_graph), ("allow_unused", allow_unused), ("retain_graph", retain_graph)):
+        if not isinstance(flag, bool) and (flag is not None or name != "retain_graph"):
+            raise TypeError(f"grad: expected {name} to be True or False, got {type(flag).__name__}")
     for position, tensor in enumerate(ins):
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"grad: expected inputs[{position}] to be a Tensor, got {type(tensor).__name__}")
         if not tensor._requires_grad:
             raise ValueError(
                 f"grad: expected inputs[{position}] to require grad, got a tensor of shape {tensor.shape} that does not"
@@ -240,6 +239,14 @@ def grad(
         if result is None and not allow_unused:
             raise ValueError(f"grad: expected outputs that depend on inputs[{position}], got none; allow_unused=True gives None")
     return found[0] if isinstance(inputs, Tensor) else found
+
+
+def _tensors(name: str, value: Any, optional: bool = False) -> tuple[Any, ...]:
+    found = (value,) if isinstance(value, Tensor) else tuple(value) if isinstance(value, Iterable) else (value,)
+    for position, tensor in enumerate(found):
+        if not isinstance(tensor, Tensor) and not (optional and tensor is None):
+            raise TypeError(f"grad: expected {name}[{position}] to be a Tensor, got {type(tensor).__name__}")
+    return found
 
 
 # These modules import this one, so it is complete by here.

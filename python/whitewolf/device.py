@@ -97,7 +97,7 @@ def device(which: str | Device | None = None) -> Device:
     if isinstance(which, Device):
         return which
     name = "cpu" if which is None else which
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise DeviceError(f"device: expected one of {', '.join(NAMES)}, got {which!r}")
     found = _load(name)
     if found is None:

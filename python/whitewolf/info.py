@@ -51,7 +51,7 @@ def finfo(type: Any, /) -> FloatInfo:
     elif dtype.kind in "fc":
         info = np.finfo(dtype)
     else:
-        raise TypeError(f"finfo: expected a floating dtype, got {dtype}")
+        raise TypeError(f"finfo: expected type of a floating dtype, got {dtype}")
     return FloatInfo(
         info.bits, float(info.eps), float(info.max), float(info.min), float(info.smallest_normal), np.dtype(info.dtype)
     )
@@ -69,7 +69,7 @@ def iinfo(type: Any, /) -> IntInfo:
     """
     dtype = type.dtype if isinstance(type, Tensor) else find_dtype("iinfo", type, "type")
     if dtype.kind not in "iu":
-        raise TypeError(f"iinfo: expected an integer dtype, got {dtype}")
+        raise TypeError(f"iinfo: expected type of an integer dtype, got {dtype}")
     info = np.iinfo(dtype)
     return IntInfo(info.bits, int(info.max), int(info.min), dtype)
 
@@ -139,7 +139,7 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
         if not isinstance(a, (int, float, complex))
     ]
     if not dtypes:
-        raise ValueError("result_type: expected at least one tensor or dtype, got none")
+        raise ValueError("result_type: expected arrays_and_dtypes to hold at least one tensor or dtype, got none")
     found = dtypes[0]
     for dtype in dtypes[1:]:
         found = promote(found, dtype)

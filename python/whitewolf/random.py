@@ -31,7 +31,7 @@ def manual_seed(seed: int) -> None:
     >>> ww.random.get_state()
     {'seed': 1, 'offset': 0}
     """
-    set_state({"seed": seed, "offset": 0})
+    _set("manual_seed", {"seed": seed, "offset": 0})
 
 
 def get_state() -> dict[str, int]:
@@ -46,15 +46,19 @@ def set_state(state: dict[str, int]) -> None:
     Raises:
         TypeError, ValueError: it is no such state.
     """
-    global _seed, _offset
     if not isinstance(state, dict) or state.keys() != {"seed", "offset"}:
         raise TypeError(f"set_state: expected {{'seed': int, 'offset': int}}, got {state!r}")
+    _set("set_state", state)
+
+
+def _set(op: str, state: dict[str, int]) -> None:
+    global _seed, _offset
     values = {}
     for name, value in state.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"random: expected {name} to be an int, got {type(value).__name__}")
+            raise TypeError(f"{op}: expected {name} to be an int, got {type(value).__name__}")
         if not 0 <= value < 2**64:
-            raise ValueError(f"random: expected {name} in [0, 2**64), got {value}")
+            raise ValueError(f"{op}: expected {name} in [0, 2**64), got {value}")
         values[name] = int(value)
     with _lock:
         _seed, _offset = values["seed"], values["offset"]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from .device import device, devices
 
+MAX_THREADS = 1024  # beyond what a machine has; a mistake, rather than a wish
+
 
 def _modules() -> list[object]:
     return [device(name).module for name, state in devices().items() if state == "available"]
@@ -15,10 +17,15 @@ def set_num_threads(n: int) -> None:
     """Lets kernels on the CPU use `n` threads, the caller's included. Results do not depend on it, bit for bit.
 
     Raises:
-        ValueError: n < 1.
+        ValueError: n is outside [1, 1024].
+
+    >>> import whitewolf as ww
+    >>> ww.set_num_threads(ww.get_num_threads())
     """
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError(f"set_num_threads: expected n to be an int, got {type(n).__name__}")
+    if not 1 <= n <= MAX_THREADS:
+        raise ValueError(f"set_num_threads: expected n in [1, {MAX_THREADS}], got {n}")
     for module in _modules():
         module.set_num_threads(n)  # type: ignore[attr-defined]
 

@@ -318,9 +318,11 @@ def tensor(data: Any, dtype: Any = None, device: str | Device | None = None, req
     >>> ww.tensor([1, 2], dtype="float32", requires_grad=True)
     tensor([1., 2.], requires_grad=True)
     """
-    from .ops.creation import asarray
+    from .ops._common import check_flag
+    from .ops.creation import _convert
 
-    result = asarray(data.detach() if isinstance(data, Tensor) else data, dtype=dtype, device=device, copy=True)
+    result = _convert("tensor", "data", data.detach() if isinstance(data, Tensor) else data, dtype, device, True)
+    check_flag("tensor", "requires_grad", requires_grad)
     return result.requires_grad_() if requires_grad else result
 
 

@@ -69,6 +69,42 @@ def check_float(op: str, name: str, tensor: Tensor) -> None:
         raise TypeError(f"{op}: expected {name}.dtype == float32 or float64, got {tensor.dtype}")
 
 
+def check_flag(op: str, name: str, value: Any) -> bool:
+    """Raises TypeError unless `value` is True or False: what else is true in Python was hardly meant."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{op}: expected {name} to be True or False, got {type(value).__name__}")
+    return bool(value)
+
+
+def check_int(op: str, name: str, value: Any) -> int:
+    """`value` as an int, if it is one of Python's or NumPy's."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{op}: expected {name} to be an int, got {type(value).__name__}")
+    return int(value)
+
+
+def check_ints(op: str, name: str, value: Any) -> tuple[int, ...]:
+    """An int, or a sequence of them, as a tuple."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return (int(value),)
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise TypeError(f"{op}: expected {name} to be an int or a sequence of ints, got {type(value).__name__}")
+    return tuple(check_int(op, f"{name}[{i}]", n) for i, n in enumerate(value))
+
+
+def check_tensors(op: str, name: str, value: Any) -> list[Tensor]:
+    """A sequence of tensors, as a list."""
+    if not isinstance(value, (Sequence, Tensor)) or isinstance(value, (str, bytes)) or isinstance(value, Tensor) and not value.ndim:
+        raise TypeError(f"{op}: expected {name} to be a sequence of Tensors, got {type(value).__name__}")
+    return [check_tensor(op, f"{name}[{i}]", t) for i, t in enumerate(value)]
+
+
+def check_size(op: str, n: int, dtype: Any, name: str) -> None:
+    """Raises MemoryError for `n` elements that no machine has room for, which NumPy would refuse in other ways, or try in vain."""
+    if n * dtype.itemsize >= 2**47:
+        raise MemoryError(f"{op}: expected {name} that fits in memory, got {n * dtype.itemsize} bytes ({n} of {dtype})")
+
+
 def check_number(op: str, name: str, value: Any) -> None:
     """Raises TypeError unless `value` is a real number of Python's or NumPy's."""
     if isinstance(value, (complex, np.complexfloating)) or not isinstance(value, SCALARS):
@@ -121,7 +157,10 @@ def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
     if x1._data.dtype is not x2._data.dtype and x1.dtype != x2.dtype:  # type: ignore[union-attr]
         from .manipulation import astype
 
-        dtype = promote(x1.dtype, x2.dtype)  # type: ignore[union-attr]
+        try:
+            dtype = promote(x1.dtype, x2.dtype)  # type: ignore[union-attr]
+        except TypeError as error:
+            raise TypeError(f"{op}: expected x1 and x2 of dtypes that combine; {error}") from None
         return astype(x1, dtype, copy=False), astype(x2, dtype, copy=False)  # type: ignore[arg-type]
     return x1, x2  # type: ignore[return-value]
 
@@ -168,7 +207,7 @@ def normalize_axis(op: str, axis: int, ndim: int, name: str = "axis") -> int:
     return int(axis) % ndim if ndim else 0
 
 
-def normalize_axes(op: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+def normalize_axes(op: str, axis: int | Sequence[int] | None, ndim: int, name: str = "axis") -> tuple[int, ...]:
     """All axes for None; otherwise the given ones counted from the front.
 
     Raises:
@@ -176,9 +215,9 @@ def normalize_axes(op: str, axis: int | Sequence[int] | None, ndim: int) -> tupl
     """
     if axis is None:
         return tuple(range(ndim))
-    axes = tuple(normalize_axis(op, a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    axes = tuple(normalize_axis(op, a, ndim, name) for a in check_ints(op, name, axis))
     if len(set(axes)) != len(axes):
-        raise ValueError(f"{op}: expected each axis once, got axis == {axis}")
+        raise ValueError(f"{op}: expected each axis once, got {name} == {axis}")
     return axes
 
 

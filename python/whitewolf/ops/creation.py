@@ -13,7 +13,7 @@ from ..device import Device
 from ..device import device as find_device
 from ..dtypes import DType, find_dtype, float32
 from ..tensor import Tensor, wrap
-from ._common import MAX_NDIM, check_tensor, share_memory
+from ._common import MAX_NDIM, SCALARS, check_flag, check_int, check_ints, check_size, check_tensor, share_memory
 
 if TYPE_CHECKING:
     Shape: TypeAlias = "int | Sequence[int]"
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 
 
 def _shape(op: str, shape: Shape) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else shape
-    try:
-        found = tuple(int(n.__index__()) for n in sizes)
-    except (AttributeError, TypeError):
-        raise TypeError(f"{op}: expected shape to be an int or a sequence of ints, got {shape!r}") from None
+    if isinstance(shape, (list, tuple)):  # a tensor's sizes may be 0-d tensors
+        shape = [n.item() if isinstance(n, Tensor) and n.ndim == 0 else n for n in shape]
+    found = check_ints(op, "shape", shape)
     if any(n < 0 for n in found):
         raise ValueError(f"{op}: expected shape without negative sizes, got {found}")
     return found
@@ -35,12 +33,12 @@ def _dtype(op: str, dtype: Any, default: DType = float32) -> DType:
     return default if dtype is None else find_dtype(op, dtype)
 
 
-def _number(op: str, name: str, value: Any, integer: bool = False) -> Any:
+def _number(op: str, name: str, value: Any) -> Any:
     """A Python or NumPy number, or a 0-d tensor's."""
     if isinstance(value, Tensor) and value.ndim == 0:
         value = value.item()
-    if not isinstance(value, (int, np.integer) if integer else (int, float, complex, np.generic)):
-        raise TypeError(f"{op}: expected {name} to be {'an int' if integer else 'a number'}, got {type(value).__name__}")
+    if not isinstance(value, SCALARS):
+        raise TypeError(f"{op}: expected {name} to be a number, got {type(value).__name__}")
     return value
 
 
@@ -56,9 +54,9 @@ def _fill(op: str, data: Any, value: Any) -> None:
         data.fill(value)
 
 
-def _finish(data: Any, device: Device, requires_grad: bool) -> Tensor:
+def _finish(op: str, data: Any, device: Device, requires_grad: bool) -> Tensor:
     result = wrap(data, device)
-    return result.requires_grad_() if requires_grad else result
+    return result.requires_grad_() if check_flag(op, "requires_grad", requires_grad) else result
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: bool | None = None) -> Tensor:
@@ -72,19 +70,30 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
     Raises:
         TypeError: `obj` holds something else than numbers.
         ValueError: lists of unequal lengths, or copy=False where a copy is needed.
+
+    >>> import whitewolf as ww
+    >>> ww.asarray([[1, 2], [3, 4]], dtype=ww.float64)
+    tensor([[1., 2.],
+            [3., 4.]], dtype=float64)
     """
-    wanted = None if dtype is None else find_dtype("asarray", dtype)
+    return _convert("asarray", "obj", obj, dtype, device, copy)
+
+
+def _convert(op: str, name: str, obj: Any, dtype: Any, device: DeviceLike, copy: bool | None) -> Tensor:
+    wanted = None if dtype is None else find_dtype(op, dtype)
+    if copy is not None:
+        check_flag(op, "copy", copy)
     if isinstance(obj, Tensor):
         from .manipulation import astype
 
         target = obj.device if device is None else find_device(device)
         if target is not obj.device:
             if copy is False:
-                raise ValueError(f"asarray: expected copy=None to move from {obj.device} to {target}, got copy=False")
+                raise ValueError(f"{op}: expected copy=None to move from {obj.device} to {target}, got copy=False")
             return obj.to(target) if wanted is None else obj.to(target).to(wanted)
         if wanted is not None and wanted != obj.dtype:
             if copy is False:
-                raise ValueError(f"asarray: expected copy=None to change dtype {obj.dtype} to {wanted}, got copy=False")
+                raise ValueError(f"{op}: expected copy=None to change dtype {obj.dtype} to {wanted}, got copy=False")
             return astype(obj, wanted)
         return astype(obj, obj.dtype) if copy else obj
     where = find_device(device)
@@ -93,11 +102,11 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
         data = np.asarray(obj)
     else:
         if copy is False:
-            raise ValueError(f"asarray: expected an array with copy=False, got {type(obj).__name__}, which must be copied")
+            raise ValueError(f"{op}: expected an array with copy=False, got {type(obj).__name__}, which must be copied")
         try:
             data = np.array([t.numpy() if isinstance(t, Tensor) else t for t in obj] if isinstance(obj, (list, tuple)) else obj)
         except (ValueError, RuntimeError, RecursionError) as error:
-            raise ValueError(f"asarray: expected nested lists of equal lengths, got {error}") from None
+            raise ValueError(f"{op}: expected {name} of nested lists of equal lengths, got {error}") from None
         if dtype is None:
             has_arrays = isinstance(obj, (list, tuple)) and any(isinstance(t, (np.ndarray, np.generic, Tensor)) for t in obj)
             if not has_arrays and data.dtype == np.float64:
@@ -105,14 +114,14 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
             elif not has_arrays and data.dtype == np.complex128:
                 data = data.astype(np.complex64)
     if data.dtype.kind not in "biufcV" or (data.dtype.kind == "V" and data.dtype.name != "bfloat16"):
-        raise TypeError(f"asarray: expected numbers, got {type(obj).__name__} of dtype {data.dtype}")
+        raise TypeError(f"{op}: expected {name} of numbers, got {type(obj).__name__} of dtype {data.dtype}")
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     if wanted is not None and data.dtype != wanted:
         if copy is False:
-            raise ValueError(f"asarray: expected copy=None to change dtype {data.dtype} to {wanted}, got copy=False")
+            raise ValueError(f"{op}: expected copy=None to change dtype {data.dtype} to {wanted}, got copy=False")
         if data.dtype.kind == "c" and wanted.kind not in "cb":
-            raise TypeError(f"asarray: expected a complex dtype for complex numbers, got {wanted}")
+            raise TypeError(f"{op}: expected a complex dtype for complex numbers, got {wanted}")
         with np.errstate(all="ignore"):
             data = data.astype(wanted)
     elif copy and is_array:
@@ -158,18 +167,20 @@ def _empty(op: str, where: Device, shape: tuple[int, ...], dtype: DType, layout:
     """Memory for the functions that a user hands a shape: what does not fit is an error that names the op."""
     size = math.prod(shape) * dtype.itemsize
     if len(shape) > MAX_NDIM:
-        raise ValueError(f"{op}: expected shape of at most {MAX_NDIM} dimensions, got {len(shape)}")
+        raise ValueError(f"{op}: expected a shape (x.shape) of at most {MAX_NDIM} dimensions, got {len(shape)}")
     try:
         return where.empty(shape, dtype, layout)
     except (MemoryError, ValueError, OverflowError, TypeError):
-        raise MemoryError(f"{op}: expected room for {size} bytes (shape {shape}, {dtype}), got none") from None
+        raise MemoryError(
+            f"{op}: expected shape of a size that fits in memory, got {size} bytes (shape {shape}, {dtype})"
+        ) from None
 
 
 def _filled(op: str, shape: Shape, value: Any, dtype: DType, device: DeviceLike, requires_grad: bool) -> Tensor:
     where = find_device(device)
     data = _empty(op, where, _shape(op, shape), dtype)
     _fill(op, data, value)
-    return _finish(data, where, requires_grad)
+    return _finish(op, data, where, requires_grad)
 
 
 def full(shape: Shape, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -182,7 +193,10 @@ def full(shape: Shape, fill_value: Any, *, dtype: Any = None, device: DeviceLike
     >>> ww.full(3, True)
     tensor([ True,  True,  True])
     """
-    kind = asarray(_number("full", "fill_value", fill_value)).dtype if dtype is None else _dtype("full", dtype)
+    fill_value = _number("full", "fill_value", fill_value)
+    kind = np.asarray(fill_value).dtype if dtype is None else _dtype("full", dtype)
+    if dtype is None and not isinstance(fill_value, np.generic):
+        kind = {"f": float32, "c": np.dtype("complex64"), "O": np.dtype("int64"), "u": np.dtype("int64")}.get(kind.kind, kind)
     return _filled("full", shape, fill_value, kind, device, requires_grad)
 
 
@@ -192,7 +206,7 @@ def _like(op: str, x: Tensor, value: Any, dtype: Any, device: DeviceLike, requir
     data = _empty(op, where, x.shape, _dtype(op, dtype, x.dtype), x._data)
     if value is not None:
         _fill(op, data, value)
-    return _finish(data, where, requires_grad)
+    return _finish(op, data, where, requires_grad)
 
 
 def zeros_like(x: Tensor, /, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -261,7 +275,7 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
     n = max(0, -((start - stop) // step) if integers else math.ceil(span))
     if kind.kind == "b" and n > 2:
         raise TypeError(f"arange: expected dtype of numbers, got {kind}")
-    _check_size("arange", int(n), kind)
+    check_size("arange", int(n), kind, "stop")
     try:
         data = np.arange(start, stop, step, dtype=kind)
     except OverflowError:
@@ -274,12 +288,6 @@ def _real(op: str, name: str, value: Any) -> Any:
     if isinstance(value, (complex, np.complexfloating)):
         raise TypeError(f"{op}: expected {name} to be a real number, got {value}")
     return value
-
-
-def _check_size(op: str, n: int, dtype: DType) -> None:
-    """Raises MemoryError for what NumPy would refuse or try in vain."""
-    if n * dtype.itemsize >= 2**47:
-        raise MemoryError(f"{op}: expected room for {n * dtype.itemsize} bytes ({n} of {dtype}), got none")
 
 
 def linspace(start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: DeviceLike = None, endpoint: bool = True) -> Tensor:
@@ -295,14 +303,18 @@ def linspace(start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: D
     >>> ww.linspace(0, 1, 5)
     tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
-    start, stop, num = _number("linspace", "start", start), _number("linspace", "stop", stop), _number("linspace", "num", num, True)
+    start, stop, num = _number("linspace", "start", start), _number("linspace", "stop", stop), check_int("linspace", "num", num)
+    check_flag("linspace", "endpoint", endpoint)
+    for name, end in (("start", start), ("stop", stop)):
+        if isinstance(end, int) and abs(end) > 2**63:
+            raise OverflowError(f"linspace: expected {name} in the range of int64, got {end}")
     if num < 0:
         raise ValueError(f"linspace: expected num >= 0, got {num}")
     complex_ends = isinstance(start, (complex, np.complexfloating)) or isinstance(stop, (complex, np.complexfloating))
     kind = _dtype("linspace", dtype, np.dtype("complex64") if complex_ends else float32)
     if complex_ends and kind.kind != "c":
         raise TypeError(f"linspace: expected a complex dtype between {start} and {stop}, got {kind}")
-    _check_size("linspace", num, np.dtype("float64"))
+    check_size("linspace", num, np.dtype("float64"), "num")
     where = find_device(device)
     with np.errstate(all="ignore"):
         return wrap(np.linspace(start, stop, num, endpoint=endpoint).astype(kind), where)
@@ -316,8 +328,12 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
     tensor([[0., 1., 0.],
             [0., 0., 1.]])
     """
-    rows = _shape("eye", (n_rows, n_rows if n_cols is None else n_cols))
-    kind, where, k = _dtype("eye", dtype), find_device(device), _number("eye", "k", k, True)
+    rows = check_int("eye", "n_rows", n_rows), check_int("eye", "n_cols", n_rows if n_cols is None else n_cols)
+    for name, n in zip(("n_rows", "n_cols"), rows):
+        if n < 0:
+            raise ValueError(f"eye: expected {name} >= 0, got {n}")
+    kind, where, k = _dtype("eye", dtype), find_device(device), check_int("eye", "k", k)
+    check_size("eye", rows[0] * rows[1], kind, "n_rows and n_cols")
     data = _empty("eye", where, rows, kind)
     data.fill(0)
     for_row = max(0, -k)  # the first row that the diagonal crosses
@@ -339,7 +355,7 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
     >>> x.shape, y[:, 0]
     ((3, 2), tensor([3, 4, 5]))
     """
-    if indexing not in ("xy", "ij"):
+    if not isinstance(indexing, str) or indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: expected indexing to be 'xy' or 'ij', got {indexing!r}")
     from .manipulation import broadcast_to, reshape
 
@@ -387,6 +403,8 @@ def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = Non
     if not (hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__")):
         raise TypeError(f"from_dlpack: expected x with __dlpack__ and __dlpack_device__, got {type(x).__name__}")
     where = find_device(device)
+    if copy is not None:
+        check_flag("from_dlpack", "copy", copy)
     kind = int(x.__dlpack_device__()[0])
     if kind not in (1, 3):  # kDLCPU, kDLCUDAHost
         raise DeviceError(f"from_dlpack: expected x in memory of the CPU, got DLPack device type {kind}")

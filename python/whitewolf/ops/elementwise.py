@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # NumPy would count with True and False in int8 or float16, and order complex numbers by their real parts first.
 _NUMBERS_ONLY = frozenset("abs sign square floor ceil trunc round negative subtract power floor_divide remainder matmul".split())
 _ORDERED_ONLY = frozenset(
-    "floor ceil trunc maximum minimum clip floor_divide remainder atan2 hypot logaddexp copysign exp2 erf rsqrt".split()
+    "floor ceil trunc maximum minimum clip floor_divide remainder atan2 hypot logaddexp copysign nextafter exp2 erf rsqrt".split()
 )
 
 
@@ -33,11 +33,13 @@ def _library(name: str, x: Tensor, *arrays: Any) -> Any:
     """NumPy's (CuPy's) function of that name on `arrays`, for dtypes that have no kernel; x is a tensor of their dtype."""
     dtype = x.dtype
     if is_bfloat16(dtype):
+        which = "x" if len(arrays) == 1 else "x1 and x2"
         raise TypeError(
-            f"{name}: expected float32 or float64 (bfloat16 is storage: NumPy would compute it as float32), got bfloat16"
+            f"{name}: expected {which} of dtype float32 or float64 (bfloat16 is storage: NumPy would compute it as float32), got bfloat16"
         )
     if dtype.kind == "b" and name in _NUMBERS_ONLY or dtype.kind == "c" and name in _ORDERED_ONLY:
-        raise TypeError(f"{name}: expected {'numbers' if dtype.kind == 'b' else 'real numbers'}, got dtype {dtype}")
+        which = "x" if len(arrays) == 1 else "x1 and x2"
+        raise TypeError(f"{name}: expected {which} of {'numbers' if dtype.kind == 'b' else 'real numbers'}, got dtype {dtype}")
     function = getattr(x.device.xp, name, None)
     with np.errstate(all="ignore"):
         if function is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_same_device, check_same_dtype, check_tensor, normalize_axis
+from ._common import KERNEL_FLOATS, check_number, check_same_device, check_same_dtype, check_tensor, normalize_axis
 from .creation import full, zeros
 from .elementwise import multiply
 from .manipulation import astype, broadcast_to, pad_constant, reshape
@@ -175,6 +175,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     if source.shape != wanted:
         raise ValueError(f"index_add: expected source.shape == {wanted}, got {source.shape}")
     _check_places("index_add", x.shape[at], index)
+    check_number("index_add", "alpha", alpha)
     places = broadcast_to(reshape(index, (-1,) + (1,) * (x.ndim - at - 1)), wanted)
     return scatter_add(x, at, places, source if alpha == 1 else multiply(source, alpha))
 

@@ -41,11 +41,15 @@ def getitem(x: Tensor, key: Any, /) -> Tensor:
     Raises:
         IndexError: an index is out of range or of a wrong type.
     """
-    parts = _key("getitem", x, key)
+    return _read("getitem", x, key, "an index")
+
+
+def _read(op: str, x: Tensor, key: Any, what: str) -> Tensor:
+    parts = _key(op, x, key)
     try:
         data = x._data[parts]
     except (IndexError, TypeError, ValueError) as error:
-        raise IndexError(f"getitem: expected an index into shape {x.shape}, got {error}") from None
+        raise IndexError(f"{op}: expected {what} into shape {x.shape}, got {error}") from None
     shape = x.shape
     if _is_basic(parts):
         result: Tensor = record("getitem", data, (x,), lambda node, grad: (_put(grad, parts, shape),))
@@ -163,6 +167,10 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
 
     Raises:
         IndexError: an index is outside [-n, n).
+
+    >>> import whitewolf as ww
+    >>> ww.take(ww.asarray([10, 20, 30]), ww.asarray([2, 0]))
+    tensor([30, 10])
     """
     x, indices = check_tensor("take", "x", x), check_tensor("take", "indices", indices)
     if axis is None:
@@ -172,7 +180,7 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
     at = normalize_axis("take", axis, x.ndim)
     if indices.dtype.kind not in "iu":
         raise IndexError(f"take: expected integer indices, got dtype {indices.dtype}")
-    return getitem(x, (slice(None),) * at + (indices,))
+    return _read("take", x, (slice(None),) * at + (indices,), "indices")
 
 
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
@@ -180,6 +188,12 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
 
     Raises:
         IndexError: an index is outside [-n, n).
+        ValueError: the shapes do not fit.
+
+    >>> import whitewolf as ww
+    >>> ww.take_along_axis(ww.asarray([[1, 2], [3, 4]]), ww.asarray([[1], [0]]))
+    tensor([[2],
+            [3]])
     """
     x, indices = check_tensor("take_along_axis", "x", x), check_tensor("take_along_axis", "indices", indices)
     at = normalize_axis("take_along_axis", axis, x.ndim)
@@ -195,11 +209,19 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
         )
     grid: list[Any] = [np.arange(n).reshape((-1,) + (1,) * (x.ndim - d - 1)) for d, n in enumerate(x.shape)]
     grid[at] = indices
-    return getitem(x, tuple(wrap(g, x.device) if isinstance(g, np.ndarray) else g for g in grid))
+    return _read("take_along_axis", x, tuple(grid), "indices")
 
 
 def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
-    """The indices of the elements that are not zero, one int64 tensor for each dimension."""
+    """The indices of the elements that are not zero, one int64 tensor for each dimension.
+
+    Raises:
+        ValueError: x is 0-d.
+
+    >>> import whitewolf as ww
+    >>> ww.nonzero(ww.asarray([5, 0, 7]))
+    (tensor([0, 2]),)
+    """
     x = check_tensor("nonzero", "x", x)
     if x.ndim == 0:
         raise ValueError("nonzero: expected x of at least 1 dimension, got a 0-d tensor")

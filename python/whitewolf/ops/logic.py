@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..tensor import Tensor, wrap
-from ._common import broadcast_shape, check_ordered, check_tensor, normalize_axes, operands
+from ._common import broadcast_shape, check_flag, check_number, check_ordered, check_tensor, normalize_axes, operands
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -40,7 +40,7 @@ def _integer_binary(name: str, numpy_name: str, kinds: str, doc: str) -> Callabl
         a, b = operands(name, x1, x2)
         if a.dtype.kind not in kinds:
             expected = "bool" if kinds == "b" else "an integer dtype" if kinds == "iu" else "bool or an integer dtype"
-            raise TypeError(f"{name}: expected {expected}, got {a.dtype}")
+            raise TypeError(f"{name}: expected x1 and x2 of {expected}, got {a.dtype}")
         broadcast_shape(name, a, b)
         return wrap(getattr(a.device.xp, numpy_name)(a._data, b._data), a.device)
 
@@ -63,7 +63,7 @@ def logical_not(x: Tensor, /) -> Tensor:
     """not x, of a bool tensor."""
     x = check_tensor("logical_not", "x", x)
     if x.dtype.kind != "b":
-        raise TypeError(f"logical_not: expected bool, got {x.dtype}")
+        raise TypeError(f"logical_not: expected x of dtype bool, got {x.dtype}")
     return wrap(~x._data, x.device)
 
 
@@ -71,13 +71,15 @@ def bitwise_invert(x: Tensor, /) -> Tensor:
     """~x, bit by bit; for bool, not x."""
     x = check_tensor("bitwise_invert", "x", x)
     if x.dtype.kind not in "biu":
-        raise TypeError(f"bitwise_invert: expected bool or an integer dtype, got {x.dtype}")
+        raise TypeError(f"bitwise_invert: expected x of bool or an integer dtype, got {x.dtype}")
     return wrap(~x._data, x.device)
 
 
 def _inspect(name: str, doc: str) -> Callable[[Tensor], Tensor]:
     def op(x: Tensor, /) -> Tensor:
         x = check_tensor(name, "x", x)
+        if name == "signbit":
+            check_ordered(name, "x", x)
         return wrap(getattr(x.device.xp, name)(x._data), x.device)
 
     op.__name__ = op.__qualname__ = name
@@ -94,7 +96,8 @@ signbit = _inspect("signbit", "Where the sign bit of x is set (also for -0.0), a
 def _reduce_bool(name: str, doc: str) -> Callable[..., Tensor]:
     def op(x: Tensor, /, *, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         x = check_tensor(name, "x", x)
-        axes = normalize_axes(name, axis if axis is None or isinstance(axis, int) else tuple(axis), x.ndim)
+        axes = normalize_axes(name, axis, x.ndim)
+        check_flag(name, "keepdims", keepdims)
         return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axes, keepdims=keepdims)), x.device)
 
     op.__name__ = op.__qualname__ = name
@@ -107,13 +110,27 @@ any = _reduce_bool("any", "Whether any element along `axis` is true (not zero)."
 
 
 def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether |x1 - x2| <= atol + rtol |x2| everywhere."""
+    """Whether |x1 - x2| <= atol + rtol |x2| everywhere; NaN is close to NaN with `equal_nan`.
+
+    >>> import whitewolf as ww
+    >>> ww.allclose(ww.asarray([1.0]), ww.asarray([1.0 + 1e-6]))
+    True
+    """
     a, b = operands("allclose", x1, x2)
-    return bool(np.allclose(a.numpy(), b.numpy(), rtol, atol, equal_nan))
+    broadcast_shape("allclose", a, b)
+    check_number("allclose", "rtol", rtol)
+    check_number("allclose", "atol", atol)
+    check_flag("allclose", "equal_nan", equal_nan)
+    return bool(np.allclose(a.numpy(), b.numpy(), float(rtol), float(atol), equal_nan))
 
 
 def array_equal(x1: Tensor, x2: Tensor) -> bool:
-    """Whether shapes and all elements are equal."""
+    """Whether shapes and all elements are equal.
+
+    >>> import whitewolf as ww
+    >>> ww.array_equal(ww.asarray([1, 2]), ww.asarray([1, 3]))
+    False
+    """
     a, b = operands("array_equal", x1, x2)
     return bool(np.array_equal(a.numpy(), b.numpy()))
 

@@ -15,7 +15,19 @@ from ..device import device as find_device
 from ..dtypes import find_dtype, is_floating
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_same_device, check_tensor, normalize_axes, normalize_axis, share_memory, unbroadcast
+from ._common import (
+    KERNEL_FLOATS,
+    check_flag,
+    check_int,
+    check_ints,
+    check_same_device,
+    check_tensor,
+    check_tensors,
+    normalize_axes,
+    normalize_axis,
+    share_memory,
+    unbroadcast,
+)
 
 
 def _view(name: str, x: Tensor, data: Any, backward: Any) -> Tensor:
@@ -38,10 +50,12 @@ def reshape(x: Tensor, /, shape: int | Sequence[int], *, copy: bool | None = Non
     """
     x = check_tensor("reshape", "x", x)
     before = x.shape
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = check_ints("reshape", "shape", shape)
+    if copy is not None:
+        check_flag("reshape", "copy", copy)
     try:
         data = np.reshape(x._data, sizes)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"reshape: expected a shape of {x.size} elements (x.shape == {before}), got {sizes}") from None
     shared = np.may_share_memory(data, x._data)
     if copy is False and not shared and x.size:
@@ -52,17 +66,35 @@ def reshape(x: Tensor, /, shape: int | Sequence[int], *, copy: bool | None = Non
 
 
 def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
-    """x with its dimensions in the order `axes`; a view."""
+    """x with its dimensions in the order `axes`; a view.
+
+    Raises:
+        ValueError: `axes` does not name each dimension once.
+        IndexError: an axis is outside.
+
+    >>> import whitewolf as ww
+    >>> ww.permute_dims(ww.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
     x = check_tensor("permute_dims", "x", x)
-    order = normalize_axes("permute_dims", tuple(axes), x.ndim)
+    axes = check_ints("permute_dims", "axes", axes)
+    order = normalize_axes("permute_dims", axes, x.ndim, "axes")
     if len(order) != x.ndim:
-        raise ValueError(f"permute_dims: expected axes to name all {x.ndim} dimensions, got {tuple(axes)}")
+        raise ValueError(f"permute_dims: expected axes to name all {x.ndim} dimensions, got {axes}")
     inverse = tuple(int(i) for i in np.argsort(order))
     return _view("permute_dims", x, x._data.transpose(order), lambda node, grad: (permute_dims(grad, inverse),))
 
 
 def matrix_transpose(x: Tensor, /) -> Tensor:
-    """x with its last two dimensions exchanged; a view."""
+    """x with its last two dimensions exchanged; a view.
+
+    Raises:
+        ValueError: x has fewer than two.
+
+    >>> import whitewolf as ww
+    >>> ww.matrix_transpose(ww.zeros((5, 2, 3))).shape
+    (5, 3, 2)
+    """
     x = check_tensor("matrix_transpose", "x", x)
     if x.ndim < 2:
         raise ValueError(f"matrix_transpose: expected x of at least 2 dimensions, got x.shape == {x.shape}")
@@ -70,7 +102,12 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
 
 
 def transpose(x: Tensor, axis0: int, axis1: int) -> Tensor:
-    """x with two dimensions exchanged; a view."""
+    """x with two dimensions exchanged; a view.
+
+    >>> import whitewolf as ww
+    >>> ww.transpose(ww.zeros((2, 3, 4)), 0, -1).shape
+    (4, 3, 2)
+    """
     order = list(range(check_tensor("transpose", "x", x).ndim))
     a, b = normalize_axis("transpose", axis0, x.ndim, "axis0"), normalize_axis("transpose", axis1, x.ndim, "axis1")
     order[a], order[b] = b, a
@@ -78,12 +115,21 @@ def transpose(x: Tensor, axis0: int, axis1: int) -> Tensor:
 
 
 def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
-    """x with the dimensions `source` moved to the places `destination`; a view."""
+    """x with the dimensions `source` moved to the places `destination`; a view.
+
+    Raises:
+        ValueError: a dimension is named twice, or the two differ in length.
+        IndexError: a dimension is outside.
+
+    >>> import whitewolf as ww
+    >>> ww.moveaxis(ww.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     x = check_tensor("moveaxis", "x", x)
-    src = normalize_axes("moveaxis", source if isinstance(source, int) else tuple(source), x.ndim)
-    dst = normalize_axes("moveaxis", destination if isinstance(destination, int) else tuple(destination), x.ndim)
+    src = normalize_axes("moveaxis", check_ints("moveaxis", "source", source), x.ndim, "source")
+    dst = normalize_axes("moveaxis", check_ints("moveaxis", "destination", destination), x.ndim, "destination")
     if len(src) != len(dst):
-        raise ValueError(f"moveaxis: expected as many destinations as sources, got {source} and {destination}")
+        raise ValueError(f"moveaxis: expected as many places in destination as in source, got {source} and {destination}")
     order = [i for i in range(x.ndim) if i not in src]
     for d, s in sorted(zip(dst, src)):
         order.insert(d, s)
@@ -91,12 +137,21 @@ def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence
 
 
 def squeeze(x: Tensor, /, axis: int | Sequence[int] | None = None) -> Tensor:
-    """x without the dimensions `axis`, each of size 1; None means all of size 1."""
+    """x without the dimensions `axis`, each of size 1; None means all of size 1.
+
+    Raises:
+        ValueError: a dimension has another size.
+        IndexError: a dimension is outside.
+
+    >>> import whitewolf as ww
+    >>> ww.squeeze(ww.zeros((1, 3, 1)), 0).shape
+    (3, 1)
+    """
     x = check_tensor("squeeze", "x", x)
     if axis is None:
         axes = tuple(i for i, n in enumerate(x.shape) if n == 1)
     else:
-        axes = normalize_axes("squeeze", axis if isinstance(axis, int) else tuple(axis), x.ndim)
+        axes = normalize_axes("squeeze", axis, x.ndim)
         for a in axes:
             if x.shape[a] != 1:
                 raise ValueError(f"squeeze: expected x.shape[{a}] == 1, got x.shape == {x.shape}")
@@ -104,19 +159,41 @@ def squeeze(x: Tensor, /, axis: int | Sequence[int] | None = None) -> Tensor:
 
 
 def expand_dims(x: Tensor, /, *, axis: int = 0) -> Tensor:
-    """x with a dimension of size 1 at `axis`."""
-    x = check_tensor("expand_dims", "x", x)
-    at = normalize_axis("expand_dims", axis, x.ndim + 1)
-    return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+    """x with a dimension of size 1 at `axis`; a view.
+
+    Raises:
+        IndexError: `axis` is outside [-x.ndim - 1, x.ndim + 1).
+
+    >>> import whitewolf as ww
+    >>> ww.expand_dims(ww.zeros((2, 3)), axis=-1).shape
+    (2, 3, 1)
+    """
+    return _expand("expand_dims", x, axis)
 
 
 def unsqueeze(x: Tensor, axis: int) -> Tensor:
-    """expand_dims under PyTorch's name."""
-    return expand_dims(x, axis=axis)
+    """expand_dims under PyTorch's name.
+
+    >>> import whitewolf as ww
+    >>> ww.unsqueeze(ww.zeros(3), 0).shape
+    (1, 3)
+    """
+    return _expand("unsqueeze", x, axis)
+
+
+def _expand(op: str, x: Tensor, axis: int) -> Tensor:
+    x = check_tensor(op, "x", x)
+    at = normalize_axis(op, axis, x.ndim + 1)
+    return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """x with the dimensions start_dim to end_dim as one, in C order."""
+    """x with the dimensions start_dim to end_dim as one, in C order.
+
+    >>> import whitewolf as ww
+    >>> ww.flatten(ww.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
     x = check_tensor("flatten", "x", x)
     if x.ndim == 0:
         return reshape(x, (1,))
@@ -140,7 +217,12 @@ def _copy(data: Any, x: Tensor) -> None:
 
 
 def contiguous(x: Tensor) -> Tensor:
-    """x itself if it is in C order without gaps, else a copy that is."""
+    """x itself if it is in C order without gaps, else a copy that is.
+
+    >>> import whitewolf as ww
+    >>> ww.zeros((2, 3)).T.contiguous().strides
+    (8, 4)
+    """
     x = check_tensor("contiguous", "x", x)
     if x._data.flags.c_contiguous:
         return x
@@ -150,24 +232,23 @@ def contiguous(x: Tensor) -> Tensor:
 
 
 def broadcast_to(x: Tensor, /, shape: Sequence[int]) -> Tensor:
-    """x repeated along dimensions of size 1 without a copy: their stride is zero."""
+    """x repeated along dimensions of size 1 without a copy: their stride is zero.
+
+    Raises:
+        ValueError: x.shape does not broadcast to `shape`.
+
+    >>> import whitewolf as ww
+    >>> ww.broadcast_to(ww.asarray([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
     x = check_tensor("broadcast_to", "x", x)
-    before = x.shape
+    before, sizes = x.shape, check_ints("broadcast_to", "shape", shape)
     try:
-        data = np.broadcast_to(x._data, tuple(shape))
-    except ValueError:
-        raise ValueError(f"broadcast_to: expected a shape that {before} broadcasts to, got {tuple(shape)}") from None
+        data = np.broadcast_to(x._data, sizes)
+    except (ValueError, OverflowError):
+        raise ValueError(f"broadcast_to: expected a shape that x.shape == {before} broadcasts to, got {sizes}") from None
     return _view("broadcast_to", x, data, lambda node, grad: (unbroadcast(grad, before),))
-
-
-def broadcast_arrays(*arrays: Tensor) -> list[Tensor]:
-    """All arrays broadcast to one shape."""
-    shapes = [check_tensor("broadcast_arrays", f"arrays[{i}]", a).shape for i, a in enumerate(arrays)]
-    try:
-        shape = np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(f"broadcast_arrays: expected shapes that broadcast to one, got {shapes}") from None
-    return [broadcast_to(a, shape) for a in arrays]
 
 
 def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
@@ -175,12 +256,16 @@ def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
 
     Raises:
         ValueError: no arrays, or sizes that differ in another dimension.
+
+    >>> import whitewolf as ww
+    >>> ww.concat([ww.asarray([1, 2]), ww.asarray([3])])
+    tensor([1, 2, 3])
     """
     from ..dtypes import promote
 
-    xs = [check_tensor("concat", f"arrays[{i}]", a) for i, a in enumerate(arrays)]
+    xs = check_tensors("concat", "arrays", arrays)
     if not xs:
-        raise ValueError("concat: expected at least one array, got none")
+        raise ValueError("concat: expected arrays to hold at least one, got none")
     if axis is None:
         xs, axis = [flatten(x) for x in xs], 0
     at = normalize_axis("concat", axis, xs[0].ndim)
@@ -190,7 +275,10 @@ def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
         same = x.ndim == xs[0].ndim and all(n == m for d, (n, m) in enumerate(zip(x.shape, xs[0].shape)) if d != at)
         if not same:
             raise ValueError(f"concat: expected arrays[{i}] to match {xs[0].shape} but along axis {at}, got shape {x.shape}")
-        dtype = promote(dtype, x.dtype)
+        try:
+            dtype = promote(dtype, x.dtype)
+        except TypeError as error:
+            raise TypeError(f"concat: expected arrays of dtypes that combine; {error}") from None
     xs = [astype(x, dtype, copy=False) for x in xs]
     data = xs[0].device.xp.concatenate([x._data for x in xs], axis=at)
     ends = np.cumsum([x.shape[at] for x in xs]).tolist()
@@ -205,10 +293,19 @@ def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
 
 
 def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
-    """The arrays joined along a new dimension `axis`."""
-    xs = [check_tensor("stack", f"arrays[{i}]", a) for i, a in enumerate(arrays)]
+    """The arrays joined along a new dimension `axis`.
+
+    Raises:
+        ValueError: no arrays, or their shapes differ.
+
+    >>> import whitewolf as ww
+    >>> ww.stack([ww.asarray([1, 2]), ww.asarray([3, 4])], axis=1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    xs = check_tensors("stack", "arrays", arrays)
     if not xs:
-        raise ValueError("stack: expected at least one array, got none")
+        raise ValueError("stack: expected arrays to hold at least one, got none")
     for i, x in enumerate(xs):
         if x.shape != xs[0].shape:
             raise ValueError(f"stack: expected arrays[{i}].shape == {xs[0].shape}, got {x.shape}")
@@ -216,77 +313,61 @@ def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
     return concat([expand_dims(x, axis=at) for x in xs], axis=at)
 
 
-def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
-    """The slices of x along `axis`, without that dimension."""
-    x = check_tensor("unstack", "x", x)
-    at = normalize_axis("unstack", axis, x.ndim)
-    return tuple(x[(slice(None),) * at + (i,)] for i in range(x.shape[at]))
-
-
 def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
-    """Views of x along `axis`: pieces of `sections` elements (the last may be smaller), or of the sizes given, as in PyTorch."""
+    """Views of x along `axis`: pieces of `sections` elements (the last may be smaller), or of the sizes given, as in PyTorch.
+
+    Raises:
+        ValueError: sections < 1, a size is negative, or the sizes do not add up to x's.
+
+    >>> import whitewolf as ww
+    >>> ww.split(ww.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
     x = check_tensor("split", "x", x)
     at = normalize_axis("split", axis, x.ndim)
     n = x.shape[at]
-    if isinstance(sections, int):
-        if sections < 1:
-            raise ValueError(f"split: expected sections >= 1, got {sections}")
-        sizes = [min(sections, n - i) for i in range(0, n, sections)] or [0]
+    if isinstance(sections, (int, np.integer)):
+        step = check_int("split", "sections", sections)
+        if step < 1:
+            raise ValueError(f"split: expected sections >= 1, got {step}")
+        sizes = [min(step, n - i) for i in range(0, n, step)] or [0]
     else:
-        sizes = list(sections)
+        sizes = list(check_ints("split", "sections", sections))
+        if any(size < 0 for size in sizes):
+            raise ValueError(f"split: expected sections of sizes >= 0, got {sizes}")
         if sum(sizes) != n:
-            raise ValueError(f"split: expected sizes that add up to {n} (x.shape[{at}]), got {sizes}")
+            raise ValueError(f"split: expected sections that add up to {n} (x.shape[{at}]), got {sizes}")
     ends = np.cumsum(sizes).tolist()
     return tuple(x[(slice(None),) * at + (slice(end - size, end),)] for end, size in zip(ends, sizes))
 
 
 def chunk(x: Tensor, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` views of x along `axis`, all but the last of one size, as in PyTorch."""
+    """At most `chunks` views of x along `axis`, all but the last of one size, as in PyTorch.
+
+    Raises:
+        ValueError: chunks < 1.
+
+    >>> import whitewolf as ww
+    >>> ww.chunk(ww.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     x = check_tensor("chunk", "x", x)
-    if chunks < 1:
+    if check_int("chunk", "chunks", chunks) < 1:
         raise ValueError(f"chunk: expected chunks >= 1, got {chunks}")
     return split(x, max(1, -(-x.shape[normalize_axis("chunk", axis, x.ndim)] // chunks)), axis)
 
 
 def flip(x: Tensor, /, *, axis: int | Sequence[int] | None = None) -> Tensor:
-    """x backwards along `axis` (None: all); a view with negative strides."""
+    """x backwards along `axis` (None: all); a view with negative strides.
+
+    >>> import whitewolf as ww
+    >>> ww.flip(ww.asarray([1, 2, 3]))
+    tensor([3, 2, 1])
+    """
     x = check_tensor("flip", "x", x)
-    axes = normalize_axes("flip", axis if axis is None or isinstance(axis, int) else tuple(axis), x.ndim)
+    axes = normalize_axes("flip", axis, x.ndim)
     key = tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(x.ndim))
     return _view("flip", x, x._data[key], lambda node, grad: (flip(grad, axis=axes),))
-
-
-def roll(x: Tensor, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None) -> Tensor:
-    """x moved by `shift` places along `axis`, what falls off coming in at the other end (None: as if flattened)."""
-    x = check_tensor("roll", "x", x)
-    back: Any = -shift if isinstance(shift, int) else tuple(-s for s in shift)
-    data = x.device.xp.roll(x._data, shift, axis)
-    return record("roll", data, (x,), lambda node, grad: (roll(grad, back, axis=axis),))  # type: ignore[no-any-return]
-
-
-def tile(x: Tensor, repetitions: Sequence[int], /) -> Tensor:
-    """x repeated `repetitions[i]` times along dimension i."""
-    x = check_tensor("tile", "x", x)
-    reps = tuple(repetitions)
-    n = max(x.ndim, len(reps))
-    shape, reps = (1,) * (n - x.ndim) + x.shape, (1,) * (n - len(reps)) + reps
-    pairs = tuple(v for r, s in zip(reps, shape) for v in (r, s))
-    spread = broadcast_to(reshape(x, tuple(v for s in shape for v in (1, s))), pairs)
-    return reshape(spread, tuple(r * s for r, s in zip(reps, shape)))
-
-
-def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> Tensor:
-    """Each element (or slice along `axis`) `repeats` times in a row; `repeats` may be an int64 tensor of counts."""
-    from .indexing import take
-
-    x = check_tensor("repeat", "x", x)
-    if axis is None:
-        x, axis = flatten(x), 0
-    at = normalize_axis("repeat", axis, x.ndim)
-    counts = repeats._data if isinstance(repeats, Tensor) else repeats
-    if np.any(np.asarray(counts) < 0):
-        raise ValueError("repeat: expected repeats >= 0, got a negative count")
-    return take(x, wrap(np.repeat(np.arange(x.shape[at]), counts), x.device), axis=at)
 
 
 def pad_constant(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
@@ -306,37 +387,25 @@ def pad_constant(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.
     return record("pad", data, (x,), lambda node, grad: (pad_constant(grad, back),))  # type: ignore[no-any-return]
 
 
-def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """x with zeros above the k-th diagonal of its last two dimensions."""
-    return _triangle("tril", np.tril, x, k)
-
-
-def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
-    """x with zeros below the k-th diagonal of its last two dimensions."""
-    return _triangle("triu", np.triu, x, k)
-
-
-def _triangle(name: str, function: Any, x: Tensor, k: int) -> Tensor:
-    x = check_tensor(name, "x", x)
-    if x.ndim < 2:
-        raise ValueError(f"{name}: expected x of at least 2 dimensions, got x.shape == {x.shape}")
-    return record(name, function(x._data, k), (x,), lambda node, grad: (_triangle(name, function, grad, k),))  # type: ignore[no-any-return]
-
-
 def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Tensor:
     """x converted to `dtype`; x itself if it has it and copy=False. Gradients flow between floating dtypes.
 
     Raises:
         TypeError: from complex to real.
+
+    >>> import whitewolf as ww
+    >>> ww.astype(ww.asarray([1.5, 0.0]), ww.bool)
+    tensor([ True, False])
     """
     x = check_tensor("astype", "x", x)
     target, before = find_dtype("astype", dtype), x.dtype
+    check_flag("astype", "copy", copy)
     if device is not None:
         x = to(x, find_device(device))
     if target == before and not copy:
         return x
     if before.kind == "c" and target.kind not in "cb":
-        raise TypeError(f"astype: expected a complex dtype for a complex tensor, got {target}; take its real part first")
+        raise TypeError(f"astype: expected a complex dtype for a complex x, got {target}; take its real part first")
     data = x.device.empty(x.shape, target, x._data)
     _copy(data, x)
     if not is_floating(target) or not is_floating(before):
@@ -364,7 +433,6 @@ def to(x: Tensor, target: Any) -> Tensor:
 
 __all__ = [
     "astype",
-    "broadcast_arrays",
     "broadcast_to",
     "chunk",
     "concat",
@@ -374,16 +442,10 @@ __all__ = [
     "matrix_transpose",
     "moveaxis",
     "permute_dims",
-    "repeat",
     "reshape",
-    "roll",
     "split",
     "squeeze",
     "stack",
-    "tile",
     "transpose",
-    "tril",
-    "triu",
     "unsqueeze",
-    "unstack",
 ]

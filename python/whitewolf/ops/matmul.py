@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import Node, record
 from ..tensor import Tensor
-from ._common import KERNEL_FLOATS, check_tensor, normalize_axis, operands, unbroadcast
+from ._common import KERNEL_FLOATS, check_int, check_ints, check_tensor, normalize_axis, operands, unbroadcast
 from .elementwise import _library, conj, multiply
 from .manipulation import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 from .reduce import sum
@@ -89,15 +89,17 @@ def tensordot(x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Seq
     """
     a, b = operands("tensordot", check_tensor("tensordot", "x1", x1), check_tensor("tensordot", "x2", x2))
     if isinstance(axes, (int, np.integer)):
-        n = int(axes)
+        n = check_int("tensordot", "axes", axes)
         if not 0 <= n <= min(a.ndim, b.ndim):
             raise ValueError(
                 f"tensordot: expected axes in [0, {min(a.ndim, b.ndim)}], got {n} for {a.ndim} and {b.ndim} dimensions"
             )
         left, right = tuple(range(a.ndim - n, a.ndim)), tuple(range(n))
     else:
-        left = tuple(normalize_axis("tensordot", i, a.ndim, "axes[0]") for i in axes[0])
-        right = tuple(normalize_axis("tensordot", i, b.ndim, "axes[1]") for i in axes[1])
+        if not isinstance(axes, (tuple, list)) or len(axes) != 2:
+            raise TypeError(f"tensordot: expected axes to be an int or two sequences of ints, got {axes!r}")
+        left = tuple(normalize_axis("tensordot", i, a.ndim, "axes[0]") for i in check_ints("tensordot", "axes[0]", axes[0]))
+        right = tuple(normalize_axis("tensordot", i, b.ndim, "axes[1]") for i in check_ints("tensordot", "axes[1]", axes[1]))
     if len(set(left)) != len(left) or len(set(right)) != len(right):
         raise ValueError(f"tensordot: expected each axis once, got axes == {axes}")
     if tuple(a.shape[i] for i in left) != tuple(b.shape[i] for i in right):

@@ -27,7 +27,7 @@ def _draw(op: str, shape: Shape, dtype: Any, device: DeviceLike, requires_grad: 
     data = found.empty(_shape(op, shape), kind)
     seed, offset = stream.take_blocks(-(-data.size * data.itemsize // 16))  # a block is 128 bits
     found.kernels[f"{op}_forward"](data, **attributes, seed=seed, offset=offset)
-    return _finish(data, found, requires_grad)
+    return _finish(op, data, found, requires_grad)
 
 
 def uniform(

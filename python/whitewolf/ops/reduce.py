@@ -11,7 +11,16 @@ import numpy as np
 from ..dtypes import find_dtype, float16, float32, is_bfloat16
 from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_float, check_number, check_ordered, check_tensor, normalize_axes, normalize_axis
+from ._common import (
+    KERNEL_FLOATS,
+    check_flag,
+    check_float,
+    check_number,
+    check_ordered,
+    check_tensor,
+    normalize_axes,
+    normalize_axis,
+)
 from .elementwise import _as_float, divide, exp, multiply, sqrt, subtract
 from .manipulation import astype, broadcast_to, concat, permute_dims, reshape
 
@@ -25,7 +34,9 @@ class _Plan:
     __slots__ = ("axes", "before", "kept", "after", "count")
 
     def __init__(self, op: str, x: Tensor, axis: Axis, keepdims: bool) -> None:
-        self.axes = normalize_axes(op, axis if axis is None or isinstance(axis, (int, np.integer)) else tuple(axis), x.ndim)
+        self.axes = normalize_axes(op, axis, x.ndim)
+        if keepdims is not True and keepdims is not False:
+            check_flag(op, "keepdims", keepdims)
         self.before = x.shape
         self.kept = tuple(1 if i in self.axes else n for i, n in enumerate(self.before))
         self.after = self.kept if keepdims else tuple(n for i, n in enumerate(self.before) if i not in self.axes)
@@ -45,7 +56,7 @@ def _run(name: str, x: Tensor, plan: _Plan, dtype: Any = None, **attrs: Any) -> 
 def _library(name: str, x: Tensor, plan: _Plan, keepdims: bool, **more: Any) -> Any:
     if is_bfloat16(x.dtype):
         raise TypeError(
-            f"{name}: expected float32 or float64 (bfloat16 is storage: NumPy would reduce it as float32), got bfloat16"
+            f"{name}: expected x of dtype float32 or float64 (bfloat16 is storage: NumPy would reduce it as float32), got bfloat16"
         )
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as in the kernel
@@ -186,12 +197,16 @@ def var(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: b
     >>> ww.var(ww.asarray([1.0, 2.0, 3.0, 4.0]))
     tensor(1.25)
     """
-    x = _as_float(check_tensor("var", "x", x))
+    return _var("var", x, axis, correction, keepdims)
+
+
+def _var(op: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> Tensor:
+    x = _as_float(check_tensor(op, "x", x))
     if x.dtype == float16:  # squares of float16 overflow where their mean's root does not
-        return astype(var(astype(x, float32), axis, correction=correction, keepdims=keepdims), float16)
-    check_float("var", "x", x)
-    check_number("var", "correction", correction)
-    plan = _Plan("var", x, axis, keepdims)
+        return astype(_var(op, astype(x, float32), axis, correction, keepdims), float16)
+    check_float(op, "x", x)
+    check_number(op, "correction", correction)
+    plan = _Plan(op, x, axis, keepdims)
     scale = plan.count - correction
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
@@ -209,9 +224,10 @@ def std(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: b
     >>> ww.std(ww.asarray([1.0, 1.0]))
     tensor(0.)
     """
-    if check_tensor("std", "x", x).dtype == float16:
+    x = _as_float(check_tensor("std", "x", x))
+    if x.dtype == float16:
         return astype(std(astype(x, float32), axis, correction=correction, keepdims=keepdims), float16)
-    return sqrt(var(x, axis, correction=correction, keepdims=keepdims))
+    return sqrt(_var("std", x, axis, correction, keepdims))
 
 
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -267,7 +283,7 @@ def _place(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
     if x._data.dtype in KERNEL_FLOATS:
         return wrap(_run(name, x, plan, np.dtype(np.int64)), x.device)
     if is_bfloat16(x.dtype):
-        raise TypeError(f"{name}: expected float32, float64 or integers, got bfloat16")
+        raise TypeError(f"{name}: expected x of dtype float32, float64 or integers, got bfloat16")
     return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axis, keepdims=keepdims)), x.device)
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_same_device, check_tensor, operands, unbroadcast
+from ._common import (
+    KERNEL_FLOATS,
+    SCALARS,
+    check_number,
+    check_ordered,
+    check_same_device,
+    check_tensor,
+    operands,
+    unbroadcast,
+)
 from .binary import maximum, minimum
 from .elementwise import _library, fused_backward
 
@@ -74,16 +83,41 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
     tensor([0. , 0.5, 1. ])
     """
     x = check_tensor("clip", "x", x)
-    if isinstance(min, Tensor) or isinstance(max, Tensor) or isinstance(min, complex) or isinstance(max, complex):
+    for name, bound in (("min", min), ("max", max)):
+        if isinstance(bound, Tensor):
+            check_same_device("clip", x=x, **{name: bound})
+            check_ordered("clip", name, bound)
+            try:
+                np.broadcast_shapes(x.shape, bound.shape)
+            except ValueError:
+                raise ValueError(f"clip: expected {name} of a shape that broadcasts to x's {x.shape}, got {bound.shape}") from None
+        elif bound is not None:
+            check_number("clip", name, bound)
+    check_ordered("clip", "x", x)
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
         result = x if min is None else maximum(x, min)
         return result if max is None else minimum(result, max)
     if x.dtype not in KERNEL_FLOATS:
-        bounds = [None if bound is None else np.asarray(bound).astype(x.dtype) for bound in (min, max)]
+        bounds = [_bound(name, bound, x) for name, bound in (("min", min), ("max", max))]
         return wrap(x._data.copy() if min is None and max is None else _library("clip", x, x._data, *bounds), x.device)
-    attrs = {"min": -np.inf if min is None else float(min), "max": np.inf if max is None else float(max)}
+    low: Any = -np.inf if min is None else min
+    high: Any = np.inf if max is None else max
+    attrs = {"min": float(low), "max": float(high)}
     data = x.device.empty(x.shape, x.dtype, x._data)
     x.device.kernels["clip_forward"](data, x._data, **attrs)
     return record("clip", data, (x,), lambda node, grad: (fused_backward("clip", grad, node.saved[0], attrs, None),), (x,))  # type: ignore[no-any-return]
+
+
+def _bound(name: str, bound: Any, x: Tensor) -> Any:
+    """A number as a 0-d array of x's dtype: beyond an integer dtype's range it is its end, and does not wrap."""
+    if bound is None:
+        return None
+    if x.dtype.kind in "iu":
+        if bound != bound or abs(bound) != np.inf and bound != int(bound):
+            raise TypeError(f"clip: expected {name} to be an integer for dtype {x.dtype}, got {bound}")
+        info = np.iinfo(x.dtype)
+        bound = info.min if bound < info.min else info.max if bound > info.max else int(bound)
+    return np.asarray(bound, x.dtype)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
@@ -94,7 +128,18 @@ def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
     >>> ww.masked_fill(x, x > 1, 0)
     tensor([1., 0.])
     """
-    return where(mask, value, check_tensor("masked_fill", "x", x))
+    x, mask = check_tensor("masked_fill", "x", x), check_tensor("masked_fill", "mask", mask)
+    if mask.dtype.kind != "b":
+        raise TypeError(f"masked_fill: expected mask.dtype == bool, got {mask.dtype}")
+    if not isinstance(value, (Tensor, *SCALARS)):
+        raise TypeError(f"masked_fill: expected value to be a number, got {type(value).__name__}")
+    for name, other in (("mask", mask), ("value", value)):
+        shape = other.shape if isinstance(other, Tensor) else ()
+        try:
+            np.broadcast_shapes(x.shape, shape)
+        except ValueError:
+            raise ValueError(f"masked_fill: expected {name} of a shape that broadcasts to x's {x.shape}, got {shape}") from None
+    return where(mask, value, x)
 
 
 __all__ = [

@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..tensor import Tensor, wrap
-from ._common import check_tensor, normalize_axis
+from ._common import check_flag, check_tensor, normalize_axis
 from .gather import gather
 from .manipulation import reshape
 
 
 class TopK(NamedTuple):
+    """What `topk` gives."""
+
     values: Tensor
     indices: Tensor
 
@@ -38,6 +40,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     x = check_tensor("topk", "input", input)
     if x.dtype.kind not in "biuf":
         raise TypeError(f"topk: expected input of real numbers, got dtype {x.dtype}")
+    check_flag("topk", "largest", largest)
+    check_flag("topk", "sorted", sorted)
     at = normalize_axis("topk", dim, max(x.ndim, 1), "dim")
     if not x.ndim:
         row = topk(reshape(x, (1,)), k)

@@ -1,0 +1,195 @@
+"""Generated misuse: every public function, each of its arguments in turn replaced by each bad value. Runs in a child process.
+
+main([name, ...]) prints a line of JSON before each function, and one for each call that broke the contract
+
+The contract: a call either works, or raises a typed error whose text names the op and the argument; it changes none of its inputs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import resource
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import whitewolf as ww
+
+MEMORY = 6 << 30  # bytes of address space: an absurd size must fail here, not fill the machine
+
+TYPED = (ValueError, TypeError, IndexError, OverflowError, MemoryError, BufferError, ww.DeviceError)
+
+# They take no arguments that could be wrong, hand out a scope, or are classes.
+EXCLUDED = {"no_grad", "enable_grad", "set_grad_enabled", "set_poison", "devices"}
+
+
+def floats(*shape: int) -> ww.Tensor:
+    return ww.asarray(np.random.default_rng(0).uniform(0.1, 0.9, shape).astype("float32"))
+
+
+def ints(*shape: int) -> ww.Tensor:
+    return ww.asarray(np.zeros(shape, "int64"))
+
+
+def bools(*shape: int) -> ww.Tensor:
+    return ww.asarray(np.ones(shape, "bool"))
+
+
+# A good value for each parameter that has no default, by its name...
+GOOD: dict[str, Callable[[], Any]] = {
+    **dict.fromkeys(("x", "x1", "x2", "input", "a", "b", "output", "src", "source", "tensor", "outputs", "inputs"), lambda: floats(2, 2)),
+    "indices": lambda: ints(2, 2), "index": lambda: ints(2, 2), "dim": lambda: 0, "axis": lambda: 0, "shape": lambda: (2, 2),
+    "axes": lambda: (1, 0), "condition": lambda: bools(2, 2), "mask": lambda: bools(2, 2), "source_axis": lambda: 0,
+    "destination": lambda: 1, "shift": lambda: 1, "repeats": lambda: 2, "repetitions": lambda: (1, 2), "arrays": lambda: [floats(2, 2)] * 2,
+    "dtype": lambda: "float64", "obj": lambda: [1.0, 2.0], "data": lambda: [1.0, 2.0], "fill_value": lambda: 1.0, "start": lambda: 0,
+    "stop": lambda: 5, "num": lambda: 3, "n_rows": lambda: 2, "k": lambda: 1, "value": lambda: 1.0, "chunks": lambda: 2, "sections": lambda: 1,
+    "seed": lambda: 1, "n": lambda: 2, "axis0": lambda: 0, "axis1": lambda: 1, "from_": lambda: "int8", "to": lambda: "int16",
+    "type": lambda: "float32", "kind": lambda: "integral", "arrays_and_dtypes": lambda: "float32", "which": lambda: "cpu",
+}  # fmt: skip
+
+# ... and for functions whose parameters of that name want another.
+GOOD_FOR: dict[str, dict[str, Callable[[], Any]]] = {
+    **{n: {"x1": lambda: ints(2, 2), "x2": lambda: ints(2, 2), "x": lambda: ints(2, 2)} for n in dir(ww) if n.startswith("bitwise_")},
+    **{n: {"x1": lambda: bools(2), "x2": lambda: bools(2), "x": lambda: bools(2)} for n in dir(ww) if n.startswith("logical_")},
+    "imag": {"x": lambda: ww.asarray(np.ones(2, "complex64"))},
+    "take": {"indices": lambda: ints(2), "axis": lambda: 0},
+    "searchsorted": {"x1": lambda: floats(3), "x2": lambda: floats(2)},
+    "iinfo": {"type": lambda: "int8"},
+    "moveaxis": {"source": lambda: 0},
+    "index_add": {"index": lambda: ints(2)},
+    "squeeze": {"x": lambda: floats(1, 2)},
+    "meshgrid": {"arrays": lambda: floats(3)},
+    "broadcast_arrays": {"arrays": lambda: floats(3)},
+    "from_dlpack": {"x": lambda: np.zeros(3)},
+    "repeat": {"axis": lambda: 0},
+    "set_num_threads": {"n": lambda: 1},
+    "grad": {"outputs": lambda: ww.ones((), requires_grad=True) * 2, "inputs": lambda: ww.ones((), requires_grad=True)},
+    "vecdot": {"axis": lambda: -1},
+    "eye": {"n_cols": lambda: 3},
+    "unstack": {"axis": lambda: 0},
+    "cumulative_sum": {"axis": lambda: 0},
+    "cumulative_prod": {"axis": lambda: 0},
+}  # fmt: skip
+
+
+class Stranger:
+    def __repr__(self) -> str:
+        return "<a stranger>"
+
+
+def bad_values() -> dict[str, Any]:
+    readonly = np.zeros((2, 2), "float32")
+    readonly.flags.writeable = False
+    return {
+        "None": None, "a string": "no such thing", "an object": Stranger(), "a dict": {}, "bytes": b"abc", "an empty list": [],
+        "a list of strings": ["a"], "a set": {1}, "a function": len, "NaN": float("nan"), "infinity": float("inf"), "-1": -1, "half": 0.5,
+        "2**62": 2**62, "10**30": 10**30, "-(2**63)": -(2**63), "1j": 1j, "True": True, "an absurd shape": (2**31, 2**31, 2**31), "a negative shape": (-1, -5),
+        "many dimensions": (1,) * 70, "a shape of floats": (1.5, 2), "a NumPy array": np.zeros((2, 2)), "a list of NaN": [float("nan")],
+        "another shape": floats(3, 5, 7), "0-d": floats()[()], "zero size": floats(0, 3), "13 dimensions": floats(*(1,) * 13), "bool": bools(2, 2),
+        "int8": ww.ones((2, 2), dtype="int8"), "uint64": ww.ones((2, 2), dtype="uint64"), "complex": ww.asarray(np.ones((2, 2), "complex64")),
+        "bfloat16": ww.ones((2, 2), dtype=ww.bfloat16), "float16": ww.ones((2, 2), dtype="float16"), "float64": ww.ones((2, 2), dtype="float64"),
+        "NaN tensor": ww.full((2, 2), float("nan")), "index 99": ww.full((2, 2), 99), "index -99": ww.full((2, 2), -99),
+        "a 1-d index 99": ww.asarray(np.array([99])), "read-only": ww.asarray(readonly), "requires grad": ww.ones((2, 2), requires_grad=True),
+        "a device": ww.device("cpu"), "a dtype": ww.float32, "object array": np.array([None, 1], object),
+    }  # fmt: skip
+
+
+def functions() -> list[str]:
+    found = []
+    for name in dir(ww):
+        function = getattr(ww, name)
+        if (
+            name.startswith("_")
+            or name in EXCLUDED
+            or inspect.ismodule(function)
+            or inspect.isclass(function)
+            or not callable(function)
+        ):
+            continue
+        if inspect.signature(function).parameters:
+            found.append(name)
+    return found
+
+
+def calls(name: str) -> Iterator[tuple[str, str, Callable[[], Any], list[ww.Tensor]]]:
+    """(argument, what it got, the call, the tensors that it must leave alone) for each bad value of each argument."""
+    function, parameters = getattr(ww, name), inspect.signature(getattr(ww, name)).parameters
+    special = GOOD_FOR.get(name, {})
+    for wrong in parameters.values():
+        for what, bad in bad_values().items():
+            positional: list[Any] = []
+            keywords: dict[str, Any] = {}
+            for p in parameters.values():
+                if p is wrong:
+                    value: Any = bad
+                elif p.name in special or p.default is p.empty:
+                    value = special.get(p.name, GOOD.get(p.name))()  # type: ignore[misc]
+                else:
+                    continue
+                if (
+                    p.kind is p.POSITIONAL_ONLY
+                    or p.kind is p.VAR_POSITIONAL
+                    or p.kind is p.POSITIONAL_OR_KEYWORD
+                    and not keywords
+                    and len(positional) == list(parameters).index(p.name)
+                ):
+                    # a function that takes an argument only by place has all before it given
+                    positional.append(value)
+                else:
+                    keywords[p.name] = value
+            places = [p for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+            if wrong in places and len(positional) <= places.index(wrong):  # an optional one before it was left out
+                continue
+            tensors = [v for v in (*positional, *keywords.values()) if isinstance(v, ww.Tensor)]
+            yield wrong.name, what, lambda p=positional, k=keywords: function(*p, **k), tensors
+
+
+def named(name: str, text: str) -> bool:
+    """The text names the op and an argument of it: which of two that do not fit is the wrong one, nobody can tell.
+
+    A device is looked up by `ww.device`, whose text begins with "device:"; a kernel's begins with its name and calls its output y.
+    """
+    words = [*inspect.signature(getattr(ww, name)).parameters]
+    if text.startswith("device: expected one of"):
+        return bool({"device", "which"} & set(words))
+    if re.match(r"\w+_forward: expected y of at most \d+ dimensions", text):  # an op made of kernels
+        return True
+    op = re.match(rf"{re.escape(name)}(_forward)?: ", text)
+    return op is not None and any(re.search(rf"\b{re.escape(w)}\b", text[op.end() :]) for w in (*words, "y"))
+
+
+def limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def main(names: list[str]) -> None:
+    limit_memory()
+    warnings.simplefilter("ignore")
+    threads = ww.get_num_threads()
+    for name in names:
+        print(json.dumps({"function": name}), flush=True)
+        count = 0
+        for argument, what, call, tensors in calls(name):
+            count += 1
+            before = [t.numpy().tobytes() for t in tensors]
+            problem = ""
+            try:
+                call()
+            except TYPED as error:
+                if not named(name, str(error)):
+                    problem = f"{type(error).__name__}: {error}"
+            except BaseException as error:
+                problem = f"untyped {type(error).__name__}: {error}"
+            if [t.numpy().tobytes() for t in tensors] != before:
+                problem = "an input has changed"
+            if problem:
+                print(json.dumps({"function": name, "argument": argument, "value": what, "problem": problem[:300]}), flush=True)
+        ww.set_num_threads(threads)
+        print(json.dumps({"function": name, "calls": count}), flush=True)
+
+
+def arguments(words: list[str]) -> tuple[list[str]]:
+    return (words,)
