@@ -10,7 +10,7 @@ tensor([2., 4., 6.])
 from __future__ import annotations
 
 import math as _math
-from typing import Any
+from typing import Any as _Any
 
 from . import _einops, autograd, kernels, random
 from ._errors import DeviceError, FileFormatError, StaleTensorError
@@ -72,7 +72,7 @@ _LAZY = ("nn", "optim", "data", "io", "cases", "bench", "workloads")
 _FROM_IO = ("save", "load", "save_checkpoint", "load_checkpoint")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     """Rooms that are not needed to compute are imported when they are first named: `import whitewolf` stays quick."""
     import importlib
 

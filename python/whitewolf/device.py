@@ -35,7 +35,12 @@ class Kernels(dict[str, Any]):
 
 
 class Device:
-    """One device. Compare with `==`, also with its name; get it from `ww.device("cpu")`."""
+    """One device. Compare with `==`, also with its name; get it from `ww.device("cpu")`.
+
+    >>> import whitewolf as ww
+    >>> ww.zeros(1).device == "cpu"
+    True
+    """
 
     __slots__ = ("name", "module", "kernels", "xp", "empty")
 
@@ -93,6 +98,10 @@ def device(which: str | Device | None = None) -> Device:
 
     Raises:
         ww.DeviceError: there is no such device, or it is not there; the text says why.
+
+    >>> import whitewolf as ww
+    >>> ww.device("cpu")
+    device('cpu')
     """
     if isinstance(which, Device):
         return which

@@ -76,7 +76,13 @@ class Node:
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops record a graph in this thread."""
+    """Whether ops record a graph in this thread.
+
+    >>> import whitewolf as ww
+    >>> with ww.no_grad():
+    ...     ww.is_grad_enabled()
+    False
+    """
     return _mode.enabled
 
 
@@ -194,12 +200,24 @@ def no_grad() -> _GradMode:
 
 
 def enable_grad() -> _GradMode:
-    """A scope, or a decorator, in which ops record, also inside no_grad."""
+    """A scope, or a decorator, in which ops record, also inside no_grad.
+
+    >>> import whitewolf as ww
+    >>> with ww.no_grad(), ww.enable_grad():
+    ...     ww.is_grad_enabled()
+    True
+    """
     return _GradMode(True)
 
 
 def set_grad_enabled(mode: bool) -> _GradMode:
-    """A scope in which ops record if `mode` is true."""
+    """A scope in which ops record if `mode` is true.
+
+    >>> import whitewolf as ww
+    >>> with ww.set_grad_enabled(False):
+    ...     ww.is_grad_enabled()
+    False
+    """
     return _GradMode(mode)
 
 

@@ -31,7 +31,12 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Threads that kernels on the CPU may use: WHITEWOLF_THREADS, else what affinity and the cgroup quota leave."""
+    """Threads that kernels on the CPU may use: WHITEWOLF_THREADS, else what affinity and the cgroup quota leave.
+
+    >>> import whitewolf as ww
+    >>> ww.get_num_threads() >= 1
+    True
+    """
     return int(device("cpu").module.num_threads())
 
 
@@ -46,25 +51,51 @@ def memory_stats(which: str = "cpu") -> dict[str, int]:
 
 
 def empty_cache() -> None:
-    """Gives the blocks that the cache keeps back to the system."""
+    """Gives the blocks that the cache keeps back to the system.
+
+    >>> import whitewolf as ww
+    >>> ww.empty_cache()
+    >>> ww.memory_stats()["bytes_cached"]
+    0
+    """
     for module in _modules():
         module.memory_release_cached()  # type: ignore[attr-defined]
 
 
 def reset_peak_memory() -> None:
-    """Starts `peak_in_use` of memory_stats anew."""
+    """Starts `peak_in_use` of memory_stats anew.
+
+    >>> import whitewolf as ww
+    >>> ww.reset_peak_memory()
+    >>> stats = ww.memory_stats()
+    >>> stats["peak_in_use"] == stats["bytes_in_use"]
+    True
+    """
     for module in _modules():
         module.memory_reset_peak()  # type: ignore[attr-defined]
 
 
 def set_poison(on: bool) -> None:
-    """Fills each new block with NaN (all bits set), so that reading what nobody wrote shows; also WHITEWOLF_POISON=1."""
+    """Fills each new block with NaN (all bits set), so that reading what nobody wrote shows; also WHITEWOLF_POISON=1.
+
+    >>> import whitewolf as ww
+    >>> ww.set_poison(True)
+    >>> x = ww.empty(2)
+    >>> ww.set_poison(False)
+    >>> x
+    tensor([nan, nan])
+    """
     for module in _modules():
         module.memory_set_poison(bool(on))  # type: ignore[attr-defined]
 
 
 def isa() -> str:
-    """The instruction set that the CPU kernels run with: baseline, avx2 or avx512; WHITEWOLF_ISA caps it."""
+    """The instruction set that the CPU kernels run with: baseline, avx2 or avx512; WHITEWOLF_ISA caps it.
+
+    >>> import whitewolf as ww
+    >>> ww.isa() in ("baseline", "avx2", "avx512")
+    True
+    """
     return str(device("cpu").module.isa())
 
 
@@ -73,6 +104,10 @@ def get_include() -> str:
 
     Raises:
         FileNotFoundError: the sources were not installed with the package.
+
+    >>> import pathlib, whitewolf as ww
+    >>> (pathlib.Path(ww.get_include()) / "kernels" / "matmul" / "matmul.h").is_file()
+    True
     """
     here = Path(__file__).resolve().parent
     for folder in (here / "include", here.parent.parent):

@@ -17,10 +17,17 @@ from .dtypes import DType, is_floating
 class Tensor(TensorMethods):
     """An n-dimensional array on one device. Make one with `ww.tensor`, `ww.asarray`, `ww.zeros`, ...
 
+    Its operators and methods are the functions of this namespace: `x * y` is `ww.multiply(x, y)`, `x.sum()` is `ww.sum(x)`.
+
     Attributes:
         device: where it lives; compare with a name, `x.device == "cpu"`.
         grad: what backward added up, or None; assignable.
         requires_grad: whether ops on it are recorded; assignable on leaves.
+
+    >>> import whitewolf as ww
+    >>> x = ww.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> (x.T @ x).shape, x[0].sum(), x.dtype
+    ((2, 2), tensor(3.), dtype('float32'))
     """
 
     __slots__ = ("_data", "device", "_grad", "_requires_grad", "_node", "_output", "_version", "__weakref__")

@@ -23,7 +23,17 @@ def _compare(name: str, sign: str, ordered: bool = True) -> Callable[[Operand, O
         return wrap(getattr(a.device.xp, name)(a._data, b._data), a.device)
 
     op.__name__ = op.__qualname__ = name
-    op.__doc__ = f"x1 {sign} x2 as a bool tensor, with broadcasting. A comparison with NaN is false; NaN != NaN is true."
+    op.__doc__ = f"""x1 {sign} x2 as a bool tensor, with broadcasting. A comparison with NaN is false; NaN != NaN is true.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+        TypeError: an operand is neither a tensor nor a number{", or complex, which has no order" if ordered else ""}.
+
+    >>> import whitewolf as ww
+    >>> ww.{name}(ww.asarray([1.0, 2.0, 3.0]), 2)
+    tensor([{", ".join(f"{v!s:>5}" for v in (getattr(np, name)(np.arange(1, 4), 2)).tolist())}])
+    """
+    op.__module__ = __name__
     return op
 
 
@@ -45,7 +55,18 @@ def _integer_binary(name: str, numpy_name: str, kinds: str, doc: str) -> Callabl
         return wrap(getattr(a.device.xp, numpy_name)(a._data, b._data), a.device)
 
     op.__name__ = op.__qualname__ = name
-    op.__doc__ = doc
+    left, right = ([True, True, False], [True, False, False]) if kinds == "b" else ([1, 6, 5], [1, 2, 1])
+    op.__doc__ = f"""{doc}
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+        TypeError: the dtype is another.
+
+    >>> import whitewolf as ww
+    >>> ww.{name}(ww.asarray({left}), ww.asarray({right}))
+    tensor({np.array2string(getattr(np, numpy_name)(left, right), separator=", ")})
+    """
+    op.__module__ = __name__
     return op
 
 
@@ -60,7 +81,15 @@ bitwise_right_shift = _integer_binary("bitwise_right_shift", "right_shift", "iu"
 
 
 def logical_not(x: Tensor, /) -> Tensor:
-    """not x, of a bool tensor."""
+    """not x, of a bool tensor.
+
+    Raises:
+        TypeError: x is not bool.
+
+    >>> import whitewolf as ww
+    >>> ww.logical_not(ww.asarray([True, False]))
+    tensor([False,  True])
+    """
     x = check_tensor("logical_not", "x", x)
     if x.dtype.kind != "b":
         raise TypeError(f"logical_not: expected x of dtype bool, got {x.dtype}")
@@ -68,7 +97,15 @@ def logical_not(x: Tensor, /) -> Tensor:
 
 
 def bitwise_invert(x: Tensor, /) -> Tensor:
-    """~x, bit by bit; for bool, not x."""
+    """~x, bit by bit; for bool, not x.
+
+    Raises:
+        TypeError: x is neither bool nor of integers.
+
+    >>> import whitewolf as ww
+    >>> ~ww.asarray([0, 5])
+    tensor([-1, -6])
+    """
     x = check_tensor("bitwise_invert", "x", x)
     if x.dtype.kind not in "biu":
         raise TypeError(f"bitwise_invert: expected x of bool or an integer dtype, got {x.dtype}")
@@ -83,7 +120,13 @@ def _inspect(name: str, doc: str) -> Callable[[Tensor], Tensor]:
         return wrap(getattr(x.device.xp, name)(x._data), x.device)
 
     op.__name__ = op.__qualname__ = name
-    op.__doc__ = doc
+    op.__doc__ = f"""{doc}
+
+    >>> import whitewolf as ww
+    >>> ww.{name}(ww.asarray([1.0, -0.0, -ww.inf, ww.nan]))
+    tensor({np.array2string(getattr(np, name)([1.0, -0.0, -np.inf, np.nan]), separator=", ")})
+    """
+    op.__module__ = __name__
     return op
 
 
@@ -101,7 +144,20 @@ def _reduce_bool(name: str, doc: str) -> Callable[..., Tensor]:
         return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axes, keepdims=keepdims)), x.device)
 
     op.__name__ = op.__qualname__ = name
-    op.__doc__ = doc
+    op.__doc__ = f"""{doc}
+
+    Args:
+        axis: one axis or several; None for all.
+        keepdims: leave the reduced axes in the shape with size 1.
+
+    Raises:
+        IndexError: an axis is outside.
+
+    >>> import whitewolf as ww
+    >>> ww.{name}(ww.asarray([[True, False], [True, True]]), axis=1)
+    tensor({np.array2string(getattr(np, name)([[True, False], [True, True]], axis=1), separator=", ")})
+    """
+    op.__module__ = __name__
     return op
 
 

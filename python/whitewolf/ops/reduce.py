@@ -235,7 +235,7 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
     >>> import whitewolf as ww
     >>> ww.logsumexp(ww.asarray([1000.0, 1000.0]))
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     x = _as_float(check_tensor("logsumexp", "x", x))
     check_float("logsumexp", "x", x)

@@ -87,7 +87,12 @@ def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tenso
 
 
 class UniqueAll(NamedTuple):
-    """What `unique_all` gives."""
+    """What `unique_all` gives.
+
+    >>> import whitewolf as ww
+    >>> ww.unique_all(ww.asarray([3, 1, 3]))._fields
+    ('values', 'indices', 'inverse_indices', 'counts')
+    """
 
     values: Tensor
     indices: Tensor
@@ -96,14 +101,24 @@ class UniqueAll(NamedTuple):
 
 
 class UniqueCounts(NamedTuple):
-    """What `unique_counts` gives."""
+    """What `unique_counts` gives.
+
+    >>> import whitewolf as ww
+    >>> ww.unique_counts(ww.asarray([3, 1, 3]))._fields
+    ('values', 'counts')
+    """
 
     values: Tensor
     counts: Tensor
 
 
 class UniqueInverse(NamedTuple):
-    """What `unique_inverse` gives."""
+    """What `unique_inverse` gives.
+
+    >>> import whitewolf as ww
+    >>> ww.unique_inverse(ww.asarray([3, 1, 3]))._fields
+    ('values', 'inverse_indices')
+    """
 
     values: Tensor
     inverse_indices: Tensor

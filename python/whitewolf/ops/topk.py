@@ -13,7 +13,12 @@ from .manipulation import reshape
 
 
 class TopK(NamedTuple):
-    """What `topk` gives."""
+    """What `topk` gives.
+
+    >>> import whitewolf as ww
+    >>> ww.topk(ww.asarray([3.0, 1.0]), 1).values
+    tensor([3.])
+    """
 
     values: Tensor
     indices: Tensor
