@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_number, check_same_device, check_same_dtype, check_tensor, normalize_axis
+from ._common import KERNEL_FLOATS, SCALARS, check_number, check_same_device, check_same_dtype, check_tensor, normalize_axis
 from .creation import full, zeros
 from .elementwise import multiply
 from .manipulation import astype, broadcast_to, pad_constant, reshape
@@ -119,6 +119,8 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | complex) -> Te
     """
     x, at = _check("scatter", input, dim, index)
     if not isinstance(src, Tensor):
+        if not isinstance(src, SCALARS) or isinstance(src, complex) and x.dtype.kind != "c":
+            raise TypeError(f"scatter: expected src to be a Tensor or a number of dtype {x.dtype}, got {type(src).__name__}")
         src = broadcast_to(full((), src, dtype=x.dtype, device=x.device), index.shape)
     check_same_device("scatter", input=x, src=src)
     check_same_dtype("scatter", input=x, src=src)
