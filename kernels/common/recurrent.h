@@ -99,15 +99,23 @@ void for_stages(int64_t stages, int64_t samples, const Panels<T>& panels, int64_
 
 template <class T>
 struct ForwardPlan {
-    int64_t *offsets, state_row;
-    Packed<T> packed;
-    T* states;  // after an even and an odd number of steps: each step reads one half and writes the other
+    int64_t *offsets, state_row, features, chunk;
+    Packed<T> packed, packed_input;
+    T* states;    // after an even and an odd number of steps: each step reads one half and writes the other
+    T* products;  // of the inputs of `chunk` steps, where samples are so few that these together fill a tile
     size_t bytes;
 
-    ForwardPlan(void* workspace, const View& sizes, int64_t rows, int64_t samples, int64_t units, int64_t gates)
-        : state_row(round_to_lanes<T>(units) + Tile<T>::lanes) {
+    // `features` of the inputs whose product is part of the gates; 0: it has been added already.
+    ForwardPlan(void* workspace, const View& sizes, int64_t rows, int64_t samples, int64_t units, int64_t gates,
+                int64_t input_features = 0)
+        : state_row(round_to_lanes<T>(units) + Tile<T>::lanes),
+          features(input_features),
+          chunk(std::max<int64_t>(1, Tile<T>::rows / std::max<int64_t>(samples, 1))) {
         Arena arena(workspace);
+        const int64_t panels = Panels<T>(units, samples).count;
         offsets = arena.take<int64_t>(Steps::offsets_of(sizes, rows, samples));
+        packed_input = {arena.take<T>(features ? Packed<T>::size(panels, gates, features) : 0), gates, features};
+        products = arena.take<T>(features && chunk > 1 ? panels * gates * Tile<T>::size : 0);
         packed = {arena.take<T>(Packed<T>::size(Panels<T>(units, samples).count, gates, units)), gates, units};
         states = arena.take<T>(2 * samples * state_row);
         bytes = arena.used();
@@ -118,9 +126,9 @@ struct ForwardPlan {
 // writes there, a function of (column in it, lanes, sums of the gates) that returns the state.
 template <class T, class Cell>
 void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, const View& hidden_view, const View& final_view,
-             const View& weight, const View& initial_view) {
+             const View& weight, const View& initial_view, const View& input_view = {}, const View& input_weight = {}) {
     const int64_t units = weight.shape[1], samples = initial_view.shape[0];
-    const Matrix<T> hidden(hidden_view), final_hidden(final_view), initial(initial_view);
+    const Matrix<T> hidden(hidden_view), final_hidden(final_view), initial(initial_view), input(input_view);
     if (steps.count == 0)
         for (int64_t n = 0; n < samples; n++)
             for_row<T>(units,
@@ -138,9 +146,26 @@ void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, c
                 for (int half = 0; half < 2; half++) store_lanes(state(half, n) + j0 + j, lanes, h);
             });
         if (begin) return;
+        auto pack_gates = [&](const Packed<T>& packed, const View& w) {
+            for (int g = 0; g < Cell::gates; g++)
+                pack(packed.at(panel, g), w.ptr<T>() + (g * units + j0) * w.strides[0], packed.depth, width, w.strides[1],
+                     w.strides[0]);
+        };
+        pack_gates(plan.packed, weight);
+        if (plan.features) pack_gates(plan.packed_input, input_weight);
+    };
+    auto products = [&](int64_t panel, int g) { return plan.products + (panel * Cell::gates + g) * Tile<T>::size; };
+    // The products of the inputs of the next `chunk` steps, all samples of each.
+    auto look_ahead = [&](int64_t position, int64_t panel) {
+        const T* rows[Tile<T>::rows];
+        const int height = static_cast<int>(plan.chunk * samples);
+        for (int r = 0; r < Tile<T>::rows; r++) {
+            const Step step = steps.at(position + r / samples);
+            rows[r] = input.at(r < height && r % samples < step.size ? step.begin + r % samples : 0, 0).data;
+        }
         for (int g = 0; g < Cell::gates; g++)
-            pack(plan.packed.at(panel, g), weight.ptr<T>() + (g * units + j0) * weight.strides[0], units, width, weight.strides[1],
-                 weight.strides[0]);
+            multiply(rows, input.column, height, plan.packed_input.at(panel, g), plan.features, panels.width(panel), false,
+                     products(panel, g));
     };
     auto advance = [&](int64_t position, int64_t begin, int64_t most, int64_t panel) {
         const Step before = steps.at(position - 1), now = steps.at(position), after = steps.at(position + 1);
@@ -151,10 +176,16 @@ void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, c
         const T* rows[Tile<T>::rows];
         for (int r = 0; r < Tile<T>::rows; r++) rows[r] = state(position, begin + std::min(r, height - 1));
         alignas(64) T sums[Cell::gates][Tile<T>::size];
+        const bool here = plan.features && plan.chunk == 1, ahead = plan.features && plan.chunk > 1;
+        if (ahead && position % plan.chunk == 0) look_ahead(position, panel);
+        const T* inputs[Tile<T>::rows];
+        for (int r = 0; here && r < Tile<T>::rows; r++) inputs[r] = input.at(now.begin + begin + std::min(r, height - 1), 0).data;
         for (int g = 0; g < Cell::gates; g++) {
             for (int r = 0; r < height; r++) cell.prefetch(now.begin + begin + r, g, j0, width);
-            multiply(rows, 1, height, plan.packed.at(panel, g), units, width, false, sums[g]);
+            if (here) multiply(inputs, input.column, height, plan.packed_input.at(panel, g), plan.features, width, false, sums[g]);
+            multiply(rows, 1, height, plan.packed.at(panel, g), units, width, here, sums[g]);
         }
+        const int64_t looked_up = position % plan.chunk * samples;
         for (int r = 0; r < height; r++) {
             const int64_t n = begin + r, row = now.begin + n;
             const bool ends = n >= after.size;
@@ -162,7 +193,10 @@ void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, c
             T* const next = state(position + 1, n) + j0;
             for_row<T>(width, [&](int64_t j, int lanes) {
                 Vec<T> sum[Cell::gates];
-                unroll<Cell::gates>([&](auto g) { sum[g] = Vec<T>::load(sums[g] + r * Tile<T>::columns + j); });
+                unroll<Cell::gates>([&](auto g) {
+                    sum[g] = Vec<T>::load(sums[g] + r * Tile<T>::columns + j);
+                    if (ahead) sum[g] = Vec<T>::load(products(panel, g) + (looked_up + r) * Tile<T>::columns + j) + sum[g];
+                });
                 const Vec<T> h = at(j, lanes, sum, Vec<T>::load(rows[r] + j0 + j));
                 store_lanes(next + j, lanes, h);
                 hidden.at(row, j0).store(j, lanes, h);
@@ -170,7 +204,7 @@ void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, c
             });
         }
     };
-    for_stages<T>(steps.count + 1, samples, panels, Cell::gates * units,
+    for_stages<T>(steps.count + 1, samples, panels, Cell::gates * (units + plan.features),
                   [&](int64_t stage, int64_t begin, int64_t height, int64_t panel) {
                       if (stage == 0) prepare(begin, height, panel);
                       else advance(stage - 1, begin, height, panel);

@@ -75,7 +75,13 @@ struct GateGradients {
 
 template <class T>
 recurrent::ForwardPlan<T> forward_plan(const Call& call) {
-    return {call.workspace, call.view(9), call.view(0).shape[0], call.view(3).shape[0], call.view(0).shape[1], 4};
+    return {call.workspace,
+            call.view(9),
+            call.view(0).shape[0],
+            call.view(3).shape[0],
+            call.view(0).shape[1],
+            4,
+            call.has(10) ? call.view(10).shape[1] : 0};
 }
 template <class T>
 recurrent::BackwardPlan<T> backward_plan(const Call& call) {
@@ -98,7 +104,7 @@ void forward(const Call& call) {
     if (steps.count == 0) copy<T>(final_cell, initial_cell);
     const Gates<T> gates{hidden.shape[1],         Matrix<T>(call.view(5)), Matrix<T>(call.view(2)),
                          Matrix<T>(call.view(1)), Matrix<T>(initial_cell), Matrix<T>(final_cell)};
-    recurrent::forward<T>(gates, steps, plan, hidden, call.view(3), call.view(6), call.view(7));
+    recurrent::forward<T>(gates, steps, plan, hidden, call.view(3), call.view(6), call.view(7), call.view(10), call.view(11));
 }
 
 template <class T>

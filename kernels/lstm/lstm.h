@@ -1,6 +1,6 @@
 // Long short-term memory over a batch of sequences: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000. The
-// input's part of the gates, x_t W_ih^T + b, is one product over all steps and comes in as `projected`; these kernels are the
-// recurrence.
+// input's part of the gates, x_t W_ih^T + b, comes in as `projected`, or as its bias with x and W_ih beside it: then it is never in
+// memory as a whole.
 #pragma once
 
 #include "kernels/common/sequence.h"
@@ -10,8 +10,9 @@ namespace ww {
 inline constexpr Contract kLstmForward = {
     "lstm_forward", "lstm",
     "out hidden: T[R,U], out cell: T[R,U], out gates: T[R,G], out final_hidden: T[N,U], out final_cell: T[N,U], projected: T[R,G], "
-    "weight: T[G,U], initial_hidden: T[N,U], initial_cell: T[N,U], batch_sizes: int64[S]?; reverse: bool=false",
-    R"(For each step t: a = projected[t] + hidden[t-1] weight^T, in four parts of U: i = sigmoid(a_i), f = sigmoid(a_f), g = tanh(a_g),
+    "weight: T[G,U], initial_hidden: T[N,U], initial_cell: T[N,U], batch_sizes: int64[S]?, input: T[R,D]?, "
+    "input_weight: T[G,D]?; reverse: bool=false",
+    R"(For each step t: a = projected[t] + (input[t] input_weight^T + hidden[t-1] weight^T), in four parts of U: i = sigmoid(a_i), f = sigmoid(a_f), g = tanh(a_g),
 o = sigmoid(a_o); cell[t] = f cell[t-1] + i g; hidden[t] = o tanh(cell[t])
 
 hidden, cell     [R, U]   overwritten; rows are samples within steps (kernels/common/sequence.h)
@@ -21,11 +22,15 @@ projected        [R, 4U]  the inputs' part, biases included
 weight           [4U, U]  the recurrent weights in PyTorch's order of gates
 initial_hidden, initial_cell  [N, U]  the states before each sample's first step
 batch_sizes      [S]      samples of each step, none growing, the first N; none: N in each of R / N steps
+input, input_weight           [R, D], [4U, D]  optional, both or none: inputs whose product is not in `projected` yet
 reverse          from the last step to the first
 
-Any strides; no output overlaps another array. An element's sums are chains over U, cut by U alone: the same bits for any N, lengths
+Any strides; no output overlaps another array. An element's sums are a chain over D and one over U: the same bits for any N, lengths
 of other samples and number of threads.)",
     [](const Call& call) {
+        if (call.has(10) != call.has(11))
+            fail<ShapeError>("%s: expected input and input_weight, or neither, got only %s", call.op,
+                             call.has(10) ? "input" : "input_weight");
         recurrent::check_gates(call, 2, 0, 4);
         recurrent::check_sizes(call, 9, 0, 3);
     }};

@@ -14,8 +14,8 @@ template <class T>
 void forward(const Call& call) {
     const View &hidden = call.view(0), &cell = call.view(1), &gates = call.view(2), &final_hidden = call.view(3),
                &final_cell = call.view(4), &projected = call.view(5), &weight = call.view(6), &initial_hidden = call.view(7),
-               &initial_cell = call.view(8);
-    const int64_t samples = final_hidden.shape[0], units = hidden.shape[1];
+               &initial_cell = call.view(8), &input = call.view(10), &input_weight = call.view(11);
+    const int64_t samples = final_hidden.shape[0], units = hidden.shape[1], features = input.present() ? input.shape[1] : 0;
     const Steps steps(call.view(9), hidden.shape[0], samples, call.flag(0), static_cast<int64_t*>(call.workspace));
     for (int64_t p = 0; p < steps.count; p++) {
         const Step before = steps.at(p - 1), now = steps.at(p), after = steps.at(p + 1);
@@ -25,11 +25,13 @@ void forward(const Call& call) {
                 const bool begins = n >= before.size;
                 T a[4];
                 for (int g = 0; g < 4; g++) {
-                    T sum = 0;
+                    T sum = 0, product = 0;
+                    for (int64_t l = 0; l < features; l++)
+                        product = std::fma(element<T>(input, row, l), element<T>(input_weight, g * units + u, l), product);
                     for (int64_t l = 0; l < units; l++)
                         sum = std::fma(begins ? element<T>(initial_hidden, n, l) : element<T>(hidden, before.begin + n, l),
                                        element<T>(weight, g * units + u, l), sum);
-                    a[g] = element<T>(projected, row, g * units + u) + sum;
+                    a[g] = element<T>(projected, row, g * units + u) + (product + sum);
                     a[g] = g == 2 ? std::tanh(a[g]) : 1 / (1 + std::exp(-a[g]));
                     element<T>(gates, row, g * units + u) = a[g];
                 }

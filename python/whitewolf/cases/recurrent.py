@@ -35,8 +35,17 @@ def _walk(
 
 
 def _lstm(
-    projected: Array, weight: Array, hidden: Array, cell: Array, batch_sizes: Sequence[int] | None = None, reverse: bool = False
+    projected: Array,
+    weight: Array,
+    hidden: Array,
+    cell: Array,
+    *more: Array,
+    batch_sizes: Sequence[int] | None = None,
+    reverse: bool = False,
 ) -> tuple[Array, ...]:
+    if more:
+        projected = projected + more[0] @ more[1].T
+
     def step(x: Array, h: Array, c: Array) -> tuple[Array, ...]:
         i, f, g, o = np.split(x + h @ weight.T, 4, axis=-1)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
@@ -76,13 +85,17 @@ def _rnn(
     return _walk(step, projected, (hidden,), batch_sizes, reverse)
 
 
-def _case(name: str, gates: int, states: int, s: int, n: int, u: int, bias: bool = False, **attrs: Any) -> Case:
+def _case(name: str, gates: int, states: int, s: int, n: int, u: int, bias: bool = False, features: int = 0, **attrs: Any) -> Case:
     """Sequences of one length or, with batch_sizes, of several: then s * n is the number of rows, n that of samples."""
     heavy = {"heavy": True, "bench": True, "train": True} if s * n * u > 10000 else {}
     sizes = attrs.get("batch_sizes")
     rows = s * n if sizes is None else sum(sizes)
     whole = Input((s, n, gates * u), batch=1) if sizes is None else Input((rows, gates * u))
     inputs = (whole, Input((gates * u, u)), *(Input((n, u), batch=0 if sizes is None else None),) * states)
+    if features:
+        batch = 1 if sizes is None else None
+        lead = (s, n) if sizes is None else (rows,)
+        inputs += (Input((*lead, features), batch=batch), Input((gates * u, features)))
     flops, bytes_moved = 2 * rows * gates * u * u, 4 * (rows * 2 * (gates + 1) * u + gates * u * u)
     return Case(
         name,
@@ -181,5 +194,33 @@ TABLES = [
         (*_cases(4, 2), _case("20 x 20 x 200", 4, 2, 20, 20, 200)),
         ulps=32,
         bad=_bad_calls("lstm", recurrent.lstm, 4, 2),
+    ),
+    OpTable(
+        "lstm, with inputs",
+        recurrent.lstm,
+        _lstm,
+        ("lstm_forward", "lstm_backward"),
+        _cases(4, 2, features=11),
+        ulps=32,
+        bad=(
+            BadCall(
+                "input alone",
+                lambda: recurrent.lstm(_zeros(2, 3, 8), _zeros(8, 2), _zeros(3, 2), _zeros(3, 2), _zeros(2, 3, 5)),
+                ValueError,
+                ("lstm", "input and input_weight, or neither", "got only input"),
+            ),
+            BadCall(
+                "input's steps",
+                lambda: recurrent.lstm(_zeros(2, 3, 8), _zeros(8, 2), _zeros(3, 2), _zeros(3, 2), _zeros(1, 3, 5), _zeros(8, 5)),
+                ValueError,
+                ("lstm", "input.shape == (2, 3, 'D')", "(1, 3, 5)"),
+            ),
+            BadCall(
+                "input's weight",
+                lambda: recurrent.lstm(_zeros(2, 3, 8), _zeros(8, 2), _zeros(3, 2), _zeros(3, 2), _zeros(2, 3, 5), _zeros(8, 4)),
+                ValueError,
+                ("lstm", "input_weight.shape == (8, 5)", "(8, 4)"),
+            ),
+        ),
     ),
 ]

@@ -84,13 +84,16 @@ def lstm(
     weight: Tensor,
     initial_hidden: Tensor,
     initial_cell: Tensor,
+    input: Tensor | None = None,
+    input_weight: Tensor | None = None,
     *,
     batch_sizes: Sizes = None,
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The recurrence of a long short-term memory (Hochreiter and Schmidhuber 1997, Gers et al. 2000) over a batch of sequences.
 
-    a = projected[t] + hidden[t-1] weight^T; i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o); g = tanh(a_g);
+    a = projected[t] + input[t] input_weight^T + hidden[t-1] weight^T;
+    i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o); g = tanh(a_g);
     cell[t] = f cell[t-1] + i g; hidden[t] = o tanh(cell[t])
 
     Args:
@@ -98,6 +101,7 @@ def lstm(
             i, f, g, o.
         weight: [4U, U], the recurrent weights.
         initial_hidden, initial_cell: [N, U], the states before the first step.
+        input, input_weight: [S, N, D] or [R, D], and [4U, D]: inputs whose product is not in `projected` yet; both or neither.
         batch_sizes: samples of each step, the first N and none growing, where sequences differ in length (PyTorch's
             PackedSequence): rows of step t follow those of step t - 1.
         reverse: from the last step to the first.
@@ -110,26 +114,47 @@ def lstm(
         TypeError: the dtypes differ.
     """
     at = _check("lstm", 4, projected, weight, batch_sizes, reverse, initial_hidden=initial_hidden, initial_cell=initial_cell)
+    more = _check_input("lstm", projected, input, input_weight)
     device, dtype, empty = projected.device, projected.dtype, projected.device.empty
     hidden, before = at.states(device, dtype, initial_hidden._data)
     cell, gates = empty((at.rows, at.units), dtype), empty((at.rows, 4 * at.units), dtype)
     last_hidden, last_cell = empty(initial_hidden.shape, dtype), empty(initial_cell.shape, dtype)
     device.kernels["lstm_forward"](
         hidden, cell, gates, last_hidden, last_cell, projected._data.reshape(at.rows, 4 * at.units), weight._data,
-        initial_hidden._data, initial_cell._data, at.sizes, reverse=at.reverse,
+        initial_hidden._data, initial_cell._data, at.sizes,
+        *(t._data.reshape(at.rows, t.shape[-1]) if t is input else t._data for t in more), reverse=at.reverse,
     )  # fmt: skip
-    inputs = (projected, weight, initial_hidden, initial_cell)
+    inputs = (projected, weight, initial_hidden, initial_cell, *more)
     outputs = (hidden.reshape(*at.lead, at.units), last_hidden, last_cell)
     results = record("lstm", outputs, inputs, _lstm_backward, inputs, (at, before, cell, gates))
     save_output(results[0])  # `before` is its memory: whoever overwrites it is told
     return results  # type: ignore[no-any-return]
 
 
+def _check_input(op: str, projected: Tensor, input: Tensor | None, weight: Tensor | None) -> tuple[Tensor, ...]:
+    if input is None and weight is None:
+        return ()
+    if input is None or weight is None:
+        raise ValueError(
+            f"{op}: expected input and input_weight, or neither, got only {'input' if weight is None else 'input_weight'}"
+        )
+    check_tensor(op, "input", input), check_tensor(op, "input_weight", weight)
+    check_same_device(op, projected=projected, input=input, input_weight=weight)
+    check_same_dtype(op, projected=projected, input=input, input_weight=weight)
+    if input.shape[:-1] != projected.shape[:-1]:
+        raise ValueError(f"{op}: expected input.shape == {(*projected.shape[:-1], 'D')} (as projected), got {input.shape}")
+    if weight.shape != (projected.shape[-1], input.shape[-1]):
+        raise ValueError(
+            f"{op}: expected input_weight.shape == {(projected.shape[-1], input.shape[-1])} (input {input.shape}), got {weight.shape}"
+        )
+    return input, weight
+
+
 def _lstm_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-    projected, weight, initial_hidden, initial_cell, out = node.saved
+    projected, weight, initial_hidden, initial_cell, *given, out = node.saved
     at, before, cell, gates = node.context
     if is_grad_enabled():
-        return _replay(node, grads, _lstm_step, at)
+        return _replay(node, grads, _lstm_step, at, _add_product if given else None)
     device, dtype, empty = projected.device, projected.dtype, projected.device.empty
     change = empty((at.rows, 4 * at.units), dtype)
     for_hidden, for_cell = empty(initial_hidden.shape, dtype), empty(initial_cell.shape, dtype)
@@ -137,7 +162,21 @@ def _lstm_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor
         change, for_hidden, for_cell, *_rows(grads, at), gates, cell, weight._data, initial_cell._data, at.sizes, reverse=at.reverse
     )
     for_weight = _weight_gradient(change, out, before, initial_hidden, at) if node.needs[1] else None
-    return wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device), wrap(for_cell, device)
+    found = wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device), wrap(for_cell, device)
+    if not given:
+        return found
+    input, input_weight = given
+    rows = wrap(change, device)
+    for_input = reshape(matmul(rows, input_weight), input.shape) if node.needs[4] else None
+    if not node.needs[5]:
+        return (*found, for_input, None)
+    return (*found, for_input, matmul(matrix_transpose(rows), reshape(input, (at.rows, input.shape[-1]))))
+
+
+def _add_product(
+    projected: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, input: Tensor, input_weight: Tensor
+) -> tuple[Tensor, ...]:
+    return add(projected, matmul(input, matrix_transpose(input_weight))), weight, hidden, cell
 
 
 def _lstm_step(x: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
@@ -296,7 +335,11 @@ def _weight_gradient(change: Any, out: Tensor, before: Any, initial: Tensor, at:
 
 
 def _replay(
-    node: Node, grads: tuple[Tensor | None, ...], step: Callable[..., tuple[Tensor, ...]], at: _Sequence
+    node: Node,
+    grads: tuple[Tensor | None, ...],
+    step: Callable[..., tuple[Tensor, ...]],
+    at: _Sequence,
+    prepare: Callable[..., tuple[Tensor, ...]] | None = None,
 ) -> tuple[Tensor | None, ...]:
     """The gradients in ops: the forward pass replayed step by step, and differentiated. To be differentiated again."""
     from ..autograd import grad
@@ -304,7 +347,7 @@ def _replay(
     inputs = node.saved[: len(node.needs)]
     # Stand-ins: the walk back ends at them, although one input may depend on another.
     own = tuple(record("alias", t._data, (t,), lambda _, g: (g,)) for t in inputs)
-    outputs = _compose(step, own, len(grads) - 1, at)
+    outputs = _compose(step, own if prepare is None else prepare(*own), len(grads) - 1, at)
     sent = [(o, g) for o, g in zip(outputs, grads) if g is not None and o.requires_grad]
     wanted = [t for t, need in zip(own, node.needs) if need]
     found = iter(grad([o for o, _ in sent], wanted, [g for _, g in sent], create_graph=True, allow_unused=True))

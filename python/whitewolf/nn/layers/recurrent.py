@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
-from ...ops.manipulation import concat, expand_dims, reshape, stack, transpose
+from ...ops.manipulation import broadcast_to, concat, expand_dims, reshape, stack, transpose
 from ...ops.recurrent import gru, lstm, rnn
 from ...tensor import Tensor
 from .. import functional as F
@@ -31,8 +31,10 @@ class _Weights(NamedTuple):
 
     def project(self, x: Tensor) -> Tensor:
         """The input's part of the gates, with both biases."""
-        bias = None if self.bias_ih is None or self.bias_hh is None else add(self.bias_ih, self.bias_hh)
-        return F.linear(x, self.weight_ih, bias)
+        return F.linear(x, self.weight_ih, self.both_biases())
+
+    def both_biases(self) -> Tensor | None:
+        return None if self.bias_ih is None or self.bias_hh is None else add(self.bias_ih, self.bias_hh)
 
 
 class _Unit(Module):
@@ -117,7 +119,11 @@ class _LSTM(_Unit):
 
     def _run(self, x: Tensor, suffix: str, states: tuple[Tensor, ...], **how: Any) -> tuple[Tensor, ...]:
         w = self._weights(suffix)
-        return lstm(w.project(x), w.weight_hh, *states, **how)
+        bias = w.both_biases()
+        if bias is None:
+            bias = zeros(w.weight_ih.shape[0], dtype=x.dtype, device=x.device)
+        biases = broadcast_to(bias, (*x.shape[:-1], w.weight_ih.shape[0]))
+        return lstm(biases, w.weight_hh, states[0], states[1], x, w.weight_ih, **how)
 
 
 class _Layers(_Unit):
