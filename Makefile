@@ -31,8 +31,8 @@ test: build
 
 lint: build
 	$(BIN)/python -m pip install --quiet ruff==0.17.6 mypy==2.4.1 clang-format==19.1.7
-	$(BIN)/ruff check python tests setup.py
-	$(BIN)/ruff format --check python tests setup.py
+	$(BIN)/ruff check python tests docs setup.py
+	$(BIN)/ruff format --check python tests docs setup.py
 	$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(shell find engine kernels tests/cpp tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 

@@ -50,7 +50,7 @@ def reshape(x: Tensor, /, shape: int | Sequence[int], *, copy: bool | None = Non
     """
     x = check_tensor("reshape", "x", x)
     before = x.shape
-    sizes = check_ints("reshape", "shape", shape)
+    sizes = shape if type(shape) is tuple else check_ints("reshape", "shape", shape)  # NumPy checks a tuple, and faster
     if copy is not None:
         check_flag("reshape", "copy", copy)
     try:
