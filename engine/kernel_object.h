@@ -136,6 +136,23 @@ inline void check_overlap(const Op& op, const Arguments& in, const std::vector<P
     }
 }
 
+// The workspace is written to: it may overlap no view.
+inline void check_workspace_overlap(const Op& op, const Arguments& in, const View& workspace, PyObject* const* args,
+                                    Py_ssize_t n_args) {
+    auto own = extent(workspace);
+    for (size_t p = 0; p < op.signature.views.size(); p++)
+        for (int v = in.first[p]; v < in.first[p + 1]; v++) {
+            if (!in.call.views[v].present()) continue;
+            auto span = extent(in.call.views[v]);
+            if (!(own.first < span.second && span.first < own.second)) continue;
+            PyObject* object = static_cast<Py_ssize_t>(p) < n_args ? args[p] : Py_None;
+            if (op.signature.views[p].sequence) object = PySequence_Fast_GET_ITEM(object, v - in.first[p]);
+            if (share_memory(in.workspace, object))
+                fail<ShapeError>("%s: expected workspace not to overlap %s, got views of the same memory", op.contract->op,
+                                 op.signature.views[p].name.c_str());
+        }
+}
+
 inline void read_views(const Op& op, PyObject* const* args, Py_ssize_t n_args, Arguments& in) {
     const auto& params = op.signature.views;
     const char* name = op.contract->op;
@@ -256,6 +273,7 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
             if (!w.is_contiguous() || have < bytes)
                 fail<ShapeError>("%s: expected workspace to be contiguous with at least %zu bytes, got %zu", op.contract->op, bytes,
                                  have);
+            check_workspace_overlap(op, in, w, args, PyVectorcall_NARGS(nargsf));
             in.call.workspace = w.data;
         }
         Block own(in.workspace ? 0 : bytes);

@@ -96,7 +96,8 @@ PyObject* kernel_choice(PyObject* object, PyObject* const* args, Py_ssize_t n_ar
 
 PyMethodDef kernel_methods[] = {
     {"workspace_bytes", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kernel_workspace_bytes)),
-     METH_FASTCALL | METH_KEYWORDS, "Bytes of workspace that a call with these arguments needs; nothing is run."},
+     METH_FASTCALL | METH_KEYWORDS,
+     "Bytes of workspace that a call with these arguments needs, for the number of threads now in force; nothing is run."},
     {"choice", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(kernel_choice)), METH_FASTCALL | METH_KEYWORDS,
      "The variant that a call with these arguments would run; nothing is run."},
     {nullptr, nullptr, 0, nullptr}};
@@ -211,7 +212,7 @@ py::dict memory_stats_dict() {
     return d;
 }
 
-void use_variant(const std::string& family, const std::string& variant) {
+uint64_t use_variant(const std::string& family, const std::string& variant) {
     bool family_known = false, variant_known = false;
     for (const Op& op : ops())
         if (family == op.contract->family) {
@@ -220,7 +221,7 @@ void use_variant(const std::string& family, const std::string& variant) {
         }
     if (!family_known) fail<ShapeError>("kernels.use: expected a family of kernels, got '%s'", family.c_str());
     if (!variant_known) fail<ShapeError>("kernels.use: expected a variant of %s, got '%s'", family.c_str(), variant.c_str());
-    push_variant(family, variant);
+    return push_variant(family, variant);
 }
 
 }  // namespace

@@ -79,8 +79,9 @@ inline View read_array(PyObject* object, bool writable, const char* op, const st
         if (array.dimensions[i] > 1 && array.strides[i] % size != 0) aligned = false;
     }
     if (!aligned && view.size() > 0)
-        fail<ShapeError>("%s: expected %s aligned to its dtype with strides that are multiples of %d bytes", op, name.c_str(),
-                         static_cast<int>(size));
+        fail<ShapeError>(
+            "%s: expected %s aligned to its dtype with strides that are multiples of %d bytes, got an array that is not", op,
+            name.c_str(), static_cast<int>(size));
     return view;
 }
 

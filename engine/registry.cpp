@@ -89,9 +89,11 @@ std::vector<Op> collect() {
 }
 
 struct Forced {
+    uint64_t scope;
     std::string family, variant;
 };
 thread_local std::vector<Forced> forced;
+std::atomic<uint64_t> scopes{0};
 
 std::atomic<bool> profiling{false};
 std::mutex profile_mutex;
@@ -148,9 +150,12 @@ void run(const Op& op, const Kernel& kernel, const Call& call) {
     profile_records.push_back({&kernel, elapsed.count(), bytes});
 }
 
-void push_variant(const std::string& family, const std::string& variant) { forced.push_back({family, variant}); }
-void pop_variant() {
-    if (!forced.empty()) forced.pop_back();
+uint64_t push_variant(const std::string& family, const std::string& variant) {
+    forced.push_back({++scopes, family, variant});
+    return forced.back().scope;
+}
+void pop_variant(uint64_t scope) {
+    forced.erase(std::remove_if(forced.begin(), forced.end(), [&](const Forced& f) { return f.scope == scope; }), forced.end());
 }
 
 void profile_start() {

@@ -162,9 +162,9 @@ const Kernel& select(const Op& op, const Call& call, const char* variant);
 // Runs it: the one function through which every call of every device goes. Profiling hangs here.
 void run(const Op& op, const Kernel& kernel, const Call& call);
 
-// Variants in force on this thread, innermost last: ww.kernels.use(...).
-void push_variant(const std::string& family, const std::string& variant);
-void pop_variant();
+// Variants in force on this thread, the latest first: ww.kernels.use(...). A scope ends by its number, whatever the order.
+uint64_t push_variant(const std::string& family, const std::string& variant);
+void pop_variant(uint64_t scope);
 
 struct CallRecord {
     const Kernel* kernel;

@@ -15,11 +15,12 @@ from whitewolf.bench import _named, run_bench
 from whitewolf.bench.contests import Contest, from_table
 from whitewolf.bench.core import CORE
 from whitewolf.bench.machine import Machine
+from whitewolf.bench.networks import network
 from whitewolf.bench.page import page
 from whitewolf.bench.report import number
 from whitewolf.bench.run import bench
 from whitewolf.bench.sequences import lstm
-from whitewolf.bench.steps import network, optimizer
+from whitewolf.bench.steps import optimizer
 from whitewolf.bench.timing import Plan, Timing, interleave
 from whitewolf.cases import Case, Input, OpTable
 from whitewolf.checks import CheckFailure

@@ -177,3 +177,57 @@ def test_calls_from_many_threads_at_once_agree():
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_a_workspace_may_overlap_no_view():
+    memory = np.ones(80_000, "f4")
+    out, x, w = np.empty((200, 200), "f4"), memory[:60_000].reshape(200, 300), np.ones((300, 200), "f4")
+    with pytest.raises(ValueError, match="matmul_forward: expected workspace not to overlap x"):
+        ww.kernels.get("matmul_forward")(out, x, w, workspace=memory)
+    ww.kernels.get("matmul_forward")(out, x, w, workspace=np.empty(80_000, "f4"))
+    assert (out == 300).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"), [((4, 4), (1, 1)), ((4, 4), (2, 1)), ((4, 4), (-3, 1)), ((2, 3), (0, 1)), ((3, 4), (3, 2))]
+)
+def test_an_output_that_overlaps_itself_is_refused(shape, strides):
+    memory = np.zeros(64, "f4")
+    out = np.lib.stride_tricks.as_strided(memory[32:], shape, [4 * s for s in strides])
+    with pytest.raises(ValueError, match="matmul_forward: expected out to hold each element once"):
+        ww.kernels.get("matmul_forward")(out, np.ones((shape[0], 5), "f4"), np.ones((5, shape[1]), "f4"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"), [((2, 3), (3, 2)), ((4, 4), (-4, 1)), ((4, 4), (8, -2)), ((1, 4), (0, 1)), ((3, 2), (1, 3))]
+)
+def test_an_output_whose_elements_lie_apart_is_taken(shape, strides):
+    memory = np.zeros(64, "f4")
+    out = np.lib.stride_tricks.as_strided(memory[32:], shape, [4 * s for s in strides])
+    ww.kernels.get("matmul_forward")(out, np.ones((shape[0], 5), "f4"), np.ones((5, shape[1]), "f4"))
+    assert (out == 5).all() and (memory != 0).sum() == out.size
+
+
+def test_scopes_of_variants_end_in_any_order(product):
+    out, x, w = product
+    choice = ww.kernels.get("matmul_forward").choice
+    first, second = ww.kernels.use(matmul="naive"), ww.kernels.use(matmul="brgemm")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert choice(out, x, w) == "brgemm"
+    second.__exit__(None, None, None)
+    with ww.kernels.use(matmul="naive"):
+        assert choice(out, x, w) == "naive"
+
+
+def test_what_is_no_name_is_refused_as_such():
+    with pytest.raises(TypeError, match="kernels.get: expected op to be a name, got 3"):
+        ww.kernels.get(3)
+    with pytest.raises(TypeError, match="kernels.get: expected variant to be a name, got 3"):
+        ww.kernels.get("matmul_forward", variant=3)
+    with (
+        pytest.raises(TypeError, match="kernels.use: expected matmul to be the name of a variant, got 3"),
+        ww.kernels.use(matmul=3),
+    ):
+        pass

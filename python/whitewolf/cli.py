@@ -50,12 +50,12 @@ def parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", parents=[common], help="time the kernels against references and the machine's peak")
     bench.add_argument("names", nargs="*", metavar="OP", help="ops of the table; all of the suite without one")
-    bench.add_argument("--suite", choices=("core",), default="core", help="rows to run without names (default core)")
+    bench.add_argument("--suite", choices=("core", "paper"), default="core", help="rows to run without names (default core)")
     bench.add_argument(
         "--against", type=_names, default=["numpy", "torch"], metavar="LIST", help="references (default numpy,torch)"
     )
     bench.add_argument("--html", metavar="FILE", help="write a page with a roofline plot")
-    bench.add_argument("--quick", action="store_true", help="fewer and smaller rows, shorter runs")
+    bench.add_argument("--quick", action="store_true", help="shorter runs, and fewer rows of the suite core")
 
     profile = commands.add_parser("profile", parents=[common], help="time a script or a workload kernel by kernel")
     profile.add_argument("target", metavar="SCRIPT.py|WORKLOAD", help="a Python file, or the name of a workload")
@@ -108,7 +108,7 @@ def _bench(options: argparse.Namespace) -> int:
     def progress(row: dict[str, Any]) -> None:
         console.line(f"{row['op']} {row['case']}: " + (f"{row['ms']:.3f} ms" if "ms" in row else "WRONG"))
 
-    result = run_bench(options.names, options.against, options.quick, options.device, options.seed, progress)
+    result = run_bench(options.names, options.against, options.quick, options.device, options.seed, progress, options.suite)
     report(result)
     if options.html:
         write_page(result, options.html)

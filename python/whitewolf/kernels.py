@@ -33,11 +33,12 @@ def get(op: str, *, device: str | Device | None = None, variant: str | None = No
     """The raw kernel `op` as a callable on plain arrays: outputs first, then inputs, then attributes by name.
 
     `get("matmul_forward")(out, x, w)` checks the arrays against the kernel's signature and runs the best variant, or the one asked
-    for. The callable's `__doc__` is its contract; `.workspace_bytes(...)` says what a call would need (allocated unless
-    `workspace=` is given), `.choice(...)` which variant would run.
+    for. The callable's `__doc__` is its contract; `.workspace_bytes(...)` says what a call would need with the threads now in force
+    (allocated unless `workspace=` is given), `.choice(...)` which variant would run.
 
     Raises:
         ValueError: there is no such op or variant.
+        TypeError: one of them is no name.
         ww.DeviceError: the device is not there, or has no kernel for this op.
 
     >>> import numpy as np, whitewolf as ww
@@ -46,6 +47,9 @@ def get(op: str, *, device: str | Device | None = None, variant: str | None = No
     >>> out[0, 0].item()
     3.0
     """
+    for name, value in (("op", op), ("variant", variant)):
+        if not isinstance(value, str) and (name == "op" or value is not None):
+            raise TypeError(f"kernels.get: expected {name} to be a name, got {value!r}")
     where = find_device(device)
     if op not in where.kernels and op in find_device("cpu").kernels:
         raise DeviceError(f"kernels.get: device {where.name} has no kernel for {op}")
@@ -56,26 +60,31 @@ def get(op: str, *, device: str | Device | None = None, variant: str | None = No
 def use(**variants: str) -> Iterator[None]:
     """A scope in which families of kernels run a named variant, in this thread, on every device that has it.
 
-    A call that the variant does not accept is an error, never a silent fall-back.
+    A call that the variant does not accept is an error, never a silent fall-back. Where scopes name the same family, the one that was
+    entered last counts, in whatever order they end; a generator that pauses inside a scope leaves it open for its caller.
 
     Raises:
         ValueError: there is no such family or variant on any device that is here.
+        TypeError: a variant is no name.
 
     >>> import whitewolf as ww
     >>> with ww.kernels.use(matmul="naive"):
     ...     y = ww.ones((2, 2)) @ ww.ones((2, 2))
     """
+    for family, variant in variants.items():
+        if not isinstance(variant, str):
+            raise TypeError(f"kernels.use: expected {family} to be the name of a variant, got {variant!r}")
     modules = [find_device(name).module for name, state in devices().items() if state == "available"]
     with contextlib.ExitStack() as scope:
         for family, variant in variants.items():
             errors = []
             for module in modules:
                 try:
-                    module.push_variant(family, variant)
+                    token = module.push_variant(family, variant)
                 except ValueError as error:
                     errors.append(error)
                 else:
-                    scope.callback(module.pop_variant)
+                    scope.callback(module.pop_variant, token)
             if len(errors) == len(modules):
                 raise errors[0]
         yield

@@ -49,10 +49,11 @@ class PythonModule:
             return self._real.get(op, variant)
         return self._kernels[op].bound(variant) if variant else self._kernels[op]
 
-    def push_variant(self, family: str, variant: str) -> None:
+    def push_variant(self, family: str, variant: str) -> int:
         self._kernels[family].forced.append(variant)
+        return 0
 
-    def pop_variant(self) -> None:
+    def pop_variant(self, scope: int) -> None:
         for kernel in self._kernels.values():
             kernel.forced.clear()
 

@@ -12,7 +12,7 @@ from ..device import device as find_device
 from ..environment import has
 from ..verify import select
 from .contests import LIBRARIES, Contest, from_table
-from .core import CORE, STEPS
+from .core import STEPS, SUITES, Step
 from .run import bench
 from .timing import QUICK, Plan
 
@@ -24,8 +24,9 @@ def run_bench(
     device: str = "cpu",
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    suite: str = "core",
 ) -> dict[str, Any]:
-    """Times ops of the table, or the suite `core` where no name is given; see `bench.run.bench` for the result.
+    """Times ops of the table, or a suite where no name is given; see `bench.run.bench` for the result.
 
     Args:
         names: ops, kernels or kernel families; or "sgd", "adam" (a step over all parameters), "lstm" (the whole layer), "step" (a step of
@@ -35,6 +36,7 @@ def run_bench(
         device: whose kernels.
         seed: of the inputs.
         progress: called with each row as it is done.
+        suite: "core" or "paper".
 
     Raises:
         ValueError: an op or a library of that name does not exist, or an op has nothing to time.
@@ -45,20 +47,19 @@ def run_bench(
         raise ValueError(f"bench: expected references among {', '.join(LIBRARIES)}, got {', '.join(unknown)}")
     where = find_device(device)
     here = [name for name in against if has(name)]
-    builders = list(_named(names, where, here, seed) if names else _suite(quick, where, here, seed))
+    builders = list(_named(names, where, here, seed) if names else _suite(suite, quick, where, here, seed))
     return bench(builders, against, QUICK if quick else Plan(), device, progress)
 
 
-def _suite(quick: bool, device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:
+def _suite(name: str, quick: bool, device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:
     tables = {table.op: table for table in cases.tables()}
-    for row in CORE:
-        if row.quick or not quick:
+    rows = SUITES[name]
+    for row in [row for row in rows if row.quick] if quick and name == "core" else rows:
+        if isinstance(row, Step):
+            yield partial(row.build, *row.arguments, device, libraries, seed)
+        else:
             (case,) = [c for c in tables[row.op].cases if c.name == row.case]
             yield partial(from_table, tables[row.op], case, "float32", device, libraries, row.train, seed)
-    for steps in STEPS.values():
-        for step in steps:
-            if step.quick or not quick:
-                yield partial(step.build, *step.arguments, device, libraries, seed)
 
 
 def _named(names: Sequence[str], device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:

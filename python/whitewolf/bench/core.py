@@ -1,4 +1,7 @@
-"""The suite `core`: bench cases of the op table, and whole steps, that stand for the networks people train."""
+"""The suites: bench cases of the op table, and whole steps, that stand for the networks people train.
+
+`core` is for every day; `paper` is the table of the workloads of LeCun, Bengio and Hinton's *Deep Learning* (Nature, 2015).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .contests import Contest
+from .networks import network, small_multiply
 from .sequences import lstm
-from .steps import network, optimizer
+from .steps import optimizer
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Step:
-    """A contest of bench/steps.py or sequences.py: its builder and the builder's first arguments."""
+    """A contest of bench/steps.py, networks.py or sequences.py: its builder and the builder's first arguments."""
 
     build: Callable[..., Contest]
     arguments: tuple[Any, ...]
@@ -66,3 +70,27 @@ STEPS: dict[str, tuple[Step, ...]] = {
         Step(network, ("MLP 784-500-10", 64)),
     ),
 }
+
+MATMULS = ("256 x 256 x 256", "512 x 512 x 512", "1024 x 1024 x 1024", "2048 x 2048 x 2048", "20 x 650 x 2600", "16 x 9216 x 4096",
+           "700 x 650 x 10000")  # fmt: skip
+CONVOLUTIONS = ("LeNet c1", "LeNet c2", "AlexNet c1", "AlexNet c2", "AlexNet c3", "AlexNet c5", "VGG 56", "VGG 14", "ResNet 1x1",
+                "ResNet 3x3 stride 2")  # fmt: skip
+
+PAPER: tuple[Row | Step, ...] = (
+    *(Row("matmul", case) for case in MATMULS),
+    *(Row("conv2d", case, train=True) for case in CONVOLUTIONS),
+    *STEPS["lstm"],
+    Row("relu", "large", train=True),
+    Row("max_pool2d", "AlexNet pool 1", train=True),
+    Row("cross_entropy", "700 x 10000", train=True),
+    Step(optimizer, ("SGD", 10_000_000)),
+    Step(optimizer, ("Adam", 10_000_000)),
+    *STEPS["step"],
+    Step(network, ("AlexNet", 16)),
+    Step(network, ("language model 2 x 200, T 20", 20)),
+    Step(network, ("language model 2 x 650, T 35", 20)),
+    Step(small_multiply, (False,)),
+    Step(small_multiply, (True,)),
+)
+
+SUITES: dict[str, tuple[Row | Step, ...]] = {"core": (*CORE, *(step for steps in STEPS.values() for step in steps)), "paper": PAPER}
