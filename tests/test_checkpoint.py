@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -229,6 +230,66 @@ def test_hostile_checkpoint_json_is_refused(tmp_path: Path, tree: str) -> None:
     ww.save({"x": ww.ones(1)}, tmp_path / "c", metadata={"checkpoint": tree})
     with pytest.raises(ww.FileFormatError, match="JSON of save_checkpoint"):
         ww.load_checkpoint(tmp_path / "c")
+
+
+def _junk(name: str, state: dict[str, Any]) -> None:
+    group, entry = state["param_groups"][0], state["state"][0]
+    changes: dict[str, Any] = {
+        "lr text": lambda: group.update(lr="x"), "lr below 0": lambda: group.update(lr=-5.0), "no lr": lambda: group.pop("lr"),
+        "betas": lambda: group.update(betas=3.0), "amsgrad": lambda: group.update(amsgrad="yes"),
+        "params of text": lambda: group.update(params=["a", "b"]), "params twice": lambda: group.update(params=[0, 0]),
+        "unknown state": lambda: entry.update(speed=1.0), "missing state": lambda: entry.pop("exp_avg"),
+        "state of nobody": lambda: state["state"].update({7: {}}), "state of a number": lambda: entry.update(exp_avg=1.0),
+        "step": lambda: entry.update(step="many"), "step below 0": lambda: entry.update(step=-1),
+        "state no dict": lambda: state["state"].update({0: 3}),
+    }  # fmt: skip
+    changes[name]()
+
+
+@pytest.mark.parametrize("name", [
+    "lr text", "lr below 0", "no lr", "betas", "amsgrad", "params of text", "params twice", "unknown state", "missing state",
+    "state of nobody", "state of a number", "step", "step below 0", "state no dict", "random",
+])  # fmt: skip
+def test_junk_in_an_optimizer_s_state_is_refused_and_nothing_changes(tmp_path: Path, name: str) -> None:
+    net = ww.nn.Linear(2, 3)
+    adam = ww.optim.Adam(net.parameters())
+    net(ww.ones((1, 2))).sum().backward()
+    adam.step()
+    state = adam.state_dict()
+    if name == "random":
+        ww.save_checkpoint(tmp_path / "c", model=net, optimizer=adam)
+        tensors, metadata = ww.io.safetensors.read(tmp_path / "c")
+        tree = json.loads(metadata["checkpoint"])
+        tree["random"] = {"seed": "?", "offset": 0}
+        ww.save(tensors, tmp_path / "c", metadata={"checkpoint": json.dumps(tree)})
+    else:
+        _junk(name, state)
+        part = Part({})
+        part.state = state
+        ww.save_checkpoint(tmp_path / "c", model=net, optimizer=part)
+    other = ww.nn.Linear(2, 3)
+    into = ww.optim.Adam(other.parameters(), lr=0.5)
+    before, random = other.weight.tolist(), ww.random.get_state()
+    with pytest.raises(ww.FileFormatError) as caught:
+        ww.load_checkpoint(tmp_path / "c", other, into)
+    assert str(tmp_path / "c") in str(caught.value) and "expected" in str(caught.value)
+    assert other.weight.tolist() == before and not into.state and into.param_groups[0]["lr"] == 0.5
+    assert ww.random.get_state() == random
+
+
+def test_a_list_that_holds_itself_is_named(tmp_path: Path) -> None:
+    loop: list[Any] = [1]
+    loop.append({"again": loop})
+    with pytest.raises(ValueError, match="save_checkpoint: expected extra.loop.1.again to be a value of its own"):
+        ww.save_checkpoint(tmp_path / "c", loop=loop)
+    deep: list[Any] = []
+    for _ in range(2000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="nested at most 100 deep"):
+        ww.save_checkpoint(tmp_path / "c", deep=deep)
+    twice = [1]
+    ww.save_checkpoint(tmp_path / "c", both=[twice, twice])
+    assert ww.load_checkpoint(tmp_path / "c")["both"] == [[1], [1]]
 
 
 def test_values_that_json_cannot_hold_are_named(tmp_path: Path) -> None:

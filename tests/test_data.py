@@ -240,7 +240,7 @@ def test_bad_idx_files_are_named_with_expected_and_got(tmp_path: Path, name: str
     assert str(path) in str(caught.value) and "expected" in str(caught.value)
 
 
-@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), packed=st.booleans())
 def test_random_damage_to_idx_is_a_file_format_error_and_nothing_else(tmp_path: Path, data: st.DataObject, packed: bool) -> None:
     raw = bytearray(gzip.compress(GOOD) if packed else GOOD)

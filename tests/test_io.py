@@ -217,7 +217,7 @@ def test_a_file_without_tensors_is_covered_too(tmp_path: Path) -> None:
             ww.load(tmp_path / "f")
 
 
-@settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_random_damage_is_a_file_format_error_and_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
     with_sums = data.draw(st.booleans())
@@ -250,7 +250,7 @@ def test_random_damage_is_a_file_format_error_and_nothing_else(tmp_path: Path, d
         assert sum(t.numpy().nbytes for t in loaded.values()) == len(header_and_data(tmp_path / "g")[1])
 
 
-@settings(max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     header=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["F32", "BOOL", "C64"]),

@@ -163,6 +163,11 @@ def test_closure_is_run_with_grad():
     ("make", "error", "words"),
     [
         (lambda x: ww.optim.SGD([x], lr=-1), ValueError, ("SGD", "lr >= 0", "-1")),
+        (lambda x: ww.optim.SGD([x], lr="a"), TypeError, ("SGD", "lr >= 0", "'a'", "str")),
+        (lambda x: ww.optim.SGD([x], dampening="a"), TypeError, ("SGD", "dampening", "number", "'a'")),
+        (lambda x: ww.optim.Adam([x], betas=0.9), TypeError, ("Adam", "betas", "two numbers", "0.9")),
+        (lambda x: ww.optim.Adam([x], amsgrad="no"), TypeError, ("Adam", "amsgrad", "bool", "'no'")),
+        (lambda x: ww.optim.SGD([{"params": [x], "nesterov": True}]), ValueError, ("SGD", "momentum > 0")),
         (lambda x: ww.optim.SGD([x], nesterov=True), ValueError, ("SGD", "momentum > 0")),
         (lambda x: ww.optim.Adam([x], betas=(0.9, 1.0)), ValueError, ("Adam", "betas", "1.0")),
         (lambda x: ww.optim.Adam([]), ValueError, ("Adam", "at least one parameter")),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from whitewolf import cli
-from whitewolf.workloads import plots
+from whitewolf.workloads import frame, plots
 from whitewolf.workloads.interrupt import Interruption
 
 ROOT = str(Path(ww.__file__).resolve().parents[1])
@@ -76,6 +76,39 @@ def wait_for(path: Path, text: str, run: subprocess.Popen[str]) -> None:
     while not (path.is_file() and text in path.read_text()):
         assert run.poll() is None and time.monotonic() < end, "the run ended, or hangs, before it wrote what was expected"
         time.sleep(0.01)
+
+
+class _Known(frame.Task):
+    """Steps with losses and hits that the test knows."""
+
+    taken = 0
+
+    def step(self, batch: Any, fraction: float) -> tuple[float, float, int]:
+        self.taken += 1
+        n = len(batch[0])
+        return self.taken * 1.0 * n, float(self.taken % 3), n
+
+    def evaluate(self) -> dict[str, float]:
+        return {"test_accuracy": 0.5}
+
+
+class _KnownWorkload(frame.Workload):
+    name, metric = "known", "test_accuracy"
+
+    def setup(self, options: Any) -> frame.Task:
+        net = ww.nn.Linear(1, 1)
+        loader = ww.data.DataLoader(ww.data.TensorDataset(ww.arange(10)), 4)
+        return _Known(net, ww.optim.SGD(net.parameters()), loader, 3, "ten numbers")
+
+
+def test_loss_and_accuracy_are_those_of_each_epoch(tmp_path: Path) -> None:
+    options = cli.parser().parse_args(["train", "lenet", "--out", str(tmp_path / "run")])
+    frame.run(_KnownWorkload(), options)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    sizes, steps = [4, 4, 2], [(1, 2, 3), (4, 5, 6), (7, 8, 9)]
+    losses = [sum(s * n for s, n in zip(epoch, sizes)) / 10 for epoch in steps]
+    assert [e["loss"] for e in lines] == pytest.approx(losses)
+    assert [e["train_accuracy"] for e in lines] == pytest.approx([sum(s % 3 for s in epoch) / 10 for epoch in steps])
 
 
 def test_a_run_on_a_folder_of_idx_files_leaves_everything(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

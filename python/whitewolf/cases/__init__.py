@@ -26,7 +26,7 @@ class Input:
     Attributes:
         shape: its shape.
         kind: "normal" (standard normal), "positive" (in [0.5, 2)), "unit" (in (-0.9, 0.9)), "index" (int64 in [0, high)),
-            "distinct" (a shuffled grid with gaps of 0.01: no ties, away from kinks), "bool".
+            "distinct" (a shuffled grid with gaps of 0.01: no ties, away from kinks), "far" (normal about 10^4), "bool".
         high: exclusive upper bound of an index.
         grad: whether the op is differentiable in it.
         batch: the axis along which samples are independent, or None; forward bits must not depend on who else is in the batch.
@@ -52,8 +52,8 @@ class Input:
             values = rng.uniform(-0.9, 0.9, self.shape)
         elif self.kind == "distinct":
             values = (rng.permutation(n) - n // 2 + 0.5).reshape(self.shape) * 0.01
-        elif self.kind == "normal":
-            values = rng.standard_normal(self.shape)
+        elif self.kind in ("normal", "far"):
+            values = rng.standard_normal(self.shape) + (1e4 if self.kind == "far" else 0)
         else:
             raise ValueError(f"Input: expected a known kind, got {self.kind!r}")
         return np.asarray(values).astype(dtype)

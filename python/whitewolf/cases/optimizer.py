@@ -1,4 +1,4 @@
-"""Cases of the optimizers: three steps over two parameters, with the same two gradients every time, and of clipping."""
+"""Cases of the optimizers: three steps over two parameters, with gradients that fall and rise again, and of clipping."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ..nn.utils import clip_grad_norm_
 from ..tensor import Tensor
 from . import Array, BadCall, Case, Input, OpTable
 
-STEPS = 3
+# What the two gradients are multiplied by in each step: a second moment falls, and amsgrad's maximum differs from it.
+SCALES = (1.0, 0.25, 0.5)
 
 
 def _run(kind: str) -> Callable[..., tuple[Tensor, ...]]:
@@ -22,9 +23,9 @@ def _run(kind: str) -> Callable[..., tuple[Tensor, ...]]:
         half = len(tensors) // 2
         params = [t.detach().clone().requires_grad_() for t in tensors[:half]]
         optimizer = getattr(optim, kind)(params, lr=0.1, **options)
-        for p, grad in zip(params, tensors[half:]):
-            p.grad = grad.detach()
-        for _ in range(STEPS):
+        for scale in SCALES:
+            for p, grad in zip(params, tensors[half:]):
+                p.grad = grad.detach() * scale
             optimizer.step()
         return tuple(p.detach() for p in params)
 
@@ -38,9 +39,9 @@ def _torch(kind: str) -> Callable[..., Any]:
         half = len(tensors) // 2
         params = [t.detach().clone().requires_grad_() for t in tensors[:half]]
         optimizer = getattr(torch.optim, kind)(params, lr=0.1, **options)
-        for p, grad in zip(params, tensors[half:]):
-            p.grad = grad.detach()
-        for _ in range(STEPS):
+        for scale in SCALES:
+            for p, grad in zip(params, tensors[half:]):
+                p.grad = grad.detach() * scale
             optimizer.step()
         return tuple(p.detach() for p in params)
 
@@ -69,8 +70,8 @@ def _sgd(
     maximize: bool = False,
 ) -> Array:
     buffer: Any = None
-    for _ in range(STEPS):
-        g = _gradient(p, grad, weight_decay, maximize)
+    for scale in SCALES:
+        g = _gradient(p, grad * scale, weight_decay, maximize)
         if momentum:
             buffer = g if buffer is None else momentum * buffer + (1 - dampening) * g
             g = g + momentum * buffer if nesterov else buffer
@@ -89,8 +90,8 @@ def _adam(
     decoupled: bool = False,
 ) -> Array:
     m = v = largest = np.zeros_like(p)
-    for t in range(1, STEPS + 1):
-        g = _gradient(p, grad, 0 if decoupled else weight_decay, maximize)
+    for t, scale in enumerate(SCALES, 1):
+        g = _gradient(p, grad * scale, 0 if decoupled else weight_decay, maximize)
         p = p * (1 - 0.1 * weight_decay) if decoupled else p
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g * g
@@ -110,8 +111,8 @@ def _rmsprop(
     maximize: bool = False,
 ) -> Array:
     v = mean = buffer = np.zeros_like(p)
-    for _ in range(STEPS):
-        g = _gradient(p, grad, weight_decay, maximize)
+    for scale in SCALES:
+        g = _gradient(p, grad * scale, weight_decay, maximize)
         v = alpha * v + (1 - alpha) * g * g
         mean = alpha * mean + (1 - alpha) * g if centered else mean
         change = g / (np.sqrt(v - mean * mean) + eps)
@@ -130,8 +131,8 @@ def _adagrad(
     maximize: bool = False,
 ) -> Array:
     total = np.full_like(p, initial_accumulator_value)
-    for t in range(STEPS):
-        g = _gradient(p, grad, weight_decay, maximize)
+    for t, scale in enumerate(SCALES):
+        g = _gradient(p, grad * scale, weight_decay, maximize)
         total = total + g * g
         p = p - 0.1 / (1 + t * lr_decay) * g / (np.sqrt(total) + eps)
     return p
@@ -204,7 +205,7 @@ TABLES = (
         _adam,
         {"betas": (1.0, 0.9)},
         ("betas", "(1.0, 0.9)"),
-        amsgrad={"amsgrad": True},
+        amsgrad={"amsgrad": True, "betas": (0.9, 0.5)},
         decay={"weight_decay": 0.1},
         betas={"betas": (0.4, 0.9), "eps": 1e-3, "maximize": True},
     ),
@@ -213,7 +214,7 @@ TABLES = (
         lambda p, g, weight_decay=0.01, **options: _adam(p, g, weight_decay=weight_decay, decoupled=True, **options),
         {"eps": -1.0},
         ("eps", "-1.0"),
-        amsgrad={"amsgrad": True, "weight_decay": 0.3},
+        amsgrad={"amsgrad": True, "weight_decay": 0.3, "betas": (0.9, 0.5)},
     ),
     _table(
         "RMSprop",

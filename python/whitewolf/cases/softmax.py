@@ -55,9 +55,9 @@ def _torch(name: str) -> Callable[..., Any]:
     return call
 
 
-def _case(name: str, shape: tuple[int, ...], dim: int, batch: int | None = 0, **more: Any) -> Case:
+def _case(name: str, shape: tuple[int, ...], dim: int, batch: int | None = 0, kind: str = "normal", **more: Any) -> Case:
     n = shape[dim] if shape else 1
-    return Case(name, (Input(shape, batch=batch),), {"dim": dim}, reduction=max(n, 1), bytes=8 * int(np.prod(shape)), **more)
+    return Case(name, (Input(shape, kind, batch=batch),), {"dim": dim}, reduction=max(n, 1), bytes=8 * int(np.prod(shape)), **more)
 
 
 ROWS = (
@@ -69,6 +69,8 @@ ROWS = (
     _case("channels, wide", (2, 3, 2, 41), 1),
     _case("first of three", (5, 3, 17), 0, batch=1),
     _case("size 1", (3, 1), 1),
+    _case("far from 0", (5, 37), 1, kind="far"),
+    _case("channels far from 0", (2, 7, 3, 5), 1, kind="far"),
     _case("0-d", (), 0, batch=None),
     _case("empty rows", (3, 0), 1),
     _case("no rows", (0, 5), 1),

@@ -16,10 +16,12 @@ import numpy as np
 
 from .._errors import FileFormatError
 from ..device import Device
+from ..optim.optimizer import StateMismatch
 from ..tensor import Tensor
 from .safetensors import read, save
 
 _KEY = "checkpoint"
+_MAX_DEPTH = 100  # of nested dicts and lists
 
 
 class HasState(Protocol):
@@ -52,6 +54,7 @@ def save_checkpoint(
 
     Raises:
         TypeError: a value is none of these; the text names it.
+        ValueError: a dict or list holds itself.
 
     >>> import tempfile, whitewolf as ww
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +93,7 @@ def load_checkpoint(
         `step` and the extra values, and the state_dict of "model" and "optimizer" where the file has it and the argument was None.
 
     Raises:
-        ww.FileFormatError: the file is truncated, corrupted, hostile, or no checkpoint.
+        ww.FileFormatError: the file is truncated, corrupted, hostile, or no checkpoint of such an optimizer.
         KeyError: the file holds no model or no optimizer to load.
         ValueError: names or shapes differ from the model's or the optimizer's; the text names them.
         TypeError: dtypes differ.
@@ -116,11 +119,13 @@ def load_checkpoint(
     if model is not None:
         _check_model(f"{where}: model", model.state_dict(), content["model"])
     before = get_state()
-    set_state(random_state)
+    try:
+        set_state(random_state)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{where}: expected random to be the state of the random numbers, got {error}") from None
     try:
         if optimizer is not None:
-            _check_groups(f"{where}: optimizer", optimizer.state_dict(), content["optimizer"])
-            optimizer.load_state_dict(content["optimizer"])
+            _load_optimizer(f"{where}: optimizer", optimizer, content["optimizer"])
     except BaseException:
         set_state(before)
         raise
@@ -155,8 +160,23 @@ def _check_groups(where: str, expected: Any, got: Any) -> None:
         raise ValueError(f"{where}: expected groups of {want} parameters, got groups of {have}")
 
 
-def _pack(name: str, value: Any, tensors: dict[str, Any]) -> Any:
-    """`value` as JSON; the tensors in it go to `tensors`, under names that say where they were."""
+def _load_optimizer(where: str, optimizer: HasState, state: Any) -> None:
+    """Loads the state; what is none of such an optimizer is the file's fault, other parameters are not."""
+    _check_groups(where, optimizer.state_dict(), state)
+    try:
+        optimizer.load_state_dict(state)
+    except StateMismatch as error:
+        raise ValueError(f"{where}: {error}") from None
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise FileFormatError(f"{where}: {error}") from None
+
+
+def _pack(name: str, value: Any, tensors: dict[str, Any], around: tuple[int, ...] = ()) -> Any:
+    """`value` as JSON; the tensors in it go to `tensors`, under names that say where they were. `around` are the ids it is in."""
+    if id(value) in around:
+        raise ValueError(f"save_checkpoint: expected {name[:80]} to be a value of its own, got one that holds itself")
+    if len(around) > _MAX_DEPTH:
+        raise ValueError(f"save_checkpoint: expected values nested at most {_MAX_DEPTH} deep, got more in {name[:80]}")
     if isinstance(value, (Tensor, np.ndarray)):
         while name in tensors:  # {"a": {"b": x}, "a.b": y}
             name += "'"
@@ -166,17 +186,20 @@ def _pack(name: str, value: Any, tensors: dict[str, Any]) -> Any:
         return value
     if isinstance(value, (np.bool_, np.integer, np.floating)):
         return value.item()
+    around = (*around, id(value))
     if isinstance(value, list):
-        return [_pack(f"{name}.{i}", v, tensors) for i, v in enumerate(value)]
+        return [_pack(f"{name}.{i}", v, tensors, around) for i, v in enumerate(value)]
     if isinstance(value, tuple):
-        return {"$tuple": [_pack(f"{name}.{i}", v, tensors) for i, v in enumerate(value)]}
+        return {"$tuple": [_pack(f"{name}.{i}", v, tensors, around) for i, v in enumerate(value)]}
     if isinstance(value, Mapping):
         for key in value:
             if not (key is None or isinstance(key, (bool, int, float, str))):
                 raise TypeError(f"save_checkpoint: expected the keys of {name} to be text or numbers, got {type(key).__name__}")
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {key: _pack(f"{name}.{key}", v, tensors) for key, v in value.items()}
-        return {"$dict": [[key, _pack(f"{name}.{key}", v, tensors)] for key, v in value.items()]}  # JSON's own keys are text only
+            return {key: _pack(f"{name}.{key}", v, tensors, around) for key, v in value.items()}
+        return {
+            "$dict": [[key, _pack(f"{name}.{key}", v, tensors, around)] for key, v in value.items()]
+        }  # JSON's own keys are text only
     got = type(value).__name__
     raise TypeError(f"save_checkpoint: expected {name} to be numbers, text, tensors, dicts, lists or tuples, got {got}")
 

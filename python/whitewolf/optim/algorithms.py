@@ -10,7 +10,9 @@ from ..tensor import Tensor
 from .optimizer import Optimizer
 
 _POSITIVE = (lambda v: v >= 0, ">= 0")
+_NUMBER = (lambda v: v == v, "to be a number")
 _BETAS = (lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "to be two numbers in [0, 1)")
+_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
 def _buckets(params: Sequence[Tensor], key: Any) -> list[list[Tensor]]:
@@ -50,7 +52,9 @@ class SGD(Optimizer):
     True
     """
 
-    _checks = {"lr": _POSITIVE, "momentum": _POSITIVE, "weight_decay": _POSITIVE}
+    _checks = {"lr": _POSITIVE, "momentum": _POSITIVE, "weight_decay": _POSITIVE, "dampening": _NUMBER}
+    _flags = ("nesterov", "maximize")
+    _state_names = frozenset({"momentum_buffer"})
 
     def __init__(
         self,
@@ -63,8 +67,6 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(f"SGD: expected momentum > 0 and dampening == 0 for nesterov, got {momentum} and {dampening}")
         super().__init__(
             params,
             {
@@ -76,6 +78,12 @@ class SGD(Optimizer):
                 "maximize": maximize,
             },
         )
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        super()._check_group(group)
+        momentum, dampening = group["momentum"], group["dampening"]
+        if group["nesterov"] and (momentum <= 0 or dampening != 0):
+            raise ValueError(f"SGD: expected momentum > 0 and dampening == 0 for nesterov, got {momentum} and {dampening}")
 
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
         momentum = group["momentum"]
@@ -128,6 +136,8 @@ class Adam(Optimizer):
     """
 
     _checks = {"lr": _POSITIVE, "eps": _POSITIVE, "weight_decay": _POSITIVE, "betas": _BETAS}
+    _flags = ("amsgrad", "maximize")
+    _state_names = frozenset({"step", *_MOMENTS})
     _decoupled = False
 
     def __init__(
@@ -146,8 +156,11 @@ class Adam(Optimizer):
             {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize},
         )
 
+    def _required_state(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("step", *_MOMENTS[: 3 if group["amsgrad"] else 2])
+
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
-        names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")[: 3 if group["amsgrad"] else 2]
+        names = _MOMENTS[: 3 if group["amsgrad"] else 2]
         _start(self, params, names)
         for bucket in _buckets(params, lambda p: self.state[p]["step"]):
             step = self.state[bucket[0]]["step"] + 1
@@ -204,6 +217,8 @@ class RMSprop(Optimizer):
     """
 
     _checks = {"lr": _POSITIVE, "eps": _POSITIVE, "weight_decay": _POSITIVE, "momentum": _POSITIVE, "alpha": _POSITIVE}
+    _flags = ("centered", "maximize")
+    _state_names = frozenset({"step", "square_avg", "momentum_buffer", "grad_avg"})
 
     def __init__(
         self,
@@ -230,8 +245,14 @@ class RMSprop(Optimizer):
             },
         )
 
+    def _names(self, group: dict[str, Any]) -> list[str]:
+        return ["square_avg", *(["momentum_buffer"] if group["momentum"] else []), *(["grad_avg"] if group["centered"] else [])]
+
+    def _required_state(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("step", *self._names(group))
+
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
-        names = ["square_avg", *(["momentum_buffer"] if group["momentum"] else []), *(["grad_avg"] if group["centered"] else [])]
+        names = self._names(group)
         _start(self, params, names)
         for bucket in _buckets(params, lambda p: None):
             state = {name: _arrays(self.state[p][name] for p in bucket) for name in names}
@@ -266,6 +287,8 @@ class Adagrad(Optimizer):
 
     _checks = {"lr": _POSITIVE, "lr_decay": _POSITIVE, "weight_decay": _POSITIVE, "eps": _POSITIVE,
                "initial_accumulator_value": _POSITIVE}  # fmt: skip
+    _flags = ("maximize",)
+    _state_names = frozenset({"step", "sum"})
 
     def __init__(
         self,
@@ -289,6 +312,9 @@ class Adagrad(Optimizer):
                 "maximize": maximize,
             },
         )
+
+    def _required_state(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("step", "sum")
 
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
         _start(self, params, ("sum",), group["initial_accumulator_value"])

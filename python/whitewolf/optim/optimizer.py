@@ -6,9 +6,32 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+
 from .._uninterrupted import Uninterrupted
 from ..graph import _GradMode
 from ..tensor import Tensor
+
+
+class StateMismatch(ValueError):
+    """A state_dict of an optimizer over other parameters."""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _check_option(name: str, option: str, value: Any, holds: Callable[[Any], bool], wanted: str) -> None:
+    """Raises TypeError where `value` is of another kind than the option, ValueError where it is out of range."""
+    parts = value if isinstance(value, (tuple, list)) else (value,)
+    if not all(_is_number(part) for part in parts):
+        raise TypeError(f"{name}: expected {option} {wanted}, got {value!r} ({type(value).__name__})")
+    try:
+        fits = holds(value)
+    except TypeError:  # a number for a pair, or the other way round
+        raise TypeError(f"{name}: expected {option} {wanted}, got {value!r}") from None
+    if not fits:
+        raise ValueError(f"{name}: expected {option} {wanted}, got {value}")
 
 
 class Optimizer:
@@ -25,6 +48,10 @@ class Optimizer:
 
     # Options that a group may set, with the check that each must pass.
     _checks: dict[str, tuple[Callable[[Any], bool], str]] = {}
+    # Options that are True or False.
+    _flags: tuple[str, ...] = ()
+    # What a parameter's state may hold; None where a subclass does not say.
+    _state_names: frozenset[str] | None = None
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         name = type(self).__name__
@@ -58,10 +85,21 @@ class Optimizer:
             known.add(id(tensor))
         group = {"params": tensors, **{k: deepcopy(v) for k, v in self.defaults.items()}}
         group.update({k: v for k, v in param_group.items() if k != "params"})
-        for option, (holds, wanted) in self._checks.items():
-            if option in group and not holds(group[option]):
-                raise ValueError(f"{name}: expected {option} {wanted}, got {group[option]}")
+        self._check_group(group)
         self.param_groups.append(group)
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        """Raises TypeError or ValueError unless each option of a group is what the constructor takes."""
+        name = type(self).__name__
+        for option, value in group.items():
+            if option in self._checks:
+                _check_option(name, option, value, *self._checks[option])
+            elif option in self._flags and not isinstance(value, bool):
+                raise TypeError(f"{name}: expected {option} to be a bool, got {value!r} ({type(value).__name__})")
+
+    def _required_state(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """What the state of a parameter of this group holds once a step was done."""
+        return ()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients, or fills them with zeros."""
@@ -114,37 +152,84 @@ class Optimizer:
         """Takes over a state_dict; tensors are copied. Nothing changes unless all of it fits.
 
         Raises:
-            ValueError: groups or shapes differ from this optimizer's.
+            ValueError: groups or shapes differ from this optimizer's; or it is no state_dict of such an optimizer: an option is
+                missing or out of range, a parameter's number or a state's name is unknown.
+            TypeError: an option or a state is of another type.
         """
-        name = type(self).__name__
-        groups = state_dict["param_groups"]
-        sizes, wanted = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
-        if sizes != wanted:
-            raise ValueError(f"{name}: expected groups of {wanted} parameters, got {sizes}")
-        params = [p for group in self.param_groups for p in group["params"]]
-        numbers = [n for g in groups for n in g["params"]]
-        state: dict[Tensor, dict[str, Any]] = {}
-        for number, p in zip(numbers, params):
-            if number not in state_dict["state"]:
-                continue
-            entry: dict[str, Any] = {}
-            for key, value in state_dict["state"][number].items():
-                if key == "step":
-                    entry[key] = int(value)
-                elif isinstance(value, Tensor):
-                    if value.shape != p.shape:
-                        raise ValueError(
-                            f"{name}: expected state {key!r} of parameter {number} of shape {p.shape}, got {value.shape}"
-                        )
-                    entry[key] = value.detach().to(p.device).astype(p.dtype)
-                else:
-                    entry[key] = deepcopy(value)
-            state[p] = entry
+        groups, numbers = self._check_groups(state_dict)
+        params = [(p, group) for group, old in zip(groups, self.param_groups) for p in old["params"]]
+        state = {
+            p: self._take_state(p, number, state_dict["state"][number], group)
+            for number, (p, group) in zip(numbers, params)
+            if number in state_dict["state"]
+        }
         self.state = state
         self.param_groups = [
             {**{k: deepcopy(v) for k, v in new.items() if k != "params"}, "params": old["params"]}
             for new, old in zip(groups, self.param_groups)
         ]
+
+    def _check_groups(self, state_dict: Any) -> tuple[list[dict[str, Any]], list[int]]:
+        """The groups of a state_dict and the numbers of their parameters, each as the constructor and `state_dict` make them."""
+        name = type(self).__name__
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= state_dict.keys():
+            raise TypeError(
+                f"{name}: expected a state_dict, a dict with 'state' and 'param_groups', got {type(state_dict).__name__}"
+            )
+        groups, state = state_dict["param_groups"], state_dict["state"]
+        if not isinstance(state, dict) or not isinstance(groups, (list, tuple)):
+            raise TypeError(
+                f"{name}: expected state to be a dict and param_groups a list, got {type(state).__name__} and {type(groups).__name__}"
+            )
+        for position, group in enumerate(groups):
+            if not isinstance(group, dict) or not isinstance(group.get("params"), (list, tuple)):
+                raise TypeError(
+                    f"{name}: expected param_groups[{position}] to be a dict with a list 'params', got {type(group).__name__}"
+                )
+        sizes, wanted = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
+        if sizes != wanted:
+            raise StateMismatch(f"{name}: expected groups of {wanted} parameters, got groups of {sizes}")
+        for position, group in enumerate(groups):
+            missing = sorted(self.defaults.keys() - group.keys())
+            if missing:
+                raise ValueError(
+                    f"{name}: expected param_groups[{position}] with {', '.join(sorted(self.defaults))}, got none of {', '.join(missing)}"
+                )
+            self._check_group(group)
+        numbers = [n for g in groups for n in g["params"]]
+        if not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers) or len(set(numbers)) != len(numbers):
+            raise ValueError(f"{name}: expected params to be the parameters' numbers, each once, got {str(numbers)[:80]}")
+        strangers = [n for n in state if n not in set(numbers)]
+        if strangers:
+            raise ValueError(f"{name}: expected state of the parameters {str(numbers)[:80]}, got state of {str(strangers)[:80]}")
+        return list(groups), numbers
+
+    def _take_state(self, p: Tensor, number: int, given: Any, group: dict[str, Any]) -> dict[str, Any]:
+        """A copy of one parameter's state."""
+        where = f"{type(self).__name__}: expected state of parameter {number}"
+        if not isinstance(given, dict):
+            raise TypeError(f"{where} to be a dict, got {type(given).__name__}")
+        if self._state_names is not None:
+            unknown = [key for key in given if key not in self._state_names]
+            missing = [key for key in self._required_state(group) if given and key not in given]
+            if unknown or missing:
+                raise ValueError(f"{where} of {', '.join(sorted(self._state_names))}, got unknown {unknown}, missing {missing}")
+        entry: dict[str, Any] = {}
+        for key, value in given.items():
+            if key == "step":
+                step = value.item() if isinstance(value, Tensor) and value.size == 1 else value
+                if not _is_number(step) or step < 0 or step != int(step):
+                    raise ValueError(f"{where} to have a step >= 0, got {step!r}")
+                entry[key] = int(step)
+            elif isinstance(value, Tensor):
+                if value.shape != p.shape:
+                    raise StateMismatch(f"{where}, {key!r}, of shape {p.shape}, got {value.shape}")
+                entry[key] = value.detach().to(p.device).astype(p.dtype)
+            elif self._state_names is None:
+                entry[key] = deepcopy(value)
+            elif value is not None:  # PyTorch's SGD has None before its first step with momentum
+                raise TypeError(f"{where}, {key!r}, to be a tensor, got {type(value).__name__}")
+        return entry
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
