@@ -54,6 +54,7 @@ def check_same_device(op: str, **tensors: Tensor | None) -> None:
     for name, tensor in tensors.items():
         if tensor is None:
             continue
+        check_tensor(op, name, tensor)
         if first is None:
             first = name, tensor
         elif tensor.device is not first[1].device:
@@ -123,6 +124,7 @@ def check_same_dtype(op: str, **tensors: Tensor | None) -> None:
     for name, tensor in tensors.items():
         if tensor is None:
             continue
+        check_tensor(op, name, tensor)
         if first is None:
             first = name, tensor
         elif tensor.dtype != first[1].dtype:
