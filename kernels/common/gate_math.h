@@ -1,5 +1,6 @@
 // The squashing functions of gates, cheaper than vector_math.h's: one division and no second branch. Against 64-bit mantissas, over
-// every binade: sigmoid within 2 ulp while it is a normal number, below which it is 0; tanh within 3 ulp. NaN gives NaN.
+// 2^-36 to 2^8: sigmoid within 2.3 ulp (2.1 in double) while it is a normal number, below which it is 0; tanh within 2.5. NaN gives
+// NaN.
 #pragma once
 
 #include "kernels/common/vector_math.h"

@@ -80,7 +80,8 @@ from .padding import (
     ZeroPad2d,
 )
 from .pooling import AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from .recurrent import GRU, LSTM, RNN
+from .recurrent_cells import GRUCell, LSTMCell, RNNCell
 from .shape import Flatten, Unflatten
 from .window import (
     AdaptiveAvgPool1d,
