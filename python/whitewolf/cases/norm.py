@@ -306,7 +306,7 @@ TABLES = (
         torch=_either(_torch("batch_norm", _trained)),
     ),
     OpTable(
-        op="batch_norm with running statistics",
+        op="batch_norm_eval",
         function=_ours("batch_norm", _as_given),
         reference=_batch_norm_eval,
         kernels=("channel_norm_forward", "channel_norm_sums"),
