@@ -18,20 +18,36 @@ T coefficient(const View& v, int64_t b, int64_t c) {
     return v.ptr<T>()[b * v.strides[0] + c * v.strides[1]];
 }
 
-// body(element l of row n's place, vector of the strip, lanes) for the elements [begin, end) of a strip of channels.
-template <class T, class Body>
-WW_INLINE void for_strip(const View& x, int64_t used, int64_t begin, int64_t end, Body&& body) {
-    if (begin == end) return;  // no elements: nothing to divide by
-    int64_t size = x.shape[3], n = begin / size, l = begin % size;
-    for (int64_t i = begin; i < end; i++) {
-        for_row<T>(used, [&](int64_t j, int lanes) { body(n, l, j, lanes); });
-        if (++l == size) l = 0, n++;
+// Where the elements [begin, end) of the sequence (n, l) lie, counted from the first of a strip of channels.
+struct Places {
+    int64_t at[kColumnBlock], count;
+    Places(const View& x, int64_t begin, int64_t end) : count(end - begin) {
+        if (begin == end) return;  // no elements: nothing to divide by
+        int64_t size = x.shape[3], n = begin / size, l = begin % size;
+        for (int64_t i = 0; i < count; i++) {
+            at[i] = n * x.strides[1] + l * x.strides[3];
+            if (++l == size) l = 0, n++;
+        }
     }
-}
+};
 
-template <class T>
-void add_to(T* sums, int64_t j, Vec<T> term) {
-    (Vec<T>::load(sums + j) + term).store(sums + j);
+// sums[j] = the sum over r < count of term(r, j, lanes), four vectors of channels at a time: their sums stay in registers.
+template <class T, class Term>
+WW_INLINE void sum_columns(T* sums, int64_t used, int64_t count, Term&& term) {
+    constexpr int width = Vec<T>::width;
+    int64_t j = 0;
+    for (; j + 4 * width <= used; j += 4 * width) {
+        Vec<T> s[4] = {Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero(), Vec<T>::zero()};
+        for (int64_t r = 0; r < count; r++)
+            for (int v = 0; v < 4; v++) s[v] += term(r, j + v * width, width);
+        for (int v = 0; v < 4; v++) s[v].store(sums + j + v * width);
+    }
+    for (; j < used; j += width) {
+        int lanes = static_cast<int>(std::min<int64_t>(width, used - j));
+        Vec<T> s = Vec<T>::zero();
+        for (int64_t r = 0; r < count; r++) s += term(r, j, lanes);
+        s.store(sums + j);
+    }
 }
 
 template <class T>
@@ -66,20 +82,17 @@ void moments_columns(const Call& call) {
         call, x, kColumnBlock,
         [&](Partial<T, kStrip>& p, int64_t b, int64_t c, int64_t used, int64_t begin, int64_t end) {
             const T* strip = channel_of<T>(x, b, c);
-            auto load = [&](int64_t n, int64_t l, int64_t j, int lanes) {
-                return load_lanes(strip + n * x.strides[1] + l * x.strides[3] + j, lanes);
-            };
+            const Places places(x, begin, end);
+            auto load = [&](int64_t r, int64_t j, int lanes) { return load_lanes(strip + places.at[r] + j, lanes); };
             std::fill_n(p.first, kStrip, T(0)), std::fill_n(p.second, kStrip, T(0));
-            alignas(64) T start[kStrip] = {};
-            for_strip<T>(x, used, begin, std::min(end, begin + 1),
-                         [&](int64_t n, int64_t l, int64_t j, int lanes) { load(n, l, j, lanes).store(start + j); });
-            for_strip<T>(x, used, begin, end, [&](int64_t n, int64_t l, int64_t j, int lanes) {
-                add_to(p.first, j, load(n, l, j, lanes) - Vec<T>::load(start + j));
-            });
-            for (int64_t j = 0; j < kStrip; j++) p.first[j] = start[j] + p.first[j] / p.count;
-            for_strip<T>(x, used, begin, end, [&](int64_t n, int64_t l, int64_t j, int lanes) {
-                Vec<T> d = load(n, l, j, lanes) - Vec<T>::load(p.first + j);
-                add_to(p.second, j, d * d);
+            alignas(64) T start[kStrip] = {}, mean[kStrip];
+            if (places.count) std::copy_n(strip + places.at[0], used, start);
+            sum_columns(p.first, used, places.count,
+                        [&](int64_t r, int64_t j, int lanes) { return load(r, j, lanes) - Vec<T>::load(start + j); });
+            for (int64_t j = 0; j < kStrip; j++) mean[j] = p.first[j] = start[j] + p.first[j] / p.count;
+            sum_columns(p.second, used, places.count, [&](int64_t r, int64_t j, int lanes) {
+                Vec<T> d = load(r, j, lanes) - Vec<T>::load(mean + j);
+                return d * d;
             });
         },
         to_variance<T>);
@@ -114,30 +127,49 @@ void sums_columns(const Call& call) {
             const T *strip = channel_of<T>(x, b, c), *grads = channel_of<T>(grad_y, b, c);
             alignas(64) T mean[kStrip] = {};
             for (int64_t j = 0; j < used; j++) mean[j] = coefficient<T>(means, b, c + j);
+            const Places places(x, begin, end), grad_places(grad_y, begin, end);
+            auto grad = [&](int64_t r, int64_t j, int lanes) { return load_lanes(grads + grad_places.at[r] + j, lanes); };
             std::fill_n(p.first, kStrip, T(0)), std::fill_n(p.second, kStrip, T(0));
-            for_strip<T>(x, used, begin, end, [&](int64_t n, int64_t l, int64_t j, int lanes) {
-                Vec<T> g = load_lanes(grads + n * grad_y.strides[1] + l * grad_y.strides[3] + j, lanes);
-                Vec<T> d = load_lanes(strip + n * x.strides[1] + l * x.strides[3] + j, lanes) - Vec<T>::load(mean + j);
-                add_to(p.first, j, g);
-                add_to(p.second, j, g * d);
+            sum_columns(p.first, used, places.count, grad);
+            sum_columns(p.second, used, places.count, [&](int64_t r, int64_t j, int lanes) {
+                return grad(r, j, lanes) * (load_lanes(strip + places.at[r] + j, lanes) - Vec<T>::load(mean + j));
             });
         },
         as_they_are<T>);
 }
 
-// What stays along the vectors of an elementwise pass: one coefficient, or one for each channel.
+// A row of stride 1, without the question at each vector.
 template <class T>
-struct Coefficient {
-    const View& view;
-    bool along_channels;
-    Row<const T> row;
-
-    Coefficient(const View& v, bool columns) : view(v), along_channels(columns), row{nullptr, 0} {}
-    void at(int64_t b, int64_t c) {
-        row = {view.present() ? view.ptr<T>() + b * view.strides[0] + c * view.strides[1] : nullptr, view.strides[1]};
-    }
-    WW_INLINE Vec<T> load(int64_t i, int lanes) const { return along_channels ? row.load(i, lanes) : Vec<T>(*row.data); }
+struct DenseRow {
+    using Element = std::remove_const_t<T>;
+    T* data;
+    explicit DenseRow(Row<T> row) : data(row.data) {}
+    WW_INLINE Vec<Element> load(int64_t i, int n) const { return load_lanes<Element>(data + i, n); }
+    WW_INLINE void store(int64_t i, int n, Vec<Element> v) const { store_lanes(data + i, n, v); }
 };
+
+// body(rows...) with dense rows where all are.
+template <class Body, class... R>
+WW_INLINE void with_dense(Body&& body, R... rows) {
+    if (((rows.stride == 1 || !rows.data) && ...)) body(DenseRow(rows)...);
+    else body(rows...);
+}
+
+// One number, as a row of it.
+template <class T>
+struct Same {
+    Vec<T> value;
+    const T* data;
+    explicit Same(Row<const T> row) : value(row.data ? *row.data : T(0)), data(row.data) {}
+    WW_INLINE Vec<T> load(int64_t, int) const { return value; }
+};
+
+// The coefficients of sample b from channel c on.
+template <class T>
+Row<const T> coefficients(const View& v, int64_t b, int64_t c) {
+    if (!v.present()) return {nullptr, 1};
+    return {v.ptr<T>() + b * v.strides[0] + c * v.strides[1], v.strides[1]};
+}
 
 // Runs of an elementwise pass over views [B, N, C, L]: run(b, n, c or l, elements of a run, their dimension).
 template <bool columns, class Run>
@@ -166,14 +198,20 @@ template <class T, bool columns>
 void forward(const Call& call) {
     const View &y = call.view(0), &x = call.view(1);
     for_runs<columns>(y, [&](int64_t b, int64_t n, int64_t o, int64_t length) {
+        auto run = [&](auto out, auto in, auto mean, auto scale, auto shift) {
+            for_row<T>(length, [&](int64_t i, int lanes) {
+                Vec<T> z = (in.load(i, lanes) - mean.load(i, lanes)) * scale.load(i, lanes);
+                out.store(i, lanes, shift.data ? z + shift.load(i, lanes) : z);
+            });
+        };
         const Row<T> out = run_of<columns, T>(y, b, n, o);
         const Row<const T> in = run_of<columns, const T>(x, b, n, o);
-        Coefficient<T> mean(call.view(2), columns), scale(call.view(3), columns), shift(call.view(4), columns);
-        for (auto* k : {&mean, &scale, &shift}) k->at(b, columns ? 0 : o);
-        for_row<T>(length, [&](int64_t i, int lanes) {
-            Vec<T> z = (in.load(i, lanes) - mean.load(i, lanes)) * scale.load(i, lanes);
-            out.store(i, lanes, shift.row.data ? z + shift.load(i, lanes) : z);
-        });
+        auto given = [&](int i) { return coefficients<T>(call.view(i), b, columns ? 0 : o); };
+        if constexpr (columns) with_dense(run, out, in, given(2), given(3), given(4));
+        else {
+            const Same<T> mean(given(2)), scale(given(3)), shift(given(4));
+            with_dense([&](auto to, auto from) { run(to, from, mean, scale, shift); }, out, in);
+        }
     });
 }
 
@@ -181,15 +219,20 @@ template <class T, bool columns>
 void backward_x(const Call& call) {
     const View &grad_x = call.view(0), &grad_y = call.view(1), &x = call.view(2);
     for_runs<columns>(grad_x, [&](int64_t b, int64_t n, int64_t o, int64_t length) {
+        auto run = [&](auto out, auto grad, auto in, auto mean, auto of_grad, auto of_x, auto level) {
+            for_row<T>(length, [&](int64_t i, int lanes) {
+                Vec<T> change = (in.load(i, lanes) - mean.load(i, lanes)) * of_x.load(i, lanes) + level.load(i, lanes);
+                out.store(i, lanes, grad.load(i, lanes) * of_grad.load(i, lanes) + change);
+            });
+        };
         const Row<T> out = run_of<columns, T>(grad_x, b, n, o);
         const Row<const T> grad = run_of<columns, const T>(grad_y, b, n, o), in = run_of<columns, const T>(x, b, n, o);
-        Coefficient<T> mean(call.view(3), columns), of_grad(call.view(4), columns), of_x(call.view(5), columns),
-            level(call.view(6), columns);
-        for (auto* k : {&mean, &of_grad, &of_x, &level}) k->at(b, columns ? 0 : o);
-        for_row<T>(length, [&](int64_t i, int lanes) {
-            Vec<T> change = (in.load(i, lanes) - mean.load(i, lanes)) * of_x.load(i, lanes) + level.load(i, lanes);
-            out.store(i, lanes, grad.load(i, lanes) * of_grad.load(i, lanes) + change);
-        });
+        auto given = [&](int i) { return coefficients<T>(call.view(i), b, columns ? 0 : o); };
+        if constexpr (columns) with_dense(run, out, grad, in, given(3), given(4), given(5), given(6));
+        else {
+            const Same<T> mean(given(3)), of_grad(given(4)), of_x(given(5)), level(given(6));
+            with_dense([&](auto to, auto g, auto from) { run(to, g, from, mean, of_grad, of_x, level); }, out, grad, in);
+        }
     });
 }
 
