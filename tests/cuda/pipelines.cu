@@ -102,6 +102,19 @@ __global__ void __launch_bounds__(128) staged_product(int m, int n, int k, const
             }
 }
 
+// On the host, where the wrappers are not: small integers are exact in bfloat16.
+bfloat16 as_bfloat16(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    return {static_cast<uint16_t>(bits >> 16)};
+}
+float as_float(bfloat16 x) {
+    const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+    float y;
+    std::memcpy(&y, &bits, 4);
+    return y;
+}
+
 struct Matrices {
     int m, n, k;
     Array<bfloat16> a, b;
@@ -111,15 +124,15 @@ struct Matrices {
         : m(m_),
           n(n_),
           k(k_),
-          a(static_cast<size_t>(m * k), [](size_t i) { return from_float<bfloat16>(small(i)); }),
-          b(static_cast<size_t>(k * n), [](size_t i) { return from_float<bfloat16>(small(i + 5)); }),
+          a(static_cast<size_t>(m * k), [](size_t i) { return as_bfloat16(small(i)); }),
+          b(static_cast<size_t>(k * n), [](size_t i) { return as_bfloat16(small(i + 5)); }),
           expected(static_cast<size_t>(m * n)) {
         for (int i = 0; i < m; i++)
             for (int j = 0; j < n; j++)
                 for (int l = 0; l < k; l++)
                     expected[static_cast<size_t>(i * n + j)] +=
-                        to_float(a[static_cast<size_t>(i * k + l)]) *
-                        to_float(b[static_cast<size_t>(transposed ? j * k + l : l * n + j)]);
+                        as_float(a[static_cast<size_t>(i * k + l)]) *
+                        as_float(b[static_cast<size_t>(transposed ? j * k + l : l * n + j)]);
     }
     bool same(Array<float>& c) const {
         for (size_t i = 0; i < expected.size(); i++)
@@ -133,7 +146,8 @@ unsigned tiles(int n, int tile) { return static_cast<unsigned>((n + tile - 1) / 
 template <Bug bug>
 bool staged() {
     static Matrices matrices(72, 80, 200, false);
-    auto& [m, n, k, a, b, expected] = matrices;
+    const int m = matrices.m, n = matrices.n, k = matrices.k;
+    auto &a = matrices.a, &b = matrices.b;
     Array<float> c(static_cast<size_t>(m * n));
     launch<staged_product<bug>>({{tiles(n, 64), tiles(m, 64)}, 128, kStages * 8192}, m, n, k, a.data(), b.data(), c.data());
     harness::wait();
@@ -206,7 +220,8 @@ __global__ void hopper_product(const WW_GRID_CONSTANT TensorMap, const WW_GRID_C
 template <Bug bug>
 bool hopper() {
     static Matrices matrices(72, 136, 520, true);
-    auto& [m, n, k, a, b, expected] = matrices;
+    const int m = matrices.m, n = matrices.n, k = matrices.k;
+    auto &a = matrices.a, &b = matrices.b;
     Array<float> c(static_cast<size_t>(m * n));
     auto map = [&](const bfloat16* base, int rows, uint32_t box_rows) {
         return make_tensor_map(base, Element::bfloat16, static_cast<uint64_t>(rows), static_cast<uint64_t>(k),

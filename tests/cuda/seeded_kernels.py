@@ -1,0 +1,185 @@
+"""Seeds one bug at a time in the kernels that ship, and expects the simulator's sweep to catch each.
+
+    seeded_kernels.py FOLDER [NAME ...]
+
+A seed is a replacement of text in a copy of kernels/: it fails where the text is not there once, so that it cannot rot. The copy is
+built as a module of its own, and calls on small cases run under every schedule. Caught is: a wrong result, or an error of the launch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Seed:
+    name: str
+    file: str
+    old: str
+    new: str
+    probe: str  # of PROBES
+
+
+MAINLOOP, MMA, WARP, TILED = "common/mma_mainloop.cuh", "matmul/mma.cu", "matmul/warp_tiled.cu", "matmul/tiled.cu"
+SEEDS = (
+    Seed("mainloop: no barrier", MAINLOOP, "        __syncthreads();  // this slice is here", "        // this slice is here", "mma"),
+    Seed("mainloop: no wait", MAINLOOP, "copy_async_wait<kStages - 2>();", "", "mma"),
+    Seed("mainloop: wait one late", MAINLOOP, "copy_async_wait<kStages - 2>();", "copy_async_wait<kStages - 1>();", "mma"),
+    Seed("mainloop: wrong stage", MAINLOOP, "right.load(b, static_cast<int>(next % kStages)", "right.load(b, static_cast<int>(slice % kStages)", "mma"),
+    Seed("mainloop: no commit", MAINLOOP, "        copy_async_commit();\n        const int stage", "        const int stage", "mma"),
+    Seed("mainloop: swapped fragment", MAINLOOP, "row + lane % 16, half * 2 + lane / 16", "row + lane / 2, half * 2 + lane % 2", "mma"),
+    Seed("mainloop: swapped pair", MAINLOOP, "fb[j / 2][j % 2 * 2], fb[j / 2][j % 2 * 2 + 1]", "fb[j / 2][j % 2 * 2 + 1], fb[j / 2][j % 2 * 2]", "mma"),
+    Seed("mainloop: wrong half", MAINLOOP, "half * 2 + lane / 8 % 2", "half + lane / 8 % 2", "mma"),
+    Seed("mainloop: other swizzle", MAINLOOP, "copy_async<kChunk>(stage_address(stage) + k_line(row, chunk)", "copy_async<kChunk>(stage_address(stage) + k_line(row, chunk ^ 1)", "mma"),
+    Seed("mainloop: no rounding", MAINLOOP, "bits = to_tf32(__uint_as_float(bits));", "bits ^= 0x2000;", "tf32"),
+    Seed("mma: k off by one", MMA, "return run(row < rows ? k - l : 0", "return run(row < rows ? k - l - 1 : 0", "mma"),
+    Seed("mma: no edge along k", MMA, "return left <= 0 ? 0 : left < n", "return left <= 0 ? n : left < n", "mma"),
+    Seed("mma: no edge along rows", MMA, "return row < rows && l < k ?", "return row <= rows && l < k ?", "mma"),
+    Seed("mma: row written past the end", MMA, "if (row < p.m && column < p.n) finish", "if (row <= p.m && column < p.n) finish", "mma"),
+    Seed("mma: alignment not asked for", MMA, "if (aligned && k_step == 1 && row_step % run == 0)", "if (k_step == 1)", "mma"),
+    Seed("warp_tiled: no first barrier", WARP, "        store(0);\n        __syncthreads();", "        store(0);", "warp"),
+    Seed("warp_tiled: no barrier in the loop", WARP, "            if (more) store(buffer ^ 1);\n            __syncthreads();", "            if (more) store(buffer ^ 1);", "warp"),
+    Seed("warp_tiled: one buffer", WARP, "if (more) store(buffer ^ 1);", "if (more) store(buffer);", "warp"),
+    Seed("warp_tiled: k edge", WARP, "row < p.m && l0 + a.l < p.k", "row < p.m && l0 + a.l <= p.k", "warp"),
+    Seed("warp_tiled: short buffer", WARP, "shared.take<float, 16>(2 * kBuffer);  // [buffer][l][row]", "shared.take<float, 16>(2 * kBuffer - kRow);  // [buffer][l][row]", "warp"),
+    Seed("tiled: no first barrier", TILED, "            __syncthreads();\n            for", "            for", "tiled"),
+    Seed("tiled: no second barrier", TILED, "bs[i * kRow + x], sum);\n            __syncthreads();", "bs[i * kRow + x], sum);", "tiled"),
+    Seed("map: index past the end", "common/strided_map.cuh", "i < plan.size; i += step", "i <= plan.size; i += step", "add"),
+    Seed("map: wrong broadcast", "common/strided_map.cuh", "view.shape[own] != 1 ? view.strides[own] : 0", "view.shape[own] != 1 ? view.strides[own] : 1", "add"),
+    Seed("reduce: no barrier", "reduce/reduction.cuh", "scratch[warp] = value;\n        __syncthreads();", "scratch[warp] = value;", "sum"),
+    Seed("reduce: stale scratch", "reduce/reduction.cuh", "        __syncthreads();  // the last round's results have been read\n", "", "var"),
+    Seed("reduce: half the lanes", "reduce/reduction.cuh", "by < 32; by *= 2", "by < 16; by *= 2", "sum"),
+    Seed("reduce: last segment lost", "reduce/reduction.cuh", "first < n || pushed == 0", "first + segment < n || pushed == 0", "sum"),
+    Seed("argmax: the last of equals", "reduce/places.cu", "return a.at < b.at ? a : b;", "return a.at < b.at ? b : a;", "argmax"),
+)  # fmt: skip
+
+PROBES = """
+import sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+import _cudasim as module
+
+rng = np.random.default_rng(0)
+def ints(*shape, dtype="f4"):
+    return rng.integers(-4, 5, shape).astype(dtype)
+def guarded(array):
+    copy = module.empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+def call(op, variant, out_shape, dtype, *args, **attrs):
+    out = module.empty(out_shape, np.dtype(dtype))
+    module.get(op, variant)(out, *args, **attrs)
+    return out
+def matmul(variant, m, k, n, dtype, transposed=True):
+    a = guarded(ints(m, k, dtype=dtype))
+    b = guarded(ints(n, k, dtype=dtype)).T if transposed else guarded(ints(k, n, dtype=dtype))
+    same = call("matmul_forward", variant, (m, n), dtype, a, b)
+    return np.array_equal(same.astype("f8"), (a.astype("f8") @ b.astype("f8")).astype(dtype).astype("f8"))
+def tf32():
+    x = np.full((1, 8), np.float32(1 + 2**-10 - 2**-14))
+    return call("matmul_forward", "mma_tf32", (1, 1), "f4", guarded(x), guarded(np.ones((8, 1), "f4")))[0, 0] == 8 * np.float32(1 + 2**-10)
+def add():
+    a, b = guarded(ints(6, 8)), guarded(ints(6, 1))
+    return np.array_equal(call("add_forward", "map", (6, 8), "f4", a, b), a + b)
+def reduction(op, reference, dtype="f4"):
+    x = guarded(ints(3, 9001))
+    return np.array_equal(call(op, "groups", (3, 1), dtype, x), reference(x))
+def var():  # two passes through one scratch: deviations of +-1 from a mean of 0
+    x = guarded(np.where(np.arange(4 * 4096).reshape(4, 4096) % 2, 1, -1).astype("f4") + np.arange(4, dtype="f4")[:, None])
+    return np.array_equal(call("var_forward", "groups", (4, 1), "f4", x), np.ones((4, 1), "f4"))
+probes = {
+    "mma": lambda: matmul("mma", 65, 200, 72, "f2") and matmul("mma", 65, 200, 72, "f2", False) and matmul("mma", 63, 33, 62, "f2"),
+    "tf32": tf32,
+    "warp": lambda: matmul("warp_tiled", 65, 83, 70, "f4"),
+    "tiled": lambda: matmul("tiled", 33, 50, 35, "f4"),
+    "add": add,
+    "sum": lambda: reduction("sum_forward", lambda x: x.sum(axis=1, keepdims=True)),
+    "var": var,
+    "argmax": lambda: reduction("argmax_forward", lambda x: x.argmax(axis=1)[:, None], "i8"),
+}
+caught = 0
+for order in ("lockstep", "forward", "reverse", "random"):
+    for asynchrony in ("late", "eager", "random"):
+        module.set_schedule(order, asynchrony, 1)
+        for probe in sys.argv[2].split(","):
+            try:
+                wrong = not probes[probe]()
+            except Exception as error:
+                print(type(error).__name__, str(error)[:150])
+                wrong = True
+            caught += wrong
+print("caught", caught)
+"""
+
+
+def build(folder: Path, kernels: Path, objects: list[Path]) -> Path:
+    """The module _cudasim from the .cu files of `kernels`, and objects that no seed changes."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    compiler = os.environ.get("CXX", "g++").split()
+    flags = ["-std=gnu++17", "-O1", "-fPIC", "-w", "-ffp-contract=off", "-fno-math-errno", f"-I{kernels.parent}", f"-I{ROOT}"]
+    made = []
+    for source in sorted(kernels.glob("*/*.cu")):
+        made.append(folder / f"{source.parent.name}-{source.stem}.o")
+        # A seed's object is rebuilt only where its text differs from the last one's.
+        text = subprocess.run([*compiler, *flags, "-E", "-P", "-x", "c++", str(source)], check=True, capture_output=True).stdout
+        stamp = made[-1].with_suffix(".ii")
+        if not made[-1].exists() or not stamp.exists() or stamp.read_bytes() != text:
+            stamp.write_bytes(text)
+            subprocess.run([*compiler, *flags, "-c", "-x", "c++", str(source), "-o", str(made[-1])], check=True)
+    module = folder / f"_cudasim{suffix}"
+    subprocess.run([*compiler, "-shared", "-pthread", *map(str, made), *map(str, objects), "-ldl", "-o", str(module)], check=True)
+    return module
+
+
+def main() -> int:
+    folder = Path(sys.argv[1]).resolve()
+    names = sys.argv[2:]
+    tree = next((ROOT / "build").glob(f"{sys.implementation.cache_tag}-*"))
+    objects = [tree / f"CMakeFiles/ww_engine.dir/engine/{name}.cpp.o" for name in ("registry", "signature", "parallel")]
+    objects += [tree / "CMakeFiles/_cudasim.dir/engine/module.cpp.o"]
+    objects += [tree / f"CMakeFiles/ww_cudasim.dir/engine/cuda/sim/{p.name}.o" for p in (ROOT / "engine/cuda/sim").glob("*.cpp")]
+    kernels = folder / "source" / "kernels"
+    wrong = []
+    for seed in (None, *SEEDS):
+        if seed and names and seed.name not in names:
+            continue
+        shutil.rmtree(kernels, ignore_errors=True)
+        shutil.copytree(ROOT / "kernels", kernels)
+        if seed:
+            path = kernels / seed.file
+            text = path.read_text()
+            if text.count(seed.old) != 1:
+                wrong.append(f"{seed.name}: expected its text once in {seed.file}, found it {text.count(seed.old)} times")
+                continue
+            path.write_text(text.replace(seed.old, seed.new))
+        module = build(folder, kernels, objects)
+        probes = seed.probe if seed else ",".join(sorted({s.probe for s in SEEDS}))
+        command = [sys.executable, "-c", PROBES, str(module.parent), probes]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        lines = ran.stdout.strip().splitlines()
+        caught = int(lines[-1].split()[1]) if ran.returncode == 0 and lines else -1
+        print(
+            f"{seed.name if seed else 'no seed':40s} caught in {caught:2d} of 12 schedules  {lines[0][:90] if len(lines) > 1 else ''}",
+            flush=True,
+        )
+        if caught < 0:
+            wrong.append(f"{seed.name if seed else 'no seed'}: the process ended with {ran.returncode}: {ran.stderr[-300:]}")
+        elif seed is None and caught:
+            wrong.append("no seed: expected everything right, " + ran.stdout)
+        elif seed and not caught:
+            wrong.append(f"{seed.name}: not caught")
+    for line in wrong:
+        print("FAILED", line)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
