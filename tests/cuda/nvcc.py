@@ -19,7 +19,8 @@ ARCHITECTURES = ("80", "90a")
 
 # Bytes of spill stores that a kernel may have, with the reason; any other must have none.
 SPILLS = {
-    "mma_product": (256, "128 x 128 tiles: 64-bit addresses of the epilogue, outside of the loop"),
+    "mma_product": (256, "128 x 128 tiles need all 255 registers; where the spills fall has not been looked into"),
+    "find_extreme": (96, "a block's 8 pairs of value and place are held at once; once an output"),
 }
 
 # Instructions that the PTX of a file must hold, by architecture.
