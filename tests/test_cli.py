@@ -133,6 +133,69 @@ def test_an_error_is_one_line_and_a_status(run: Run, arguments: tuple[str, ...],
     assert status != 0 and words in err and err.count("\n") == 1 and "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    "arguments", [("info",), ("doctor",), ("verify", "--op", "relu", "--check", "value"), ("train", "--list")], ids=lambda a: a[0]
+)
+def test_json_alone_goes_to_standard_output(run: Run, arguments: tuple[str, ...]) -> None:
+    status, out, err = run(*arguments, "--json", "-")
+    assert status == 0 and json.loads(out) and err.strip()
+
+
+def test_bench_s_json_can_be_piped() -> None:
+    command = [sys.executable, "-m", "whitewolf", "bench", "multiply", "--quick", "--against", "numpy", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120)
+    assert json.loads(done.stdout)["rows"] and "multiply" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["info", "doctor"])
+def test_a_device_that_is_not_there_is_an_error(run: Run, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ww.devices()["cuda"] == "available":
+        pytest.skip("cuda is here")
+    status, out, err = run(command, "--device", "cuda")
+    assert status == 1 and "cuda is not available" in out + err
+    status, out, err = run(command, "--device", "zzz")
+    assert status == 1 and out == "" and "expected" in err and "zzz" in err
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [("ISA", "nonsense", "baseline"), ("THREADS", "x", "expected an integer")])
+def test_doctor_prints_its_table_whatever_the_environment_says(name: str, value: str, words: str) -> None:
+    command = [sys.executable, "-m", "whitewolf", "doctor"]
+    env = environment() | {f"WHITEWOLF_{name}": value}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
+    assert done.returncode == 1 and "C++ compiler" in done.stdout and "Traceback" not in done.stderr
+    assert words in done.stdout and f"unset WHITEWOLF_{name}" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_bench_refuses_a_file_that_cannot_be_written_before_it_starts(
+    run: Run, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whitewolf.bench.run_bench", lambda *_: pytest.fail("the work began"))
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "b.json"):
+        status, _, err = run("bench", "relu", option, str(path))
+        assert status == 1 and str(tmp_path) in err
+
+
+def test_train_refuses_a_folder_that_cannot_be_written_before_it_starts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whitewolf.workloads.lenet.LeNet.setup", lambda *_: pytest.fail("the work began"))
+    (tmp_path / "file").write_text("")
+    status, _, err = run("train", "lenet", "--out", str(tmp_path / "file"))
+    assert status == 1 and str(tmp_path / "file") in err
+
+
+def test_a_quick_bench_of_an_op_leaves_out_the_largest_cases() -> None:
+    from whitewolf.bench import QUICK_FLOPS, _quick_cases
+    from whitewolf.cases import tables
+
+    cases = [case for table in tables() if table.op == "matmul" for case in table.cases if case.bench]
+    quick = _quick_cases(cases)
+    assert 0 < len(quick) < len(cases) and max(c.flops for c in quick) <= QUICK_FLOPS < max(c.flops for c in cases)
+    assert len(_quick_cases([max(cases, key=lambda c: c.flops)])) == 1
+
+
 def test_python_m_whitewolf_is_the_same_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "whitewolf", "--version"], capture_output=True, text=True, env=environment(), timeout=60

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         "--against", type=_names, default=["numpy", "torch"], metavar="LIST", help="references (default numpy,torch)"
     )
     bench.add_argument("--html", metavar="FILE", help="write a page with a roofline plot")
-    bench.add_argument("--quick", action="store_true", help="shorter runs, and fewer rows of the suite core")
+    bench.add_argument("--quick", action="store_true", help="shorter runs, and fewer rows: the largest are left out")
 
     profile = commands.add_parser("profile", parents=[common], help="time a script or a workload kernel by kernel")
     profile.add_argument("target", metavar="SCRIPT.py|WORKLOAD", help="a Python file, or the name of a workload")
@@ -73,16 +73,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _info(options: argparse.Namespace) -> int:
+    from .device import device
     from .doctor import print_info
 
+    device(options.device)  # one that is not there is an error
     _finish(options, print_info())
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from .device import NAMES
     from .doctor import print_doctor
 
-    findings, well = print_doctor()
+    if options.device not in NAMES:
+        raise ValueError(f"expected --device to be one of {', '.join(NAMES)}, got {options.device!r}")
+    findings, well = print_doctor(options.device)
     _finish(options, {"findings": findings, "ok": well})
     return 0 if well else 1
 
@@ -181,7 +186,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .runtime import set_num_threads
 
             set_num_threads(options.threads)
-        return _COMMANDS[options.command](options)
+        json_file, html_file = getattr(options, "json", None), getattr(options, "html", None)
+        with console.beside_json(json_file):
+            for path in (json_file, html_file):
+                if path:
+                    console.check_file(path)
+            return _COMMANDS[options.command](options)
     except KeyboardInterrupt:
         console.line()
         return 130

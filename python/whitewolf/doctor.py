@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,6 +119,12 @@ def _huge_pages() -> Finding:
     return Finding("huge pages", "ok", chosen)
 
 
+def _setting(reason: str) -> str:
+    """How to mend what an environment variable broke."""
+    name = reason.split(":")[0]
+    return f"unset {name}, or set it to what is expected" if name.startswith("WHITEWOLF_") else ""
+
+
 def _devices() -> list[Finding]:
     remedies = {
         "cpu": "pip install --force-reinstall --no-binary whitewolf whitewolf",
@@ -127,7 +134,7 @@ def _devices() -> list[Finding]:
     return [
         Finding(f"device {name}", "ok", state)
         if state == "available"
-        else Finding(f"device {name}", "missing", state, remedies[name])
+        else Finding(f"device {name}", "missing", state, _setting(state) or remedies[name])
         for name, state in devices().items()
     ]
 
@@ -148,13 +155,24 @@ def _extras() -> list[Finding]:
     return found
 
 
+def _looked_at(what: str, look: Callable[[], Finding], remedy: str) -> Finding:
+    """A finding that needs the cpu; without it, that it could not be had."""
+    if devices()["cpu"] != "available":
+        return Finding(what, "FAILED", "needs the device cpu", remedy)
+    try:
+        return look()
+    except Exception as error:  # a broken machine still gets its table
+        return Finding(what, "FAILED", str(error), _setting(str(error)))
+
+
 def doctor() -> list[Finding]:
     """Everything that is looked at, the cpu first."""
+    remedy = "see device cpu"
     return [
         *_devices(),
-        _kernels(),
-        _instruction_set(),
-        _threads(),
+        _looked_at("kernels on cpu", _kernels, remedy),
+        _looked_at("instruction set", _instruction_set, remedy),
+        _looked_at("threads", _threads, remedy),
         _huge_pages(),
         _compiler(),
         _folder("working folder", Path.cwd()),
@@ -163,12 +181,14 @@ def doctor() -> list[Finding]:
     ]
 
 
-def print_doctor() -> tuple[list[dict[str, str]], bool]:
-    """Prints the findings; returns them, and whether the cpu works."""
+def print_doctor(device: str = "cpu") -> tuple[list[dict[str, str]], bool]:
+    """Prints the findings; returns them, and whether the cpu works and `device` is there."""
     findings = doctor()
     console.table("whitewolf doctor", ("what", "state", "detail", "remedy"), findings)
     well = all(f.state == "ok" for f in findings if f.what in ("device cpu", "kernels on cpu"))
     failed = [f.what for f in findings if f.state == "FAILED"]
     verdict = "whitewolf works on the cpu" if well else "whitewolf does not work on the cpu"
+    if any(f.what == f"device {device}" and f.state != "ok" for f in findings) and device != "cpu":
+        verdict, well = f"{verdict}; device {device} is not available", False
     console.line(verdict + (f"; failed: {', '.join(failed)}" if failed else ""))
     return [f._asdict() for f in findings], well

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from .. import cases
+from ..cases import Case
 from ..device import Device
 from ..device import device as find_device
 from ..environment import has
@@ -15,6 +16,8 @@ from .contests import LIBRARIES, Contest, from_table
 from .core import STEPS, SUITES, Step
 from .run import bench
 from .timing import QUICK, Plan
+
+QUICK_FLOPS, QUICK_BYTES = 3e9, 1.5e8  # of a call that `quick` times
 
 
 def run_bench(
@@ -47,7 +50,7 @@ def run_bench(
         raise ValueError(f"bench: expected references among {', '.join(LIBRARIES)}, got {', '.join(unknown)}")
     where = find_device(device)
     here = [name for name in against if has(name)]
-    builders = list(_named(names, where, here, seed) if names else _suite(suite, quick, where, here, seed))
+    builders = list(_named(names, where, here, seed, quick) if names else _suite(suite, quick, where, here, seed))
     return bench(builders, against, QUICK if quick else Plan(), device, progress)
 
 
@@ -62,7 +65,15 @@ def _suite(name: str, quick: bool, device: Device, libraries: Sequence[str], see
             yield partial(from_table, tables[row.op], case, "float32", device, libraries, row.train, seed)
 
 
-def _named(names: Sequence[str], device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:
+def _quick_cases(found: list[Case]) -> list[Case]:
+    """Those of moderate size, or the smallest if none is."""
+    found = sorted(found, key=lambda case: (case.flops, case.bytes))
+    return [case for case in found if case.flops <= QUICK_FLOPS and case.bytes <= QUICK_BYTES] or found[:1]
+
+
+def _named(
+    names: Sequence[str], device: Device, libraries: Sequence[str], seed: int, quick: bool = False
+) -> Iterator[Callable[[], Contest]]:
     ops = [name for name in names if name not in STEPS]
     chosen = select(list(cases.tables()), ops) if ops else []
     for name in ops:  # a family may hold ops that are not timed, but not only such
@@ -70,11 +81,13 @@ def _named(names: Sequence[str], device: Device, libraries: Sequence[str], seed:
         if not any(case.bench for table in tables for case in table.cases):
             raise ValueError(f"bench: expected an op with cases to time, got {name!r}, which has none")
     for table in chosen:
-        for case in (case for case in table.cases if case.bench):
+        timed = [case for case in table.cases if case.bench]
+        for case in _quick_cases(timed) if quick else timed:
             for train in (False, True) if case.train else (False,):
                 yield partial(from_table, table, case, "float32", device, libraries, train, seed)
     for name in names:
-        for step in STEPS.get(name, ()):
+        steps = STEPS.get(name, ())
+        for step in [s for s in steps if s.quick] or steps[:1] if quick else steps:
             yield partial(step.build, *step.arguments, device, libraries, seed)
 
 

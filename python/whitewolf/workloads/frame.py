@@ -125,11 +125,12 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     if options.lr is not None and not (options.lr > 0 and math.isfinite(options.lr)):
         raise ValueError(f"train: expected --lr > 0, got {options.lr}")
     manual_seed(options.seed)
+    folder = Path(options.out or f"runs/{workload.name}")
+    if not options.evaluate:
+        console.check_folder(folder)
     task = workload.setup(options)
     if options.evaluate:
         return _evaluate(workload, task, options)
-    folder = Path(options.out or f"runs/{workload.name}")
-    folder.mkdir(parents=True, exist_ok=True)
     state = _State()
     if options.resume:
         _resume(folder / CHECKPOINT, task, state)

@@ -22,11 +22,17 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if console.fancy():
+            from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"), transient=True
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+                transient=True,
+                console=Console(file=console.stream()),
             )
             self._task = self._bar.add_task("", total=self.total, completed=self.done)
             self._bar.start()
