@@ -103,6 +103,8 @@ class Function:
             found = []
             for position, tensor in tensors:
                 g = given[position]
+                if g is not None and not isinstance(g, Tensor):
+                    raise TypeError(f"{name}: expected gradient {position} to be a Tensor or None, got {type(g).__name__}")
                 if g is not None and g.shape != tensor.shape:
                     raise ValueError(f"{name}: expected gradient {position} of shape {tensor.shape}, got {g.shape}")
                 found.append(g if g is None or not any(g is s for s in (*node._saved, *grads)) else g.reshape(g.shape))  # type: ignore[misc]

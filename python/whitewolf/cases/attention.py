@@ -131,7 +131,7 @@ TABLES = (
         torch=_torch,
     ),
     OpTable(
-        op="attention, masked",
+        op="attention_masked",
         function=functional.scaled_dot_product_attention,
         reference=_reference,
         kernels=KERNELS,

@@ -104,6 +104,11 @@ class DataLoader:
             from ..random import next_seed
 
             seed = next_seed()
+        for name, value in (("shuffle", shuffle), ("drop_last", drop_last)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"DataLoader: expected {name} to be a bool, got {value!r} ({type(value).__name__})")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise TypeError(f"DataLoader: expected seed to be an int, got {seed!r} ({type(seed).__name__})")
         if not 0 <= seed < 2**64:
             raise ValueError(f"DataLoader: expected 0 <= seed < 2**64, got {seed}")
         self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..ops._common import check_count
+
 
 class RandomShift:
     """Moves each image of a batch by up to `pixels` along height and width, each image by its own; zeros come in at the edges.
@@ -17,9 +19,7 @@ class RandomShift:
     """
 
     def __init__(self, pixels: int = 2) -> None:
-        if pixels < 0:
-            raise ValueError(f"RandomShift: expected pixels >= 0, got {pixels}")
-        self.pixels = pixels
+        self.pixels = check_count("RandomShift", "pixels", pixels)
 
     def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
         if isinstance(batch, (tuple, list)):

@@ -223,6 +223,28 @@ def normalize_axes(op: str, axis: int | Sequence[int] | None, ndim: int, name: s
     return axes
 
 
+def check_count(op: str, name: str, value: Any, least: int = 0) -> int:
+    """`value` as an int of at least `least`.
+
+    Raises:
+        TypeError: it is no int.
+        ValueError: it is less.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{op}: expected {name} to be an int, got {value!r} ({type(value).__name__})")
+    if value < least:
+        raise ValueError(f"{op}: expected {name} >= {least}, got {value}")
+    return int(value)
+
+
+def check_window(op: str, **values: Any) -> None:
+    """Raises ValueError unless kernel_size, stride and dilation are at least 1, and paddings at least 0; each an int or several."""
+    for name, value in values.items():
+        parts = value if isinstance(value, (tuple, list)) else (value,)
+        for part in parts:
+            check_count(op, name, part, 0 if "padding" in name else 1)
+
+
 def pair(op: str, name: str, value: Any, n: int = 2) -> tuple[int, ...]:
     """An int for all `n` dimensions, or `n` ints."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):

@@ -421,7 +421,11 @@ def to(x: Tensor, target: Any) -> Tensor:
     """
     x = check_tensor("to", "x", x)
     if not isinstance(target, Device) and not (isinstance(target, str) and target in NAMES):
-        return astype(x, target, copy=False)
+        try:
+            dtype = find_dtype("to", target, "target")
+        except TypeError:
+            raise TypeError(f"to: expected target to be a device ({', '.join(NAMES)}) or a dtype, got {target!r}") from None
+        return astype(x, dtype, copy=False)
     where = find_device(target)
     if where is x.device:
         return x

@@ -30,7 +30,8 @@ def _attributes(op: str, kernel_size: Any, stride: Any, padding: Any, dilation: 
     found["dilation"] = pair(op, "dilation", dilation)
     for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
         if min(found[name]) < least:
-            raise ValueError(f"{op}: expected {name} >= {least}, got {found[name]}")
+            shown = "kernel_size" if name == "kernel" else name
+            raise ValueError(f"{op}: expected {shown} >= {least}, got {found[name]}")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ops._common import pair
+from ...ops._common import check_count, check_window, pair
 from ...ops.creation import empty
 from ...tensor import Tensor
 from .. import functional as F
@@ -39,9 +39,9 @@ class _Conv(Module):
     ) -> None:
         super().__init__()
         name, n = type(self).__name__, self.dims
-        if groups < 1:
-            raise ValueError(f"{name}: expected groups >= 1, got {groups}")
+        check_count(name, "groups", groups, 1)
         for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            check_count(name, what, channels)
             if channels % groups:
                 raise ValueError(f"{name}: expected {what} divisible by groups == {groups}, got {channels}")
         if padding_mode not in _MODES:
@@ -51,6 +51,9 @@ class _Conv(Module):
         self.stride = pair(name, "stride", stride, n)
         self.dilation = pair(name, "dilation", dilation, n)
         self.padding: str | tuple[int, ...] = padding if isinstance(padding, str) else pair(name, "padding", padding, n)
+        check_window(name, kernel_size=self.kernel_size, stride=self.stride, dilation=self.dilation)
+        if not isinstance(self.padding, str):
+            check_window(name, padding=self.padding)
         if padding == "same" and any(s != 1 for s in self.stride):
             raise ValueError(f"{name}: expected stride 1 with padding 'same', got {self.stride}")
         if isinstance(padding, str) and padding not in ("same", "valid"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ops._common import check_window
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
@@ -21,6 +22,7 @@ class _MaxPool(Module):
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        check_window(type(self).__name__, kernel_size=kernel_size, stride=self.stride, padding=padding, dilation=dilation)
         self.padding, self.dilation, self.return_indices, self.ceil_mode = padding, dilation, return_indices, ceil_mode
 
     def extra_repr(self) -> str:
@@ -55,6 +57,7 @@ class _AvgPool(Module):
     ) -> None:
         super().__init__()
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        check_window(type(self).__name__, kernel_size=kernel_size, stride=self.stride, padding=padding)
         self.padding, self.ceil_mode, self.count_include_pad = padding, ceil_mode, count_include_pad
 
     def extra_repr(self) -> str:
