@@ -237,13 +237,16 @@ int affinity_cpus() {
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
+constexpr int kMaxThreads = 1024;  // as in runtime.py
+
 int default_threads() {
     const char* text = getenv("WHITEWOLF_THREADS");
     if (text && *text) {
         char* end;
         errno = 0;
         const long n = strtol(text, &end, 10);
-        if (*end || errno || n < 1 || n > INT_MAX) fail<ShapeError>("WHITEWOLF_THREADS: expected an integer >= 1, got '%s'", text);
+        if (*end || errno || n < 1 || n > kMaxThreads)
+            fail<ShapeError>("WHITEWOLF_THREADS: expected an integer in [1, %d], got '%s'", kMaxThreads, text);
         return static_cast<int>(n);
     }
     const int cpus = affinity_cpus(), quota = detail::quota_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
