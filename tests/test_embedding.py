@@ -167,3 +167,20 @@ def test_a_bag_s_indices_may_have_any_integer_dtype() -> None:
     for dtype in ("uint8", "int16", "int64"):
         y = F.embedding_bag(ww.asarray([1, 1], dtype=dtype), ww.asarray([[1.0], [3.0]]), ww.asarray([0], dtype=dtype), mode="sum")
         assert y.tolist() == [[6.0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"padding_idx": 1.5}, TypeError, "padding_idx to be an int or None, got 1.5"),
+        ({"max_norm": "a"}, TypeError, "max_norm to be a number, got 'a'"),
+        ({"max_norm": float("nan")}, ValueError, "max_norm >= 0, got nan"),
+        ({"max_norm": -1.0}, ValueError, "max_norm >= 0, got -1.0"),
+        ({"max_norm": 1.0, "norm_type": -2.0}, ValueError, "norm_type >= 0, got -2.0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_and_change_nothing(options, error, words):
+    weight = ww.asarray(np.full((4, 3), 5.0, "f4"))
+    with pytest.raises(error, match="embedding: expected " + words):
+        ww.nn.functional.embedding(ww.asarray([1]), weight, **options)
+    assert (weight.numpy() == 5).all()

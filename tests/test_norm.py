@@ -162,3 +162,8 @@ def test_wrong_arguments_are_named() -> None:
         nn.GroupNorm(4, 6)
     with pytest.raises(ValueError, match="InstanceNorm2d: expected 3 channels"):
         nn.InstanceNorm2d(3, affine=True)(ww.zeros((2, 4, 3, 3)))
+
+
+def test_an_error_of_instance_norm_names_instance_norm() -> None:
+    with pytest.raises(ValueError, match="^instance_norm: "):
+        F.instance_norm(ww.ones((2, 3, 4)), ww.ones(4), ww.ones(4), use_input_stats=False)

@@ -78,9 +78,12 @@ def check_padding(op: str, padding_idx: int | None, rows: int) -> int:
 
     Raises:
         IndexError: it is outside.
+        TypeError: it is no int.
     """
     if padding_idx is None:
         return -1
+    if type(padding_idx) is not int:
+        raise TypeError(f"{op}: expected padding_idx to be an int or None, got {padding_idx!r}")
     if not -rows <= padding_idx < rows:
         raise IndexError(f"{op}: expected padding_idx in [{-rows}, {rows}) (weight.shape[0]), got {padding_idx}")
     return padding_idx % rows
@@ -116,8 +119,18 @@ def _add_up(terms: Tensor, places: Tensor, rows: int, hidden: int) -> Tensor:
     return record("embedding_backward", data, (terms,), backward, (places,))  # type: ignore[no-any-return]
 
 
-def renormalize(weight: Tensor, places: Any, max_norm: float, norm_type: float) -> None:
-    """Shrinks the rows that are named to a norm of at most `max_norm`, in place and outside the graph."""
+def renormalize(op: str, weight: Tensor, places: Any, max_norm: float, norm_type: float) -> None:
+    """Shrinks the rows that are named to a norm of at most `max_norm`, in place and outside the graph.
+
+    Raises:
+        TypeError: max_norm or norm_type is no number.
+        ValueError: one of them is negative or NaN.
+    """
+    for name, value in (("max_norm", max_norm), ("norm_type", norm_type)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{op}: expected {name} to be a number, got {value!r}")
+        if not value >= 0:
+            raise ValueError(f"{op}: expected {name} >= 0, got {value}")
     named = np.unique(places)
     rows = weight._data[named]
     norms = np.linalg.norm(rows, ord=norm_type, axis=1)

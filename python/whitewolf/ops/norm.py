@@ -125,7 +125,13 @@ def instance_norm(
 
 
 def batch_norm_with(
-    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    op: str = "batch_norm",
 ) -> Tensor:
     """(x - mean) / sqrt(var + eps) weight + bias for a given mean and variance of each channel, which are not differentiated.
 
@@ -137,7 +143,7 @@ def batch_norm_with(
         ValueError: the shapes do not fit.
         TypeError: the dtypes differ.
     """
-    _check_channels("batch_norm", x, running_mean=mean, running_var=var, weight=weight, bias=bias)
+    _check_channels(op, x, running_mean=mean, running_var=var, weight=weight, bias=bias)
     order, device = _order(x._data, 2), x.device
     means, rstd = mean._data.copy()[None], _rstd(var._data, float(eps))[None]
     scale = rstd if weight is None else rstd * weight._data
@@ -163,7 +169,7 @@ def batch_norm_with(
             lambda: wrap((product * rstd)[0], device), lambda: wrap(total[0], device),
         )  # fmt: skip
 
-    return record("batch_norm", data, inputs, backward, saved)  # type: ignore[no-any-return]
+    return record(op, data, inputs, backward, saved)  # type: ignore[no-any-return]
 
 
 # ---- how memory lies -------------------------------------------------------------------------------------------------------------

@@ -74,7 +74,12 @@ def _check(op: str, gates: int, projected: Tensor, weight: Tensor, sizes: Sizes,
             raise ValueError(
                 f"{op}: expected {name}.shape == {shapes[name]} (projected {projected.shape}, {units} units), got {tensor.shape}"
             )
-    given = None if sizes is None else np.asarray(sizes, np.int64).reshape(-1)
+    given = None
+    if sizes is not None:
+        given = np.asarray(sizes)
+        if given.ndim != 1 or given.size and given.dtype.kind not in "iu":
+            raise TypeError(f"{op}: expected batch_sizes to be a sequence of ints, got {sizes!r}")
+        given = given.astype(np.int64)
     rows = projected.shape[0] * (1 if sizes is not None else samples)
     return _Sequence(projected.shape[:-1], rows, samples, units, given, bool(reverse))
 

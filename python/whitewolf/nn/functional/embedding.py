@@ -54,7 +54,7 @@ def _prepare(op: str, input: Tensor, weight: Tensor, max_norm: float | None, nor
         raise ValueError(f"{op}: expected sparse == False, got True: gradients are dense arrays here")
     places = ops.check_operands(op, input, weight)
     if max_norm is not None:
-        ops.renormalize(weight, places, max_norm, norm_type)
+        ops.renormalize(op, weight, places, max_norm, norm_type)
     return input
 
 

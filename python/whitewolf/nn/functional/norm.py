@@ -134,7 +134,7 @@ def instance_norm(
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise ValueError("instance_norm: expected running_mean and running_var without use_input_stats, got None")
-        return ops.batch_norm_with(input, running_mean, running_var, weight, bias, eps)
+        return ops.batch_norm_with(input, running_mean, running_var, weight, bias, eps, "instance_norm")
     _check_running("instance_norm", input, running_mean, running_var)
     y, found = ops.instance_norm(input, weight, bias, eps)
     changes: list[tuple[Tensor, Any]] = []

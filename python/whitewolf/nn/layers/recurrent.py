@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
+from ...ops._common import check_tensor
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
@@ -15,7 +16,7 @@ from .. import functional as F
 from .. import init
 from ..module import Module
 from ..parameter import Parameter
-from ..utils.rnn import PackedSequence
+from ..utils.rnn import PackedSequence, check_packed
 
 State = Tensor | tuple[Tensor, Tensor]
 Sequences = TypeVar("Sequences", Tensor, PackedSequence)
@@ -45,6 +46,12 @@ class _Unit(Module):
 
     hidden_size: int
     bias: bool
+
+    def _check_input(self, input: Any) -> None:
+        name = type(self).__name__
+        weight = next(iter(self.parameters()))
+        if check_tensor(name, "input", input).dtype != weight.dtype:
+            raise TypeError(f"{name}: expected input.dtype == {weight.dtype} (as the weights), got {input.dtype}")
 
     def _allocate(self, suffix: str, features: int, device: Any, dtype: Any) -> None:
         rows = self.gates * self.hidden_size
@@ -164,6 +171,7 @@ class _Layers(_Unit):
         """
         packed = input if isinstance(input, PackedSequence) else None
         x = packed.data if packed is not None else input
+        self._check_input(x)
         single = packed is None and x.ndim == 2
         if x.ndim not in ((2,) if packed is not None else (2, 3)) or x.shape[-1] != self.input_size:
             raise ValueError(
@@ -174,7 +182,7 @@ class _Layers(_Unit):
             x = expand_dims(x, axis=1)
         elif packed is None and self.batch_first:
             x = transpose(x, 0, 1)
-        sizes = None if packed is None else packed.batch_sizes.numpy()
+        sizes = None if packed is None else check_packed(type(self).__name__, packed)
         samples = x.shape[1] if sizes is None else int(sizes[0])
         first = self._first_states(hx, x, samples, single, packed)
         x, last = self._run_layers(x, first, sizes)

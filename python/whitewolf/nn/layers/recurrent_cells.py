@@ -36,6 +36,7 @@ class _Cell(_Unit):
             ValueError: the shapes do not fit.
             TypeError: the dtypes differ.
         """
+        self._check_input(input)
         if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
             raise ValueError(
                 f"{type(self).__name__}: expected input of 1 or 2 dimensions with input.shape[-1] == {self.input_size} "

@@ -39,6 +39,37 @@ class PackedSequence(NamedTuple):
         return self._replace(data=self.data.to(*targets, **named))
 
 
+def check_packed(op: str, sequence: PackedSequence) -> Any:
+    """The sizes of the steps of a packed batch as int64 [longest length]; one that was made by hand may be anything.
+
+    Raises:
+        TypeError: a part is no tensor, or sizes or indices are no integers.
+        ValueError: the sizes grow, are not positive or do not add up to the rows of data; the indices are no permutations.
+    """
+    data, sizes = check_tensor(op, "data", sequence.data), check_tensor(op, "batch_sizes", sequence.batch_sizes).numpy()
+    if sizes.dtype.kind not in "iu":
+        raise TypeError(f"{op}: expected batch_sizes to be integers, got {sizes.dtype}")
+    if sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or (np.diff(sizes.astype(np.int64)) > 0).any():
+        raise ValueError(f"{op}: expected batch_sizes of one dimension, at least 1 each and not growing, got {sizes.tolist()}")
+    if data.ndim < 1 or sizes.sum() != data.shape[0]:
+        raise ValueError(f"{op}: expected batch_sizes that add up to data.shape[0], got {int(sizes.sum())} and shape {data.shape}")
+    for name in ("sorted_indices", "unsorted_indices"):
+        places = getattr(sequence, name)
+        if places is None:
+            continue
+        values = check_tensor(op, name, places).numpy()
+        if values.dtype.kind not in "iu":
+            raise TypeError(f"{op}: expected {name} to be integers, got {values.dtype}")
+        if values.ndim != 1 or not np.array_equal(np.sort(values), np.arange(sizes[0])):
+            raise ValueError(f"{op}: expected {name} to be a permutation of the {sizes[0]} samples, got {values.tolist()}")
+    if (sequence.sorted_indices is None) != (sequence.unsorted_indices is None):
+        raise ValueError(f"{op}: expected sorted_indices and unsorted_indices, or neither, got one of them")
+    if sequence.sorted_indices is not None and sequence.unsorted_indices is not None:
+        if (sequence.sorted_indices.numpy()[sequence.unsorted_indices.numpy()] != np.arange(sizes[0])).any():
+            raise ValueError(f"{op}: expected unsorted_indices to be the inverse of sorted_indices, got two other permutations")
+    return sizes.astype(np.int64)
+
+
 def _move(x: Tensor, index: Any, rows: int, fill: float) -> Tensor:
     """Row i is x[index[i]], or `fill` where index[i] < 0; `rows` are x's. None is used twice: the adjoint is a move the other way."""
     places = np.flatnonzero(index >= 0)
@@ -125,7 +156,9 @@ def pad_packed_sequence(
         The batch, and its lengths as int64 [N].
 
     Raises:
-        ValueError: total_length is below the longest length.
+        ValueError: total_length is below the longest length, or the batch is malformed: sizes that grow or do not add up to the rows of
+            data, indices that are no permutations.
+        TypeError: total_length, sizes or indices are no integers.
 
     >>> import whitewolf as ww
     >>> rnn = ww.nn.utils.rnn
@@ -133,9 +166,13 @@ def pad_packed_sequence(
     (tensor([[1, 2, 3],
             [4, 0, 0]]), tensor([3, 1]))
     """
-    data, sizes = sequence.data, sequence.batch_sizes.numpy()
+    if not isinstance(sequence, PackedSequence):
+        raise TypeError(f"pad_packed_sequence: expected sequence to be a PackedSequence, got {type(sequence).__name__}")
+    data, sizes = sequence.data, check_packed("pad_packed_sequence", sequence)
     steps, samples = len(sizes), int(sizes[0])
     if total_length is not None:
+        if type(total_length) is not int:
+            raise TypeError(f"pad_packed_sequence: expected total_length to be an int, got {total_length!r}")
         if total_length < steps:
             raise ValueError(f"pad_packed_sequence: expected total_length >= {steps} (the longest sequence), got {total_length}")
         steps = total_length
@@ -227,6 +264,9 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
     >>> ww.nn.utils.rnn.pack_sequence([ww.asarray([1, 2, 3]), ww.asarray([4])]).batch_sizes
     tensor([2, 1, 1])
     """
+    for i, sequence in enumerate(sequences):
+        if check_tensor("pack_sequence", f"sequences[{i}]", sequence).ndim < 1:
+            raise ValueError(f"pack_sequence: expected sequences[{i}] of at least 1 dimension, got shape {sequence.shape}")
     lengths = [s.shape[0] for s in sequences]
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
