@@ -138,5 +138,7 @@ TABLES = (
         cases=MASKED,
         nonfinite="a value that is not finite under a mask comes out or not, as causal leaves whole blocks of keys unread",
         torch=_torch,
+        # The kernels are also called with queries other than those whose logsumexp they are given: weights above 1 that cancel.
+        ulps=16,
     ),
 )
