@@ -20,7 +20,7 @@ from whitewolf.bench.page import page
 from whitewolf.bench.report import number
 from whitewolf.bench.run import bench
 from whitewolf.bench.sequences import lstm
-from whitewolf.bench.steps import optimizer
+from whitewolf.bench.steps import SETTINGS, NumpyOptimizer, optimizer
 from whitewolf.bench.timing import Plan, Timing, interleave
 from whitewolf.cases import Case, Input, OpTable
 from whitewolf.checks import CheckFailure
@@ -215,3 +215,26 @@ def test_the_page_is_whole_and_loads_nothing() -> None:
 
 def test_numbers_have_three_digits() -> None:
     assert [number(v) for v in (0.0, 0.01234, 1.234, 12.34, 123.4, 12345.6)] == ["0", "0.0123", "1.23", "12.3", "123", "12346"]
+
+
+@pytest.mark.parametrize(("op", "name"), [("conv2d", "LeNet c2"), ("conv2d", "AlexNet c3"), ("max_pool2d", "AlexNet pool 1")])
+def test_the_numpy_references_compute_what_we_do(op: str, name: str) -> None:
+    (table,) = [t for t in cases.tables() if t.op == op]
+    (case,) = [c for c in table.cases if c.name == name]
+    arrays = [i.make(np.random.default_rng(0), "float32") for i in case.inputs]
+    assert table.numpy is not None
+    ours = table.function(*(ww.asarray(a) for a in arrays), **case.attrs).numpy()
+    np.testing.assert_allclose(table.numpy(*arrays, **case.attrs), ours, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_the_numpy_optimizers_step_as_ours_do(name: str) -> None:
+    rng = np.random.default_rng(0)
+    start, gradient = rng.standard_normal(1001).astype("f4"), rng.standard_normal(1001).astype("f4")
+    ours = ww.tensor(start, requires_grad=True)
+    ours.grad = ww.asarray(gradient)
+    stepper, theirs = getattr(ww.optim, name)([ours], **SETTINGS[name]), NumpyOptimizer(name, [start], [gradient])
+    for _ in range(3):
+        stepper.step()
+        theirs.step()
+    np.testing.assert_allclose(theirs.parameters[0], ours.detach().numpy(), rtol=1e-5, atol=1e-7)

@@ -64,11 +64,43 @@ def optimizer(name: str, n: int, device: Device, libraries: Sequence[str], seed:
         return error
 
     references: dict[str, dict[str, Callable[[], Any]]] = {}
+    if "numpy" in libraries:
+        references["numpy"] = {"in place": NumpyOptimizer(name, values, gradients).step}
     if "torch" in libraries:
         references["torch"] = {}
         for way, how in WAYS.items():
             references["torch"][way] = _torch_optimizer(name, values, gradients, how)
     return Contest(name.lower(), f"{n / 1e6:g}M parameters", "float32", {"": ours.step}, check, references, 0, BYTES[name] * n)
+
+
+class NumpyOptimizer:
+    """The same step in NumPy, in place, tensor by tensor."""
+
+    def __init__(self, name: str, parameters: Sequence[Array], gradients: Sequence[Array]) -> None:
+        self.parameters, self.gradients = [p.copy() for p in parameters], gradients
+        self.first, self.second = ([np.zeros_like(p) for p in parameters] for _ in range(2))
+        self.steps, self.name = 0, name
+
+    def step(self) -> None:
+        """One step."""
+        self.steps += 1
+        s = SETTINGS[self.name]
+        for p, gradient, first, second in zip(self.parameters, self.gradients, self.first, self.second):
+            g = gradient + s["weight_decay"] * p
+            if self.name == "SGD":
+                first *= s["momentum"]
+                first += g
+                p -= s["lr"] * first
+                continue
+            one, two = s["betas"]
+            first *= one
+            first += (1 - one) * g
+            np.multiply(g, g, out=g)
+            second *= two
+            second += (1 - two) * g
+            np.sqrt(second / (1 - two**self.steps), out=g)
+            g += s["eps"]
+            p -= s["lr"] / (1 - one**self.steps) * first / g
 
 
 def _torch_optimizer(name: str, values: list[Array], gradients: list[Array], how: dict[str, Any]) -> Callable[[], Any]:

@@ -90,6 +90,17 @@ def _reference_transposed(
     return y if b is None else y + b[:, None, None]
 
 
+def _numpy(x: Array, w: Array, b: Array, stride: int, padding: int, activation: str) -> Array:
+    """A layer as NumPy people write it: the windows of the whole batch as a view, and one matrix product."""
+    padded = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, w.shape[2:], (2, 3))[:, :, ::stride, ::stride]
+    y = np.tensordot(windows, w, ((1, 4, 5), (1, 2, 3)))  # [N, P, Q, K]
+    y += b
+    if activation == "relu":
+        np.maximum(y, 0, out=y)
+    return np.moveaxis(y, 3, 1)
+
+
 def _torch(name: str) -> Callable[..., Any]:
     def call(*tensors: Any, activation: str = "none", **attrs: Any) -> Any:
         import torch
@@ -291,6 +302,7 @@ TABLES = (
         function=conv2d,
         reference=_reference,
         torch=_torch("conv2d"),
+        numpy=_numpy,
         kernels=("conv2d_forward", "conv2d_backward_x", "conv2d_backward_w", "conv2d_backward_b"),
         cases=CASES,
         exact=True,
