@@ -39,6 +39,12 @@ inline PyObject* raise(const std::exception& error) {
     return nullptr;
 }
 
+// What the allocator says, in the name of the op that asked.
+inline OutOfMemory named(const OutOfMemory& error, const std::string& op) {
+    std::string text = error.what();
+    return OutOfMemory(op + text.substr(std::min(text.size(), text.find(':'))));
+}
+
 // Everything that a call needs, parsed from Python's arguments.
 struct Arguments {
     View fixed_views[kMaxViews];
@@ -289,6 +295,8 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
             run(op, kernel, in.call);
         }
         Py_RETURN_NONE;
+    } catch (const OutOfMemory& error) {  // of the workspace
+        return raise(named(error, self.names->op->contract->op));
     } catch (py::error_already_set& error) {
         error.restore();
         return nullptr;

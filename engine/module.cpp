@@ -136,6 +136,24 @@ PyTypeObject* make_kernel_type() {
     return type;
 }
 
+// The public function that is running: the innermost whose name has no underscore in front. Asked for in errors only.
+std::string running_function() {
+    PyFrameObject* frame = PyEval_GetFrame();
+    Py_XINCREF(frame);
+    std::string found;
+    while (frame && found.empty()) {
+        PyCodeObject* code = PyFrame_GetCode(frame);
+        const char* name = PyUnicode_AsUTF8(code->co_name);
+        if (name && name[0] != '_' && name[0] != '<') found = name;
+        Py_DECREF(code);
+        PyFrameObject* back = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    Py_XDECREF(frame);
+    return found.empty() ? "empty" : found;
+}
+
 // empty(shape, dtype, layout): layout None is C order, True channels last, an array its order of dimensions.
 PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
     try {
@@ -167,6 +185,8 @@ PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
             layout = strides;
         }
         return new_array(args[1], static_cast<int>(ndim), shape, layout, item);
+    } catch (const OutOfMemory& error) {
+        return raise(named(error, running_function()));
     } catch (py::error_already_set& error) {
         error.restore();
         return nullptr;

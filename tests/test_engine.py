@@ -123,6 +123,21 @@ def test_an_absurd_size_is_a_memory_error_with_its_bytes():
         ww.empty((1 << 40, 1 << 40))
 
 
+@pytest.mark.parametrize(
+    ("op", "call"),
+    [
+        ("add", lambda x: x + x),
+        ("relu", ww.nn.functional.relu),
+        ("matmul", lambda x: ww.matmul(x.reshape(-1, 1), x.reshape(1, -1))),
+        ("zeros", lambda x: ww.zeros((1 << 46,))),
+    ],
+)
+def test_a_memory_error_names_the_op_that_asked(op, call):
+    x = ww.broadcast_to(ww.ones(1), (1 << 46,)) if op in ("add", "relu") else ww.ones(1 << 23)
+    with pytest.raises(MemoryError, match=f"^{op}: expected .*bytes"):
+        call(x)
+
+
 def test_poison_fills_new_blocks_with_nan():
     try:
         ww.set_poison(True)
