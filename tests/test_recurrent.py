@@ -322,3 +322,12 @@ def test_a_wrong_input_is_named_as_the_input(layer: Any) -> None:
         layer(4, 5)(ww.zeros((3, 4), dtype="float64"))
     with pytest.raises(TypeError, match=rf"{name}: expected input .*got list"):
         layer(4, 5)([[1.0]])
+
+
+def test_all_weights_are_the_parameters_in_order() -> None:
+    layer = ww.nn.GRU(3, 4, 2, bidirectional=True)
+    layer.flatten_parameters()
+    assert [id(w) for weights in layer.all_weights for w in weights] == [id(p) for p in layer.parameters()]
+    assert [len(weights) for weights in ww.nn.RNN(3, 4, 2, bias=False).all_weights] == [2, 2]
+    with pytest.raises(TypeError, match="LSTM: expected dropout to be a number, got 'a'"):
+        ww.nn.LSTM(3, 4, 2, dropout="a")  # type: ignore[arg-type]

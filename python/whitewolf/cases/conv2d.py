@@ -205,6 +205,7 @@ CASES_TRANSPOSED = (
     _transposed("groups", (2, 6, 4, 4), (6, 2, 3, 3), groups=3, stride=2),
     _transposed("depthwise", (2, 9, 4, 5), (9, 1, 3, 3), groups=9, stride=2, padding=1),
     _transposed("empty batch", (0, 3, 4, 4), (3, 2, 3, 3)),
+    _transposed("empty picture", (2, 3, 2, 1), (3, 2, 3, 2), padding=1),
 )
 
 
@@ -291,7 +292,7 @@ BAD_TRANSPOSED = (
         "nothing left",
         conv_transpose2d,
         ((1, 4, 1, 1), (4, 4, 3, 3)),
-        ("conv_transpose2d", "at least one element", "(1, 4, 1, 1)"),
+        ("conv_transpose2d", "no negative size", "(1, 4, 1, 1)"),
         padding=2,
     ),
 )

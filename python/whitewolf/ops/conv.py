@@ -183,12 +183,12 @@ def _transposed(
                 f"{op}: expected output_padding[{i}] in [0, max(stride[{i}], dilation[{i}])) == [0, {max(s, d)}), got {o}"
             )
         sizes.append((n - 1) * s - 2 * p + d * (size - 1) + o + 1)
-    if min(sizes) < 1 or not min(w.shape[2:]):
-        raise ValueError(f"{op}: expected an output of at least one element, got H, W == {tuple(sizes)} for x.shape == {x.shape}, "
+    if min(sizes) < 0 or not min(w.shape[2:]) or not min(x.shape[2:]):
+        raise ValueError(f"{op}: expected an output of no negative size, got H, W == {tuple(sizes)} for x.shape == {x.shape}, "
                          f"w.shape == {w.shape}, padding {attrs['padding']}")  # fmt: skip
     cut = None
-    if any(o >= s for o, s in zip(left_over, attrs["stride"])):
-        # No convolution leaves so much over: all that the filters reach, cut and filled up to the size.
+    if min(sizes) == 0 or any(o >= s for o, s in zip(left_over, attrs["stride"])):
+        # No convolution leaves so much over, or begins with nothing: all that the filters reach, cut and filled up to the size.
         reached = [
             (n - 1) * s + d * (k - 1) + 1 for n, k, s, d in zip(x.shape[2:], w.shape[2:], attrs["stride"], attrs["dilation"])
         ]

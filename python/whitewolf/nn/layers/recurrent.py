@@ -141,7 +141,9 @@ class _Layers(_Unit):
         device: Any, dtype: Any,
     ) -> None:  # fmt: skip
         self._check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
+            raise TypeError(f"{type(self).__name__}: expected dropout to be a number, got {dropout!r}")
+        if not 0 <= dropout <= 1:
             raise ValueError(f"{type(self).__name__}: expected dropout in [0, 1], got {dropout}")
         self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
@@ -223,6 +225,16 @@ class _Layers(_Unit):
                 if self.dropout and self.training and layer + 1 < self.num_layers:
                     x = F.dropout(x, self.dropout, True)
         return x, tuple(stack(states) if len(states) > 1 else expand_dims(states[0], axis=0) for states in zip(*last))
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction: weight_ih, weight_hh and, with biases, bias_ih, bias_hh."""
+        names = ("weight_ih", "weight_hh") + (("bias_ih", "bias_hh") if self.bias else ())
+        parameters = dict(self.named_parameters())
+        return [[parameters[name + suffix] for name in names] for _, suffix in self._places()]
+
+    def flatten_parameters(self) -> None:
+        """Does nothing: weights are packed once a call. For programs written for PyTorch."""
 
     def _as_given(self, states: tuple[Tensor, ...]) -> State:
         return states[0] if len(self.states) == 1 else cast(State, states)
