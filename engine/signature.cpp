@@ -212,13 +212,15 @@ void check_dims(const Op& op, const ViewParam& param, int k, const View& view, B
 // meet; where one steps less far, which few people write by hand, the places are compared.
 bool self_overlaps(const View& v) {
     if (v.is_contiguous()) return false;
-    int order[kMaxDims], n = 0;
+    int order[kMaxDims], n = 0;  // dimensions that are stepped along, the smallest stride first
     for (int i = 0; i < v.ndim; i++) {
         if (v.shape[i] == 0) return false;
-        if (v.shape[i] > 1) order[n++] = i;
+        if (v.shape[i] == 1) continue;
+        int at = n++;
+        for (; at > 0 && std::abs(v.strides[order[at - 1]]) > std::abs(v.strides[i]); at--) order[at] = order[at - 1];
+        order[at] = i;
     }
     auto step = [&](int i) { return std::abs(v.strides[order[i]]); };
-    std::sort(order, order + n, [&](int a, int b) { return std::abs(v.strides[a]) < std::abs(v.strides[b]); });
     int64_t reach = 0;
     bool apart = true;
     for (int i = 0; i < n; i++) {
