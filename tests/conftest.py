@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--shard", metavar="I/N", default="1/1", help="the I-th of N parts of the tests: two processes share a slow run")
+    parser.addoption(
+        "--shard", metavar="I/N", default="1/1", help="the I-th of N parts of the tests: two processes share a slow run"
+    )
     parser.addoption("--light", action="store_true", help="no heavy cases of the op table: for emulators and sanitizers")
 
 
