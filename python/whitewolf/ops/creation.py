@@ -411,7 +411,9 @@ def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = Non
     if where.name != "cpu" and copy is False:
         raise ValueError(f"from_dlpack: expected copy=None to bring x to {where}, got copy=False")
     try:
-        data = np.from_dlpack(x)
+        if isinstance(x, Tensor):  # the same memory without NumPy between: before 2.2 it makes what it is lent read-only
+            x.__dlpack__(max_version=(1, 0))
+        data = x._data.view() if isinstance(x, Tensor) else np.from_dlpack(x)
     except (BufferError, RuntimeError, ValueError, TypeError) as error:
         raise BufferError(f"from_dlpack: expected x that can be lent, got {type(error).__name__}: {error}") from None
     if copy or where.name != "cpu":
