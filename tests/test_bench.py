@@ -17,7 +17,7 @@ from whitewolf.bench.core import CORE
 from whitewolf.bench.machine import Machine
 from whitewolf.bench.networks import network
 from whitewolf.bench.page import page
-from whitewolf.bench.report import number
+from whitewolf.bench.report import number, report
 from whitewolf.bench.run import bench
 from whitewolf.bench.sequences import lstm
 from whitewolf.bench.steps import SETTINGS, NumpyOptimizer, optimizer
@@ -238,3 +238,8 @@ def test_the_numpy_optimizers_step_as_ours_do(name: str) -> None:
         stepper.step()
         theirs.step()
     np.testing.assert_allclose(theirs.parameters[0], ours.detach().numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_the_table_has_a_row_for_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    report(bench([contest, lambda: contest(lambda a, b: ww.matmul(a, b) * 2)], ["numpy"], FAST))
+    assert "WRONG" in capsys.readouterr().out

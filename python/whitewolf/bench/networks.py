@@ -163,7 +163,11 @@ def _torch_step(net: Net, state: dict[str, Array], x: Array, labels: Array, layo
 
 
 def _check_network(net: Net, state: dict[str, Array], x: Array, labels: Array, device: Device) -> float:
-    """The float32 gradients of all weights against the same net in float64."""
+    """The float32 gradients of all weights against the same net in float64: the largest distance, relative to the gradient's length.
+
+    An input within rounding of a kink (ReLU, max pooling) may take the other side of it in float32; in AlexNet a few of its half
+    million do, which moves gradients by about 1e-3, ours like PyTorch's. A wrong kernel moves them by much more.
+    """
     from .. import nn
 
     found: list[list[Array]] = []
@@ -173,9 +177,9 @@ def _check_network(net: Net, state: dict[str, Array], x: Array, labels: Array, d
         inputs = asarray(x.astype(dtype) if x.dtype.kind == "f" else x, device=device)
         nn.functional.cross_entropy(model(inputs), asarray(labels, device=device)).backward()
         found.append([p.grad.numpy() for p in model.parameters()])
-    error = relative_error(found[0], found[1])
-    if not error < 1e-4:
-        raise CheckFailure(f"step: expected gradients within 1e-4 of float64, got {error:.3g}")
+    error = max(float(np.linalg.norm(g - e) / max(float(np.linalg.norm(e)), 1e-300)) for g, e in zip(*found))
+    if not error < 1e-2:
+        raise CheckFailure(f"step: expected gradients within 1e-2 of float64, got {error:.3g}")
     return error
 
 

@@ -36,7 +36,7 @@ def cells(row: dict[str, Any], libraries: Sequence[str]) -> list[str]:
     """A row of the table as text."""
     head = [row["op"], row["case"], row["dtype"].replace("float", "f")]
     if "wrong" in row:
-        return [*head, "WRONG", *[""] * (5 + 2 * len(libraries))]
+        return [*head, "WRONG", *[""] * (6 + 2 * len(libraries))]
     found = [*head, row["variant"], number(row["ms"]) + (f" ({row['way']})" if row["way"] else ""), f"{100 * row['spread']:.0f}"]
     found += [number(row["gflops"]) if row["gflops"] else "-", number(row["gbps"]) if row["gbps"] else "-"]
     found.append(
