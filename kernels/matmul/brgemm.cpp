@@ -4,8 +4,9 @@
 // the microkernel of kernels/common/brgemm.h. The output is cut into blocks of m_block x n_block, which are the parallel jobs; k is
 // cut into blocks of k_block, whose partial sums are added up in the output itself, in order.
 //
-//   k_block   <= 384, and such that a panel of B (k_block x a tile's columns) is at most 48 KiB: it stays in L1 while the rows of A
-//             pass by it. It depends on k alone (and the instruction set), so the order of every sum does.
+//   k_block   <= 384, so that a panel of B (k_block x a tile's columns) stays in L1 while the rows of A pass by it; 512 with
+//             AVX-512, whose panels come from L2 as fast as they are used, so that partial sums go to the output less often. It
+//             depends on k alone (and the instruction set), so the order of every sum does.
 //   m_block   72 KiB of A, m_block x k_block, stay in L2 beside a strip of B, k_block x n_block
 //
 // Large products pack each block of their operands once for all jobs. Nothing is packed that is read once or is small: rows of A
@@ -26,10 +27,10 @@
 namespace ww::WW_ISA {
 namespace {
 
-constexpr int64_t kLongestBlock = std::min<int64_t>(384, 48 * 1024 / (Tile<float>::columns * sizeof(float)));  // of k
-constexpr int64_t kBlockBytes = 72 * 1024;        // of A: m_block x k_block
-constexpr int64_t kInPlaceBytes = 32 * 1024;      // a B this small stays in L1 wherever it lies
-constexpr int64_t kJobWork = 256 * 1024;          // multiply-adds below which a job is not cut further
+constexpr int64_t kLongestBlock = Tile<float>::columns > 32 ? 512 : 384;  // of k
+constexpr int64_t kBlockBytes = 72 * 1024;                                // of A: m_block x k_block
+constexpr int64_t kInPlaceBytes = 32 * 1024;                              // a B this small stays in L1 wherever it lies
+constexpr int64_t kJobWork = 256 * 1024;                                  // multiply-adds below which a job is not cut further
 constexpr int64_t kSharedWork = 2 * 1024 * 1024;  // from here on packing operands once for all jobs is worth its barriers
 constexpr int64_t kSerialWork = 32 * 1024;        // and below which waking a thread costs more than it gives
 
