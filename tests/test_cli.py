@@ -109,7 +109,20 @@ def test_profile_adds_up_the_kernels_of_a_script(run: Run, tmp_path: Path) -> No
 
 def test_train_lists_its_workloads(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("train", "--list", "--json", str(tmp_path / "list.json"))
-    assert status == 0 and "lenet" in out and json.loads((tmp_path / "list.json").read_text())[0]["target"] == 0.98
+    rows = {row["name"]: row for row in json.loads((tmp_path / "list.json").read_text())}
+    assert status == 0 and "lenet" in out and rows["lenet"]["target"] == 0.98
+    for row in rows.values():
+        assert all(row[name] for name in ("summary", "paper", "data", "metric")) and row["name"] in out, row
+
+
+def test_train_lists_the_last_result_of_each_workload(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs" / "lenet").mkdir(parents=True)
+    found = {"metric": "test_accuracy", "value": 0.9876, "reached": True}
+    (tmp_path / "runs" / "lenet" / "result.json").write_text(json.dumps(found))
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run("train", "--list", "--json", "list.json")
+    (row,) = [row for row in json.loads(Path("list.json").read_text()) if row["name"] == "lenet"]
+    assert status == 0 and row["last"]["value"] == 0.9876 and "test_accuracy 0.9876" in out
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,9 @@ def test_an_example_that_is_wrong_is_seen() -> None:
         run(examples(wrong, "wrong"))
 
 
-def test_the_reference_page_is_current() -> None:
-    script = REPOSITORY / "docs" / "reference.py"
+@pytest.mark.parametrize("name", ["reference.py", "results.py"])
+def test_a_written_page_is_current(name: str) -> None:
+    script = REPOSITORY / "docs" / name
     if not script.is_file():
         pytest.skip("the tests run outside the repository, without docs/")
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60)

@@ -220,6 +220,74 @@ def test_a_loss_that_is_not_finite_stops_the_run(images: Path, tmp_path: Path, c
     assert "expected a finite loss" in capsys.readouterr().err
 
 
+class _Breaks(frame.Task):
+    """A step that fails in a place that the test chooses, at the step it chooses."""
+
+    place = ""
+
+    def step(self, batch: Any, fraction: float) -> tuple[float, float | None, int]:
+        (x,) = batch
+        net: Any = self.model
+        if fraction >= 0.7:  # in the third epoch of three
+            if self.place == "weight":
+                net[2].weight = ww.nn.Parameter(ww.full((1, 4), np.nan))
+            elif self.place == "input":
+                x = x * np.inf
+            elif self.place == "layer":
+                net[0].bias = ww.nn.Parameter(ww.full((4,), 3e38))
+                net[2].weight = ww.nn.Parameter(ww.full((1, 4), 2.0))
+        y = net(x)
+        loss = y.sum() / (ww.zeros(1) if fraction >= 0.7 and self.place == "loss" else 1.0)
+        return self.learn(loss.sum(), clip=1.0) * len(x), None, len(x)
+
+    def evaluate(self) -> dict[str, float]:
+        return {"test_loss": 0.5}
+
+
+class _BreaksWorkload(frame.Workload):
+    name, metric = "breaks", "test_loss"
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def setup(self, options: Any) -> frame.Task:
+        net = ww.nn.Sequential(ww.nn.Linear(1, 4), ww.nn.ReLU(), ww.nn.Linear(4, 1))
+        loader = ww.data.DataLoader(ww.data.TensorDataset(np.ones((8, 1), np.float32)), 4)
+        task = _Breaks(net, ww.optim.SGD(net.parameters(), lr=0.01), loader, 3, "ones")
+        task.place = self.place
+        return task
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("layer", "it began in layer 2 (Linear)"),
+        ("input", "it began in the input of layer 0 (Linear)"),
+        ("weight", "it began in 2.weight, by the update of the step before"),
+        ("loss", "it began in the loss"),
+    ],
+)
+def test_nan_names_step_and_layer_and_keeps_the_last_checkpoint(place: str, words: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = cli.parser().parse_args(["train", "lenet", "--out", str(out)])
+    with pytest.raises(RuntimeError, match="step 6: expected") as caught:
+        frame.run(_BreaksWorkload(place), options)
+    assert words in str(caught.value) and f"the last good checkpoint is {out / 'checkpoint.safetensors'}" in str(caught.value)
+    kept = ww.load_checkpoint(out / "checkpoint.safetensors")
+    assert kept["state"]["step"] == 4 and all(np.isfinite(w.numpy()).all() for w in kept["model"].values())
+
+
+def test_steps_end_a_run_within_an_epoch_and_are_resumed(images: Path, tmp_path: Path) -> None:
+    settings = ("--data", str(images), "--steps", "17", "--batch-size", "16")
+    assert train(*settings, "--out", str(tmp_path / "a")) == 0
+    result = json.loads((tmp_path / "a" / "result.json").read_text())
+    assert result["steps"] == 17 and result["epochs"] == 2 and result["command"].startswith("whitewolf train lenet --data ")
+    assert "--steps 17" in result["command"] and "--batch-size 16" in result["command"] and result["machine"]
+    assert train(*settings, "--resume", "--out", str(tmp_path / "a")) == 0  # nothing is left to do
+    assert train("--data", str(images), "--steps", "18", "--batch-size", "16", "--resume", "--out", str(tmp_path / "a")) == 1
+    assert train(*settings, "--epochs", "2") == 1
+
+
 def test_the_first_signal_asks_and_the_second_interrupts() -> None:
     with Interruption() as interruption:
         os.kill(os.getpid(), signal.SIGINT)

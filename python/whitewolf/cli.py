@@ -143,14 +143,25 @@ def _train(options: argparse.Namespace) -> int:
 
     if options.list or options.workload is None:
         rows = workloads.describe()
-        console.table("whitewolf train NAME", ("name", "what", "metric", "target"), [list(r.values()) for r in rows])
+        _list(rows)
         if getattr(options, "json", None):
             console.write_json(options.json, rows)
         return 0 if options.list else 2
     result = workloads.run(options.workload, options)
     _finish(options, result)
-    shortened = options.quick or options.epochs is not None or options.evaluate  # then nobody promised the target
+    # A run that was shortened by hand promised nothing.
+    shortened = options.quick or options.epochs is not None or options.steps is not None or options.evaluate
     return 0 if result["reached"] or shortened else 1
+
+
+def _list(rows: list[dict[str, Any]]) -> None:
+    cells = []
+    for row in rows:
+        sign, found = ">=" if row["larger_is_better"] else "<=", row["last"]
+        target = "" if row["target"] is None else f"{row['metric']} {sign} {row['target']:g}"
+        value = "none yet" if found is None else f"{found['metric']} {found['value']:.4g} ({found['from']})"
+        cells.append([row["name"], row["summary"], row["paper"], row["data"], target, value])
+    console.table("whitewolf train NAME", ("name", "what", "paper", "data", "target", "last result"), cells)
 
 
 def _finish(options: argparse.Namespace, result: Any) -> None:

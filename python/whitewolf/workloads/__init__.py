@@ -1,15 +1,32 @@
-"""Workloads: whole systems that train, from data to a measured result. `whitewolf train NAME` runs one."""
+"""Workloads: whole systems that train, from data to a measured result. `whitewolf train NAME` runs one.
+
+A module of this folder that has a `WORKLOAD` is one: whoever adds a workload adds its file, and nothing else.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import pkgutil
 from typing import Any
 
 from .frame import Workload, add_arguments
 from .frame import run as _run
-from .lenet import LeNet
+from .record import last
 
-_ALL: tuple[Workload, ...] = (LeNet(),)
+# The order of the paper.
+_ORDER = (
+    "shallow", "lenet", "alexnet", "pretrain", "wordvec", "rnn", "lstm-lm", "seq2seq", "ntm", "memnet", "dqn", "glimpse", "transformer",
+)  # fmt: skip
+
+
+def _find() -> tuple[Workload, ...]:
+    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    workloads: list[Workload] = [module.WORKLOAD for module in modules if hasattr(module, "WORKLOAD")]
+    return tuple(sorted(workloads, key=lambda w: (_ORDER.index(w.name) if w.name in _ORDER else len(_ORDER), w.name)))
+
+
+_ALL = _find()
 
 
 def all() -> tuple[Workload, ...]:
@@ -30,8 +47,14 @@ def get(name: str) -> Workload:
 
 
 def describe() -> list[dict[str, Any]]:
-    """Name, summary, metric and target of each workload."""
-    return [{"name": w.name, "summary": w.summary, "metric": w.metric, "target": w.target} for w in _ALL]
+    """Name, summary, paper, data, metric, target (of the default data) and last result (or None) of each workload."""
+    return [
+        {
+            "name": w.name, "summary": w.summary, "paper": w.paper, "data": w.data, "metric": w.metric, "target": w.target,
+            "larger_is_better": w.larger_is_better, "last": last(w.name),
+        }
+        for w in _ALL
+    ]  # fmt: skip
 
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:

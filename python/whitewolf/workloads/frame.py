@@ -1,7 +1,8 @@
 """What all workloads share: the loop, its progress, metrics, checkpoints, interruption and resumption, and the result.
 
 A run's folder holds
-    checkpoint.safetensors  after each epoch and on Ctrl-C: all that is needed to end with the same bits as an unbroken run
+    checkpoint.safetensors  after each epoch, every two minutes and on Ctrl-C: all that is needed to end with the same bits as an
+                            unbroken run
     metrics.jsonl           a line for each epoch
     result.json             the measured result
 and what the workload plots.
@@ -12,17 +13,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import console
-from ..random import manual_seed
+from ..random import get_state, manual_seed, set_state
+from . import plots
+from .finite import NotFinite, origin, unsound
 from .interrupt import Interruption
 from .progress import Progress
+from .record import count, result, verdict
 
 CHECKPOINT, METRICS, RESULT = "checkpoint.safetensors", "metrics.jsonl", "result.json"
+SAVE_EVERY = 120.0  # seconds: what a kill costs at most where an epoch is long
 
 
 @dataclass
@@ -31,11 +37,14 @@ class Task:
 
     Attributes:
         model, optimizer, loader: what a checkpoint holds; the loader's order depends on seed and epoch alone.
-        epochs: how many to run.
+        epochs: how many to run; generated data has as many samples in an "epoch" as lie between two evaluations.
         data: what it learns from, in words.
         settings: what must be equal when a run is resumed.
         facts: the workload's own entries of result.json.
+        unit: what its samples are, for the progress bar.
     """
+
+    unit: ClassVar[str] = "images"
 
     model: Any
     optimizer: Any
@@ -45,16 +54,47 @@ class Task:
     settings: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def step(self, batch: Any, fraction: float) -> tuple[float, float, int]:
-        """Learns from one batch, `fraction` of all steps being done; returns loss and hits summed over its samples, and samples."""
+    def step(self, batch: Any, fraction: float) -> tuple[float, float | None, int]:
+        """Learns from one batch, `fraction` of all steps being done; returns loss and hits summed over its samples, and samples.
+
+        Where nothing can be hit, hits are None. What it changes besides model and optimizer it changes after `learn`, for a step
+        whose loss is not finite is taken once more, to find out where that began.
+        """
         raise NotImplementedError
+
+    def learn(self, loss: Any, clip: float | None = None) -> float:
+        """One step of the optimizer along the gradient of `loss`, its norm clipped to `clip`; returns the loss.
+
+        Raises:
+            NotFinite: the loss, or the norm of the gradient, is not a finite number; nothing was changed.
+        """
+        from ..nn.utils import clip_grad_norm_
+
+        value = float(loss.item())
+        if not math.isfinite(value):
+            raise NotFinite(f"a finite loss, got {value}")
+        self.optimizer.zero_grad()
+        loss.backward()
+        if clip is not None:
+            norm = float(clip_grad_norm_(self.model.parameters(), clip))
+            if not math.isfinite(norm):
+                raise NotFinite(f"a finite gradient, got norm {norm}")
+        self.optimizer.step()
+        return value
+
+    def state_dict(self) -> dict[str, Any]:
+        """What else a resumed run needs: numbers, text, arrays and nests of them."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes back what `state_dict` returned."""
 
     def evaluate(self) -> dict[str, float]:
         """Measures the model on the held-out data."""
         raise NotImplementedError
 
     def plot(self, history: list[dict[str, Any]], folder: Path) -> list[Path]:
-        """Writes pictures of the run; none unless the workload has some."""
+        """Writes pictures of the run, where matplotlib is installed; none unless the workload has some."""
         return []
 
 
@@ -63,6 +103,8 @@ class Workload:
 
     Attributes:
         name, summary: for the command line.
+        paper: what it reproduces.
+        data: what it learns from without --data; and what --data names.
         metric: the figure that counts, an entry of what `evaluate` returns.
         target: what it should reach, or None.
         larger_is_better: which way is better.
@@ -70,6 +112,8 @@ class Workload:
 
     name = ""
     summary = ""
+    paper = ""
+    data = ""
     metric = ""
     target: float | None = None
     larger_is_better = True
@@ -88,8 +132,9 @@ class Workload:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of every workload."""
-    parser.add_argument("--data", metavar="DIR", help="folder of the data (default: what a package here carries)")
+    parser.add_argument("--data", metavar="PATH", help="the data (default: what a package here carries, or what is generated)")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training data")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps in all, instead of --epochs")
     parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a step")
     parser.add_argument("--lr", type=float, metavar="X", help="peak learning rate")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default runs/NAME)")
@@ -106,7 +151,7 @@ class _State:
     step: int = 0
     seconds: float = 0.0
     loss: float = 0.0  # sums over the samples of the epoch so far
-    hits: float = 0.0
+    hits: float | None = None
     samples: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -117,11 +162,14 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         FileNotFoundError: data, or a checkpoint to resume or evaluate, is not there.
         ValueError: a resumed run has other settings than the checkpoint.
+        RuntimeError: the loss became infinite or NaN; the text has the step, the layer where it began and the last good checkpoint.
         KeyboardInterrupt: Ctrl-C, after the state was saved.
     """
-    for name in ("epochs", "batch_size"):
+    for name in ("epochs", "steps", "batch_size"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise ValueError(f"train: expected --{name.replace('_', '-')} >= 1, got {getattr(options, name)}")
+    if options.epochs is not None and options.steps is not None:
+        raise ValueError("train: expected --epochs or --steps, got both")
     if options.lr is not None and not (options.lr > 0 and math.isfinite(options.lr)):
         raise ValueError(f"train: expected --lr > 0, got {options.lr}")
     manual_seed(options.seed)
@@ -129,6 +177,7 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     if not options.evaluate:
         console.check_folder(folder)
     task = workload.setup(options)
+    task.settings["steps"] = options.steps
     if options.evaluate:
         return _evaluate(workload, task, options)
     state = _State()
@@ -138,47 +187,74 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     else:
         for name in (CHECKPOINT, METRICS, RESULT):
             (folder / name).unlink(missing_ok=True)
-    console.line(f"{workload.name}: {task.data}; {count(task.model):,} parameters; {task.epochs} epochs; folder {folder}")
+    console.line(f"{workload.name}: {task.data}; {count(task.model):,} parameters; {_length(task, options)}; folder {folder}")
     _loop(workload, task, state, folder, options)
-    result = _result(workload, task, state, options)
-    console.write_json(folder / RESULT, result)
-    for path in task.plot(state.history, folder):
-        console.line(f"wrote {path}")
-    _verdict(result)
-    return result
+    found = _result(workload, task, state, options)
+    console.write_json(folder / RESULT, found)
+    if plots.available():
+        for path in task.plot(state.history, folder):
+            console.line(f"wrote {path}")
+    else:
+        console.line("no plots: matplotlib is not installed (pip install 'whitewolf[train]')")
+    verdict(found)
+    return found
 
 
-def count(model: Any) -> int:
-    """Trainable numbers of a model."""
-    return sum(p.size for p in model.parameters())
+def _length(task: Task, options: argparse.Namespace) -> str:
+    return f"{options.steps} steps" if options.steps else f"{task.epochs} epochs"
 
 
 def _loop(workload: Workload, task: Task, state: _State, folder: Path, options: argparse.Namespace) -> None:
-    total = task.epochs * len(task.loader)
-    with Interruption() as interruption, Progress(total, state.step) as progress:
-        began = time.perf_counter() - state.seconds
-        while state.epoch < task.epochs:
+    total = options.steps or task.epochs * len(task.loader)
+    with Interruption() as interruption, Progress(total, state.step, task.unit) as progress:
+        began = saved = time.perf_counter()
+        began -= state.seconds
+        while state.step < total:
             task.model.train()
             for batch in task.loader:
-                loss, hits, samples = task.step(batch, state.step / total)
-                if not math.isfinite(loss):
-                    raise RuntimeError(f"step {state.step}: expected a finite loss, got {loss}: try a lower --lr")
+                loss, hits, samples = _step(task, batch, state, total, folder)
                 state.step += 1
-                state.loss, state.hits, state.samples = state.loss + loss, state.hits + hits, state.samples + samples
-                progress.step(samples, epoch=state.epoch + 1, loss=state.loss / state.samples, accuracy=state.hits / state.samples)
-                if interruption.asked:
+                state.loss, state.samples = state.loss + loss, state.samples + samples
+                state.hits = None if hits is None else (state.hits or 0.0) + hits
+                accuracy = None if state.hits is None else state.hits / state.samples
+                progress.step(samples, epoch=state.epoch + 1, loss=state.loss / state.samples, accuracy=accuracy)
+                if state.step == total:
                     break
-            if interruption.asked:
-                state.seconds = time.perf_counter() - began
-                _save(folder / CHECKPOINT, task, state)
-                progress.close()
-                again = f"whitewolf train {workload.name} {_arguments(options, folder)} --resume"
-                console.line(f"stopped after step {state.step} and saved; go on with: {again}")
-                raise KeyboardInterrupt
+                if interruption.asked or time.perf_counter() - saved > SAVE_EVERY:
+                    saved = time.perf_counter()
+                    state.seconds = saved - began
+                    _save(folder / CHECKPOINT, task, state)
+                if interruption.asked:
+                    progress.close()
+                    again = f"whitewolf train {workload.name} {_arguments(workload, options, folder)} --resume"
+                    console.line(f"stopped after step {state.step} and saved; go on with: {again}")
+                    raise KeyboardInterrupt
             state.epoch += 1
             state.seconds = time.perf_counter() - began
             _end_epoch(task, state, folder, progress)
             _save(folder / CHECKPOINT, task, state)
+            saved = time.perf_counter()
+
+
+def _step(task: Task, batch: Any, state: _State, total: int, folder: Path) -> tuple[float, float | None, int]:
+    """One step; where its loss is not finite, the error says in which layer that began."""
+    before = get_state()
+    try:
+        loss, hits, samples = task.step(batch, state.step / total)
+        if not math.isfinite(loss):
+            raise NotFinite(f"a finite loss, got {loss}")
+        return loss, hits, samples
+    except NotFinite as error:
+        expected = str(error)
+    set_state(before)  # dropout draws the same numbers again
+    where = origin(task.model, lambda: task.step(batch, state.step / total))
+    raise _stopped(state.step + 1, f"{expected}; {where}", folder)
+
+
+def _stopped(step: int, found: str, folder: Path) -> RuntimeError:
+    kept = folder / CHECKPOINT
+    last = f"the last good checkpoint is {kept}" if kept.is_file() else "it came before the first checkpoint"
+    return RuntimeError(f"train: step {step}: expected {found}; {last}; try a lower --lr")
 
 
 def _end_epoch(task: Task, state: _State, folder: Path, progress: Progress) -> None:
@@ -188,23 +264,27 @@ def _end_epoch(task: Task, state: _State, folder: Path, progress: Progress) -> N
         "epoch": state.epoch,
         "step": state.step,
         "loss": state.loss / state.samples,
-        "train_accuracy": state.hits / state.samples,
     }
+    if state.hits is not None:
+        entry["train_accuracy"] = state.hits / state.samples
     entry |= measured | {"seconds": round(state.seconds, 3)}
     state.history.append(entry)
-    state.loss, state.hits, state.samples = 0.0, 0.0, 0
+    state.loss, state.hits, state.samples = 0.0, None, 0
     lines = "".join(json.dumps(e) + "\n" for e in state.history)
     temporary = folder / f".{METRICS}"
     temporary.write_text(lines)
     temporary.replace(folder / METRICS)
-    figures = "  ".join(f"{k} {v:.4f}" for k, v in entry.items() if k not in ("epoch", "step", "seconds"))
+    figures = "  ".join(f"{k} {v:.4f}" for k, v in entry.items() if k not in ("epoch", "step", "seconds") and isinstance(v, float))
     progress.line(f"epoch {state.epoch:3d}/{task.epochs}  {figures}  {state.seconds:.1f} s")
 
 
 def _save(path: Path, task: Task, state: _State) -> None:
     import whitewolf as ww
 
-    extra = {"loader": task.loader.state_dict(), "settings": task.settings, "state": dict(vars(state))}
+    bad = unsound(task.model)
+    if bad:  # the loss was finite, the update was not: what is on disk stays
+        raise _stopped(state.step, f"finite parameters after the update; {bad}", path.parent)
+    extra = {"task": task.state_dict(), "loader": task.loader.state_dict(), "settings": task.settings, "state": dict(vars(state))}
     ww.save_checkpoint(path, model=task.model, optimizer=task.optimizer, **extra)
 
 
@@ -219,6 +299,7 @@ def _resume(path: Path, task: Task, state: _State) -> None:
         raise ValueError(f"train: expected the settings of {path}: {', '.join(different)}")
     extra = ww.load_checkpoint(path, model=task.model, optimizer=task.optimizer)
     task.loader.load_state_dict(extra["loader"])
+    task.load_state_dict(extra["task"])
     for name, value in extra["state"].items():
         setattr(state, name, value)
 
@@ -229,40 +310,42 @@ def _evaluate(workload: Workload, task: Task, options: argparse.Namespace) -> di
     if not Path(options.evaluate).is_file():
         raise FileNotFoundError(f"train: expected a checkpoint at {options.evaluate}, found none")
     extra = ww.load_checkpoint(options.evaluate, model=task.model)
+    task.load_state_dict(extra["task"])
     state = _State(**extra["state"])
     task.model.eval()
     start = time.perf_counter()
     state.history.append({"epoch": state.epoch, **task.evaluate()})
     state.seconds = time.perf_counter() - start
-    result = _result(workload, task, state, options) | {"checkpoint": str(options.evaluate)}
-    _verdict(result)
-    return result
+    found = _result(workload, task, state, options) | {"checkpoint": str(options.evaluate)}
+    verdict(found)
+    return found
 
 
 def _result(workload: Workload, task: Task, state: _State, options: argparse.Namespace) -> dict[str, Any]:
+    folder = Path(options.out or f"runs/{workload.name}")
+    command = f"whitewolf train {workload.name} {_arguments(workload, options, folder)}"
     last = state.history[-1]
-    metric, target, larger = workload.goal(options)
-    value = last[metric]
-    reached = target is None or (value >= target if larger else value <= target)
     measured = {k: v for k, v in last.items() if k not in ("epoch", "step", "seconds", "train_accuracy")}
-    return {
-        "workload": workload.name, "metric": metric, "value": value, "target": target, "reached": reached,
-        "seconds": round(state.seconds, 3), "steps": state.step, "parameters": count(task.model), "seed": options.seed,
-        "device": options.device, "data": task.data, "epochs": state.epoch, **measured, **task.facts,
+    run = {
+        "workload": workload.name, "seconds": round(state.seconds, 3), "steps": state.step, "parameters": count(task.model),
+        "seed": options.seed, "device": options.device, "data": task.data, "epochs": state.epoch, "command": command,
     }  # fmt: skip
+    return result(workload.goal(options), run, measured | task.facts)
 
 
-def _verdict(result: dict[str, Any]) -> None:
-    target = "" if result["target"] is None else f", target {result['target']}: {'reached' if result['reached'] else 'NOT reached'}"
-    console.line(f"{result['workload']}: {result['metric']} {result['value']:.4f}{target}; {result['seconds']:.1f} s")
-
-
-def _arguments(options: argparse.Namespace, folder: Path) -> str:
+def _arguments(workload: Workload, options: argparse.Namespace, folder: Path) -> str:
     """The options that a resumed run must be given again."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    workload.add_arguments(parser)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
     parts = []
-    for name in ("data", "epochs", "batch_size", "lr", "seed", "device"):
-        value = getattr(options, name, None)
-        if value is not None and (name, value) not in (("seed", 0), ("device", "cpu")):
-            parts.append(f"--{name.replace('_', '-')} {value}")
-    parts += ["--quick"] if options.quick else []
-    return " ".join([*parts, f"--out {folder}"])
+    for action in parser._actions:
+        value = getattr(options, action.dest, None)
+        if value == action.default or action.dest in ("help", "out", "resume", "evaluate"):
+            continue
+        parts.append(action.option_strings[-1])
+        if action.nargs != 0:
+            parts.append(shlex.quote(str(value)))
+    return " ".join([*parts, f"--out {shlex.quote(str(folder))}"])

@@ -11,7 +11,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from .. import console
 from ..autograd import no_grad
 from .frame import Task, Workload
 
@@ -32,13 +31,10 @@ class _LeNetTask(Task):
         for group in self.optimizer.param_groups:
             group["lr"] = self.peak * rising * 0.5 * (1 + math.cos(math.pi * fraction))
         scores = self.model(images)
-        loss = ww.nn.functional.cross_entropy(scores, labels)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        loss = self.learn(ww.nn.functional.cross_entropy(scores, labels))
         n = len(labels)
         hits = int((scores.numpy().argmax(axis=1) == labels.numpy()).sum())
-        return loss.item() * n, hits, n
+        return loss * n, hits, n
 
     def evaluate(self) -> dict[str, float]:
         import whitewolf as ww
@@ -53,11 +49,8 @@ class _LeNetTask(Task):
         return {"test_loss": loss / n, "test_accuracy": hits / n, "test_error": (n - hits) / n}
 
     def plot(self, history: list[dict[str, Any]], folder: Path) -> list[Path]:
-        from .plots import available, curves, filters
+        from .plots import curves, filters
 
-        if not available():
-            console.line("no plots: matplotlib is not installed (pip install 'whitewolf[train]')")
-            return []
         first = self.model[0].weight.detach().numpy()
         return [curves(history, folder / "curves.png"), filters(first, folder / "filters.png")]
 
@@ -88,7 +81,9 @@ class LeNet(Workload):
     """See the top of this file."""
 
     name = "lenet"
-    summary = "a ConvNet that reads handwritten digits (8x8 form on scikit-learn's; MNIST with --data)"
+    summary = "a ConvNet that reads handwritten digits"
+    paper = "LeCun, Bottou, Bengio and Haffner 1998; Deep Learning (2015), figure 2 and 'Convolutional neural networks'"
+    data = "scikit-learn's digits, in an 8x8 form of the net; a folder of MNIST's IDX files"
     metric = "test_accuracy"
     target = 0.98
 
@@ -127,3 +122,6 @@ class LeNet(Workload):
         task.peak = lr
         task.test = ww.data.DataLoader(test, 256, device=options.device)
         return task
+
+
+WORKLOAD = LeNet()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..cases import Array
 from ..environment import has
+
+Panels = dict[str, dict[str, Callable[[dict[str, Any]], float]]]
 
 
 def available() -> bool:
@@ -14,44 +17,48 @@ def available() -> bool:
     return has("matplotlib")
 
 
-def _figure(width: float, height: float) -> Any:
+def figure(width: float, height: float) -> Any:
+    """A figure of that many inches, drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
 
 
-def curves(history: list[dict[str, Any]], path: Path) -> Path:
-    """Loss and error by epoch, on training and held-out data."""
-    figure = _figure(9, 3.6)
+ERROR = {"training": lambda e: 1 - e["train_accuracy"], "held out": lambda e: e["test_error"]}
+LOSS = {"training": lambda e: e["loss"], "held out": lambda e: e["test_loss"]}
+LOSS_AND_ERROR: Panels = {"loss (nats)": LOSS, "error (fraction)": ERROR}
+
+
+def curves(history: list[dict[str, Any]], path: Path, panels: Panels = LOSS_AND_ERROR) -> Path:
+    """Figures by epoch, side by side: for each panel its name, and for each of its lines the figure of an entry of the history."""
+    page = figure(4.5 * len(panels), 3.6)
     epochs = [e["epoch"] for e in history]
-    left, right = figure.subplots(1, 2)
-    left.plot(epochs, [e["loss"] for e in history], marker=".", label="training")
-    left.plot(epochs, [e["test_loss"] for e in history], marker=".", label="held out")
-    right.plot(epochs, [1 - e["train_accuracy"] for e in history], marker=".", label="training")
-    right.plot(epochs, [e["test_error"] for e in history], marker=".", label="held out")
-    for axes, name in ((left, "loss (nats)"), (right, "error (fraction)")):
+    for axes, (name, lines) in zip(page.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+        for label, value in lines.items():
+            axes.plot(epochs, [value(e) for e in history], marker=".", label=label)
         axes.set_yscale("log" if all(v > 0 for line in axes.lines for v in line.get_ydata()) else "linear")
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=120)
+    page.savefig(path, dpi=120)
     return path
 
 
 def filters(weight: Array, path: Path) -> Path:
-    """The first layer's filters [K, C, R, S], one tile each; grey is zero."""
-    columns = min(len(weight), 10)
+    """The first layer's filters [K, C, R, S], one tile each: in colour where C is 3, else their mean over C with zero in grey."""
+    columns = min(len(weight), 10 if len(weight) <= 50 else 16)
     rows = -(-len(weight) // columns)
-    figure = _figure(columns * 0.7, rows * 0.7)
-    limit = float(abs(weight).max())
-    tiles = figure.subplots(rows, columns, squeeze=False)
-    for at, axes in enumerate(tiles.flat):
+    page = figure(columns * 0.7, rows * 0.7)
+    limit = float(abs(weight).max()) or 1.0
+    for at, axes in enumerate(page.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
-        if at < len(weight):
+        if at < len(weight) and weight.shape[1] == 3:
+            axes.imshow(weight[at].transpose(1, 2, 0) / (2 * limit) + 0.5)
+        elif at < len(weight):
             axes.imshow(weight[at].mean(axis=0), cmap="gray", vmin=-limit, vmax=limit)
-    figure.savefig(path, dpi=120)
+    page.savefig(path, dpi=120)
     return path

@@ -1,4 +1,4 @@
-"""A bar with loss, accuracy and images a second on a terminal; a line for each epoch elsewhere."""
+"""A bar with loss, accuracy and samples a second on a terminal; a line for each epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .. import console
 
 
 class Progress:
-    """The progress of `total` steps, of which `done` were done before."""
+    """The progress of `total` steps, of which `done` were done before; `unit` says what their samples are."""
 
-    def __init__(self, total: int, done: int = 0) -> None:
-        self.total, self.done = total, done
+    def __init__(self, total: int, done: int = 0, unit: str = "images") -> None:
+        self.total, self.done, self.unit = total, done, unit
         self._bar: Any = None
         self._task: Any = None
         self._samples = 0
@@ -47,7 +47,7 @@ class Progress:
             self._bar.stop()
             self._bar = None
 
-    def step(self, samples: int, *, epoch: int, loss: float, accuracy: float) -> None:
+    def step(self, samples: int, *, epoch: int, loss: float, accuracy: float | None) -> None:
         """One step more."""
         self.done += 1
         self._samples += samples
@@ -56,7 +56,8 @@ class Progress:
             return
         self._shown = now
         rate = self._samples / (now - self._since)
-        text = f"epoch {epoch}  loss {loss:.4f}  accuracy {accuracy:.4f}  {rate:.0f} images/s"
+        hits = "" if accuracy is None else f"  accuracy {accuracy:.4f}"
+        text = f"epoch {epoch}  loss {loss:.4f}{hits}  {rate:.0f} {self.unit}/s"
         self._bar.update(self._task, completed=self.done, description=text)
 
     def line(self, text: str) -> None:

@@ -1,0 +1,85 @@
+"""Writes docs/results.md: what each full run of `whitewolf train` reached, from the records in python/whitewolf/workloads/recorded.
+
+python docs/results.py                               writes the page
+python docs/results.py --check                       exits with 1 where the page is not what it would write
+python docs/results.py --add RESULT.json [--note X]  keeps a run's result.json as a record, then writes the page
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from whitewolf import workloads
+from whitewolf.workloads.record import RECORDED, recorded
+
+PAGE = Path(__file__).parent / "results.md"
+HEAD = """# Results
+
+What the runs of `whitewolf train` reached, newest last. Written by `docs/results.py` from `python/whitewolf/workloads/recorded`, which
+holds each run's `result.json`. The machine was shared with other work, so times are upper bounds. A target that a run did not reach
+says so, with the reason. `DATA` stands for the folder of the data.
+"""
+
+
+def add(path: str, note: str) -> None:
+    found = json.loads(Path(path).read_text())
+    found["date"] = datetime.date.fromtimestamp(Path(path).stat().st_mtime).isoformat()
+    if note:
+        found["note"] = note
+    words = found["command"].split(" ")
+    for at, word in enumerate(words):  # folders are the machine's own
+        if word == "--data":
+            words[at + 1] = "DATA/" + Path(words[at + 1]).name
+        if word == "--out":
+            words[at : at + 2] = ["", ""]
+    found["command"] = " ".join(w for w in words if w)
+    RECORDED.mkdir(exist_ok=True)
+    with open(RECORDED / f"{found['workload']}.jsonl", "a") as file:
+        file.write(json.dumps(found) + "\n")
+
+
+def row(run: dict[str, Any]) -> str:
+    if run["target"] is None:
+        target = ""
+    else:
+        target = (
+            f"{'>=' if run['larger_is_better'] else '<='} {run['target']:g}: {'reached' if run['reached'] else '**not reached**'}"
+        )
+    cells = [
+        f"`{run['command']}`", run["data"], f"{run['metric']} {run['value']:.4g}", target, str(run["seed"]),
+        f"{run['seconds']:.0f} s", run["date"], run["machine"], run.get("note", ""),
+    ]  # fmt: skip
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def page() -> str:
+    parts = [HEAD]
+    for workload in workloads.all():
+        parts.append(f"## {workload.name}\n\n{workload.summary[0].upper()}{workload.summary[1:]}: {workload.paper}.\n")
+        runs = recorded(workload.name)
+        if not runs:
+            parts.append("No full run was recorded yet.\n")
+            continue
+        lines = ["| command | data | result | target | seed | time | date | machine | note |", "|" + "---|" * 9]
+        for run in runs:
+            lines.append(row(run))
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--add", metavar="RESULT.json")
+    parser.add_argument("--note", default="")
+    options = parser.parse_args()
+    if options.add:
+        add(options.add, options.note)
+    if options.check:
+        sys.exit(0 if PAGE.read_text() == page() else f"{PAGE.name} is not what docs/results.py writes: run it")
+    PAGE.write_text(page())
