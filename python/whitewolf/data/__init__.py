@@ -4,6 +4,23 @@ from .dataset import Dataset, TensorDataset, collate
 from .datasets import digits, mnist
 from .idx import read_idx
 from .loader import DataLoader
-from .transforms import RandomShift
+from .pictures import ImageFolder, cifar10
+from .transforms import ColourJitter, Compose, Normalize, RandomCrop, RandomFlip, RandomShift
 
-__all__ = ["DataLoader", "Dataset", "RandomShift", "TensorDataset", "collate", "digits", "mnist", "read_idx"]
+__all__ = [
+    "ColourJitter",
+    "Compose",
+    "DataLoader",
+    "Dataset",
+    "ImageFolder",
+    "Normalize",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomShift",
+    "TensorDataset",
+    "cifar10",
+    "collate",
+    "digits",
+    "mnist",
+    "read_idx",
+]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import Array
 from ..ops._common import check_count
 
 
@@ -31,3 +32,82 @@ class RandomShift:
         padded = np.pad(batch, ((0, 0), (0, 0), edge, edge))
         dy, dx = rng.integers(0, 2 * self.pixels + 1, (2, n))
         return np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))[np.arange(n), :, dy, dx]
+
+
+class Compose:
+    """Several transforms, one after the other.
+
+    Args:
+        transforms: each is called as `transform(batch, rng)`.
+    """
+
+    def __init__(self, *transforms: Any) -> None:
+        self.transforms = transforms
+
+    def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
+        for transform in self.transforms:
+            batch = transform(batch, rng)
+        return batch
+
+
+class RandomCrop:
+    """Cuts a square of `size` pixels out of each image of a batch, each at its own place; every place is equally likely."""
+
+    def __init__(self, size: int) -> None:
+        self.size = check_count("RandomCrop", "size", size)
+
+    def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
+        images, *others = batch
+        n, _, height, width = images.shape
+        if min(height, width) < self.size:
+            raise ValueError(f"RandomCrop: expected images of at least {self.size} x {self.size}, got {height} x {width}")
+        top, left = rng.integers(0, height - self.size + 1, n), rng.integers(0, width - self.size + 1, n)
+        windows = np.lib.stride_tricks.sliding_window_view(images, (self.size, self.size), axis=(2, 3))
+        return (windows[np.arange(n), :, top, left], *others)
+
+
+class RandomFlip:
+    """Mirrors each image of a batch left to right with probability one half."""
+
+    def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
+        images, *others = batch
+        chosen = rng.random(len(images)) < 0.5
+        return (np.where(chosen[:, None, None, None], images[..., ::-1], images), *others)
+
+
+class Normalize:
+    """Bytes to float32: (x / 255 - mean) / std, for each channel.
+
+    Args:
+        mean, std: float32 [C].
+    """
+
+    def __init__(self, mean: Array, std: Array) -> None:
+        self.factor = (1 / (255 * np.asarray(std, np.float32)))[:, None, None]
+        self.shift = (-np.asarray(mean, np.float32) / np.asarray(std, np.float32))[:, None, None]
+
+    def __call__(self, batch: Any, rng: np.random.Generator | None = None) -> Any:
+        images, *others = batch
+        return (images * self.factor + self.shift, *others)
+
+
+class ColourJitter:
+    """Adds to each image of a batch, to all of its pixels, a random step along the principal components of the colours.
+
+    As in Krizhevsky, Sutskever and Hinton 2012, section 4.1: the step is the sum over components of p_i s_i a_i, with a_i drawn from
+    a normal distribution of standard deviation `amount` and s_i the standard deviation of the colours along p_i.
+
+    Args:
+        components: float32 [C, C], a component in each column.
+        spread: float32 [C], s_i, in the units of the images.
+        amount: 0.1 in the paper.
+    """
+
+    def __init__(self, components: Array, spread: Array, amount: float = 0.1) -> None:
+        self.steps = np.asarray(components * spread, np.float32)
+        self.amount = amount
+
+    def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
+        images, *others = batch
+        drawn = rng.normal(0, self.amount, (len(images), self.steps.shape[1])).astype(np.float32)
+        return (images + (drawn @ self.steps.T)[:, :, None, None], *others)
