@@ -93,6 +93,10 @@ class Task:
         """Measures the model on the held-out data."""
         raise NotImplementedError
 
+    def report(self) -> list[str]:
+        """Lines that show what it has learned, for the end of a run and for --evaluate; none unless the workload has some."""
+        return []
+
     def plot(self, history: list[dict[str, Any]], folder: Path) -> list[Path]:
         """Writes pictures of the run, where matplotlib is installed; none unless the workload has some."""
         return []
@@ -191,6 +195,7 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     _loop(workload, task, state, folder, options)
     found = _result(workload, task, state, options)
     console.write_json(folder / RESULT, found)
+    _report(task)
     if plots.available():
         for path in task.plot(state.history, folder):
             console.line(f"wrote {path}")
@@ -198,6 +203,12 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
         console.line("no plots: matplotlib is not installed (pip install 'whitewolf[train]')")
     verdict(found)
     return found
+
+
+def _report(task: Task) -> None:
+    task.model.eval()
+    for text in task.report():
+        console.line(text)
 
 
 def _length(task: Task, options: argparse.Namespace) -> str:
@@ -317,6 +328,7 @@ def _evaluate(workload: Workload, task: Task, options: argparse.Namespace) -> di
     state.history.append({"epoch": state.epoch, **task.evaluate()})
     state.seconds = time.perf_counter() - start
     found = _result(workload, task, state, options) | {"checkpoint": str(options.evaluate)}
+    _report(task)
     verdict(found)
     return found
 

@@ -1,0 +1,56 @@
+"""What holds for every workload of sequences: a run leaves its files, a broken one goes on to the same bits, cudasim trains it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers.small_runs import Killed, kill, text, train, treebank, weights
+from whitewolf.workloads import plots
+
+# Arguments of a run of 8 steps on little data, which `cudasim` shortens.
+RUNS: dict[str, Callable[[Path], list[object]]] = {
+    "lstm-lm": lambda f: ["--quick", "--data", text(f), "--batch-size", 4],
+    "lstm-lm words": lambda f: ["--size", "small", "--data", treebank(f), "--batch-size", 2],
+    "transformer": lambda f: ["--quick", "--data", text(f), "--batch-size", 4],
+}
+STEPS = 8
+
+
+def name_of(run: str) -> str:
+    return run.split()[0]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_leaves_its_result_and_its_checkpoint_can_be_measured(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, arguments, out = name_of(run), RUNS[run](tmp_path), tmp_path / "run"
+    assert train(name, *arguments, "--steps", STEPS, "--out", out) in (0, 1)  # it may well miss its target
+    result = json.loads((out / "result.json").read_text())
+    assert result["workload"] == name and result["steps"] == STEPS and result["metric"] in result
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == STEPS and lines[-1]["loss"] > 0
+    printed = capsys.readouterr().out
+    if plots.available():
+        pictures = list(out.glob("*.png"))
+        assert pictures and all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
+    again = tmp_path / "again.json"
+    train(name, *arguments, "--evaluate", out / "checkpoint.safetensors", "--json", again)
+    assert json.loads(again.read_text())["value"] == result["value"]
+    shown = capsys.readouterr().out.splitlines()[:-1]
+    assert shown and all(line in printed for line in shown)  # what it has learned, shown by both
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_killed_run_goes_on_to_the_bits_of_an_unbroken_one(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, arguments = name_of(run), [*RUNS[run](tmp_path), "--steps", STEPS, "--seed", 3]
+    train(name, *arguments, "--out", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill(patch, at=7, saved_at=5)
+        with pytest.raises(Killed):
+            train(name, *arguments, "--out", tmp_path / "broken")
+    train(name, *arguments, "--out", tmp_path / "broken", "--resume")
+    assert weights(tmp_path / "whole") == weights(tmp_path / "broken")
