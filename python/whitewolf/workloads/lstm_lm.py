@@ -100,6 +100,7 @@ class LanguageTask(Task):
     unit = "symbols"
     size: Size
     corpus: Corpus
+    source = ""  # the file, for errors
     seed = 0
     state: Any = None  # hidden and cell states [layers, N, U] after the last window
 
@@ -146,7 +147,9 @@ class LanguageTask(Task):
         loss, right, n = 0.0, 0.0, 0
         state: Any = None
         with no_grad():
-            for x, y, first in ww.data.DataLoader(Streams(numbers, 10, 100, self.data), 1, device=self.model.scores.weight.device):
+            for x, y, first in ww.data.DataLoader(
+                Streams(numbers, 10, 100, self.source), 1, device=self.model.scores.weight.device
+            ):
                 scores, state = self.model(x, self.model.start(x.shape[1]) if first else state)
                 scores = scores.reshape(-1, scores.shape[-1])
                 loss += F.cross_entropy(scores, y.reshape(-1)).item() * y.size
@@ -224,7 +227,7 @@ class LSTMLM(Workload):
         model = LSTMLanguageModel(len(found.vocabulary), size).to(options.device)
         optimizer: Any = ww.optim.SGD(model.parameters(), lr=lr) if size.bound else ww.optim.Adam(model.parameters(), lr=lr)
         loader = ww.data.DataLoader(
-            Streams(found.train, streams, size.window, found.name), 1, seed=options.seed, device=options.device
+            Streams(found.train, streams, size.window, options.data or found.name), 1, seed=options.seed, device=options.device
         )
         net = f"embedding {size.embedding}, {size.layers} x LSTM {size.units}, {len(found.vocabulary)} {found.level}s"
         settings = {"net": net, "data": found.name, "epochs": epochs, "batch_size": streams, "lr": lr, "seed": options.seed}
@@ -237,7 +240,7 @@ class LSTMLM(Workload):
             "quick": options.quick,
         }
         task = LanguageTask(model, optimizer, loader, epochs, found.name, settings, facts)
-        task.size, task.corpus, task.seed = size, found, options.seed
+        task.size, task.corpus, task.seed, task.source = size, found, options.seed, options.data or found.name
         return task
 
 

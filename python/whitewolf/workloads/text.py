@@ -119,7 +119,9 @@ def corpus(data: str | None, level: str, limit: int, characters: int | None = No
     if data is not None and Path(data).is_dir():
         return _treebank(Path(data), level, limit, characters)
     text, name = (
-        (library_source(), f"Python {platform.python_version()}'s library source") if data is None else (read_text(data), data)
+        (library_source(), f"Python {platform.python_version()}'s library source")
+        if data is None
+        else (read_text(data), Path(data).name)
     )
     text = text[:characters]
     at = int(len(text) * (1 - _HELD_OUT))
@@ -157,7 +159,7 @@ def _treebank(folder: Path, level: str, limit: int, characters: int | None) -> C
     vocabulary = Vocabulary(parts["train"], limit)
     coded = {part: vocabulary.encode(symbols) for part, symbols in parts.items()}
     sizes = ", ".join(f"{len(numbers):,} {level}s ({part})" for part, numbers in coded.items())
-    return Corpus(coded["train"], coded["valid"], coded.get("test"), vocabulary, level, f"{folder}, {sizes}")
+    return Corpus(coded["train"], coded["valid"], coded.get("test"), vocabulary, level, f"{folder.name}, {sizes}")
 
 
 class Streams(Dataset):

@@ -99,6 +99,7 @@ class PairTask(Task):
 
     unit = "symbols"
     corpus: Corpus
+    source = ""  # the file, for errors
     window: int
     seed = 0
     state: Any = None  # the LSTM's, after the last window
@@ -153,7 +154,7 @@ class PairTask(Task):
         state: Any = None
         with no_grad():
             for x, y, first in ww.data.DataLoader(
-                Streams(self.corpus.valid, 10, 100, self.data), 1, device=lstm.scores.weight.device
+                Streams(self.corpus.valid, 10, 100, self.source), 1, device=lstm.scores.weight.device
             ):
                 scores, state = lstm(x, lstm.start(x.shape[1]) if first else state)
                 loss += F.cross_entropy(scores.reshape(-1, scores.shape[-1]), y.reshape(-1)).item() * y.size
@@ -206,13 +207,15 @@ class Transformer(Workload):
         model = ModuleDict({"gpt": gpt, "lstm": lstm}).to(options.device)
         lr = [options.lr or GRID_BEST["gpt"], options.lr or GRID_BEST["lstm"]]
         optimizer = ww.optim.Adam([{"params": list(net.parameters()), "lr": rate} for net, rate in zip((gpt, lstm), lr)])
-        loader = ww.data.DataLoader(Streams(found.train, streams, window, found.name), 1, seed=options.seed, device=options.device)
+        loader = ww.data.DataLoader(
+            Streams(found.train, streams, window, options.data or found.name), 1, seed=options.seed, device=options.device
+        )
         counts = {f"{name}_parameters": sum(p.size for p in net.parameters()) for name, net in (("gpt", gpt), ("lstm", lstm))}
         net = f"GPT {layers} x {d}, 4 heads, {symbols} chars; LSTM {units}"
         settings = {"net": net, "data": found.name, "epochs": epochs, "batch_size": streams, "lr": lr, "seed": options.seed}
         facts = {**settings, **counts, "window": window, "dropout": dropout, "quick": options.quick}
         task = PairTask(model, optimizer, loader, epochs, found.name, settings, facts)
-        task.corpus, task.window, task.seed = found, window, options.seed
+        task.corpus, task.window, task.seed, task.source = found, window, options.seed, options.data or found.name
         return task
 
 
