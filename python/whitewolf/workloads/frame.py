@@ -133,6 +133,10 @@ class Workload:
         """Metric, target and whether larger is better, where they depend on the options."""
         return self.metric, self.target, self.larger_is_better
 
+    def also(self, figures: dict[str, Any]) -> bool:
+        """Whether what else the target asks for holds of the measured figures; nothing more unless a workload says so."""
+        return True
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of every workload."""
@@ -342,7 +346,8 @@ def _result(workload: Workload, task: Task, state: _State, options: argparse.Nam
         "workload": workload.name, "seconds": round(state.seconds, 3), "steps": state.step, "parameters": count(task.model),
         "seed": options.seed, "device": options.device, "data": task.data, "epochs": state.epoch, "command": command,
     }  # fmt: skip
-    return result(workload.goal(options), run, measured | task.facts)
+    figures = measured | task.facts
+    return result(workload.goal(options), run, figures, workload.also(figures))
 
 
 def _arguments(workload: Workload, options: argparse.Namespace, folder: Path) -> str:
