@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find engine kernels -type f 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
+SOURCES := $(shell find engine kernels -type f -not -path '*/__pycache__/*' 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
 
 .PHONY: demo test build lint clean
 
@@ -31,8 +31,8 @@ test: build
 
 lint: build
 	$(BIN)/python -m pip install --quiet ruff==0.17.6 mypy==2.4.1 clang-format==19.1.7
-	$(BIN)/ruff check python tests docs setup.py
-	$(BIN)/ruff format --check python tests docs setup.py
+	$(BIN)/ruff check python tests docs kernels setup.py
+	$(BIN)/ruff format --check python tests docs kernels setup.py
 	$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(shell find engine kernels tests/cpp tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 

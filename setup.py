@@ -78,7 +78,7 @@ class PackageSources(build_py):
             return
         for name in SOURCES:
             for path in sorted((ROOT / name).rglob("*")):
-                if path.suffix in (".h", ".cpp", ".cu", ".cuh"):
+                if path.suffix in (".h", ".cpp", ".cu", ".cuh", ".py"):
                     goal = Path(self.build_lib) / "whitewolf" / "include" / path.relative_to(ROOT)
                     goal.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, goal)
@@ -90,7 +90,7 @@ class SourceDistribution(sdist):
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         super().make_release_tree(base_dir, files)
         for name in SOURCES:
-            shutil.copytree(ROOT / name, Path(base_dir) / name, dirs_exist_ok=True)
+            shutil.copytree(ROOT / name, Path(base_dir) / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("CMakeLists.txt", "LICENSE"):
             shutil.copyfile(ROOT / name, Path(base_dir) / name)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from . import numba_cuda
 from ._errors import DeviceError
 
 Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
@@ -79,9 +79,11 @@ def _load(name: str) -> Device | None:
     if name in _reasons:
         return None
     try:
-        module: ModuleType = importlib.import_module(f"whitewolf._{name}")
+        module: Any = importlib.import_module(f"whitewolf._{name}")
         if name == "cuda":
             module.require_device()
+        if name == "cudasim":
+            module = numba_cuda.overlay(name, module, device("cpu").module)
         _devices[name] = Device(name, module, np)
     except DeviceError as error:
         _reasons[name] = str(error)
