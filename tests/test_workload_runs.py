@@ -14,6 +14,7 @@ from whitewolf.workloads import plots
 RUNS: dict[str, Callable[[Path], list[object]]] = {
     "lstm-lm": lambda f: ["--quick", "--data", text(f), "--batch-size", 4],
     "lstm-lm words": lambda f: ["--size", "small", "--data", treebank(f), "--batch-size", 2],
+    "rnn": lambda f: ["--quick", "--lag", 6, "--batch-size", 4],
     "transformer": lambda f: ["--quick", "--data", text(f), "--batch-size", 4],
 }
 STEPS = 8
