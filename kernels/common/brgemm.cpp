@@ -1,16 +1,25 @@
 // The instances of the batch-reduce GEMM microkernel (brgemm.h), one per number of rows and vectors.
 #include "kernels/common/brgemm.h"
 
+#include <type_traits>
+
 #include "kernels/common/unroll.h"
 
 namespace ww::WW_ISA {
 namespace {
+
+// Row pointers of the tallest tile take so many of x86-64's general registers that compilers keep the strides in vector registers
+// and move them back in each turn, in the slot of a multiply-add: 12 % of 9x1 and 9x2. Volatile keeps them in memory, whose loads
+// are free.
+template <int Rows>
+using Stride = std::conditional_t<(Rows > 6), const volatile int64_t, const int64_t>;
 
 template <class T, int Rows, int Vectors, bool Masked>
 void kernel(const Blocks<T>& g, int last, bool add, T* tile) {
     constexpr int lanes = Vec<T>::width;
     Vec<T> acc[Rows][Vectors];
     unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = Vec<T>::zero(); }); });
+    Stride<Rows> a_stride = g.a_stride, b_stride = g.b_stride;
     for (int64_t t = 0; t < g.count; t++) {
         const T* a[Rows];
         unroll<Rows>([&](auto r) { a[r] = g.rows[t * g.row_step + r] + g.a_offset[t]; });
@@ -26,8 +35,8 @@ void kernel(const Blocks<T>& g, int last, bool add, T* tile) {
                 Vec<T> x(a[r][at]);
                 unroll<Vectors>([&](auto v) { acc[r][v] = fma(x, row[v], acc[r][v]); });
             });
-            at += g.a_stride;
-            b += g.b_stride;
+            at += a_stride;
+            b += b_stride;
         }
     }
     unroll<Rows>([&](auto r) {
