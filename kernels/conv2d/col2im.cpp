@@ -81,7 +81,7 @@ struct Lines {
 
 template <class T>
 struct Workspace {
-    T *filters, *blocks, *sums;
+    T *filters, *hidden, *blocks, *sums;
     Tap* taps;
     Lines* lines;  // a slot: of each r those whose tap lies in the band
     size_t bytes;
@@ -89,6 +89,7 @@ struct Workspace {
     Workspace(void* base, const Plan<T>& p, int64_t slots) {
         Arena arena(base);
         filters = arena.take<T>(p.groups * p.taps * p.filters_row);
+        hidden = arena.take<T>(p.groups * p.taps);
         blocks = arena.take<T>(p.block_size() * slots);
         sums = arena.take<T>(p.sums_size() * slots);
         taps = arena.take<Tap>(p.taps);
@@ -97,15 +98,17 @@ struct Workspace {
     }
 };
 
-// filters[group][(r, s, c)][k]
+// filters[group][(r, s, c)][k], and hidden[group][(r, s, c)]: what zeros times these weights add up to, NaN where one is not finite.
 template <class T>
-void transpose_filters(const Plan<T>& p, const View& w, T* filters) {
+void transpose_filters(const Plan<T>& p, const View& w, T* filters, T* hidden) {
     parallel_for(p.groups * p.taps, 1 + 8192 / p.filters_row, [&](int64_t begin, int64_t end) {
         for (int64_t at = begin; at < end; at++) {
             int64_t group = at / p.taps, tap = at % p.taps / p.Cg, c = at % p.Cg;
             const T* from = w.ptr<T>() + group * p.Kg * w.strides[0] + c * w.strides[1] + tap / p.w.filter * w.strides[2] +
                             tap % p.w.filter * w.strides[3];
-            for (int64_t k = 0; k < p.Kg; k++) filters[at * p.filters_row + k] = from[k * w.strides[0]];
+            T* to = filters + at * p.filters_row;
+            hidden[at] = 0;
+            for (int64_t k = 0; k < p.Kg; k++) to[k] = from[k * w.strides[0]], hidden[at] += to[k] * T(0);
         }
     });
 }
@@ -114,7 +117,7 @@ template <class T>
 struct Job {
     const Plan<T>& p;
     const View &grad_x, &grad_y;
-    const T* filters;  // of the group
+    const T *filters, *hidden;  // of the group
     const Tap* taps;
     int64_t n, group, row0, row1;
     T *block, *sums;
@@ -161,16 +164,14 @@ struct Job {
     // grad_y is zero at every p and q outside the picture, and a weight that is not finite makes NaN of that zero.
     void add_outside() const {
         for (int64_t at = 0; at < p.taps; at++) {
-            T none = 0;
-            for (int64_t k = 0; k < p.Kg; k++) none += filters[at * p.filters_row + k] * T(0);
-            if (!std::isnan(none)) continue;
+            if (!std::isnan(hidden[at])) continue;
             int64_t tap = at / p.Cg, r = tap / p.w.filter, s = tap % p.w.filter, c = at % p.Cg;
             for (int64_t h = row0; h < row1; h++)
                 for (int64_t x = 0; x < p.w.in; x++) {
                     int64_t down = h + p.h.padding - r * p.h.dilation, right = x + p.w.padding - s * p.w.dilation;
                     if (down % p.h.stride || right % p.w.stride) continue;
                     int64_t at_p = down / p.h.stride, at_q = right / p.w.stride;
-                    if (at_p < 0 || at_p >= p.h.out || at_q < 0 || at_q >= p.w.out) *sum(h, x, c) = none;
+                    if (at_p < 0 || at_p >= p.h.out || at_q < 0 || at_q >= p.w.out) *sum(h, x, c) = hidden[at];
                 }
         }
     }
@@ -221,7 +222,7 @@ void backward_x(const Call& call) {
     int64_t slots = std::min<int64_t>(p.jobs, num_threads());
     if (call.workspace_bytes < Workspace<T>(nullptr, p, slots).bytes) slots = 1;  // threads were added since it was measured
     Workspace<T> space(call.workspace, p, slots);
-    transpose_filters(p, w, space.filters);
+    transpose_filters(p, w, space.filters, space.hidden);
     for (int64_t at = 0; at < p.taps; at++) {
         int64_t r = at / p.Cg / p.w.filter, right = at / p.Cg % p.w.filter * p.w.dilation, c = at % p.Cg;
         int64_t phase = (c * p.w.stride + right % p.w.stride) * p.phase_length + right / p.w.stride;
@@ -236,6 +237,7 @@ void backward_x(const Call& call) {
                        grad_x,
                        grad_y,
                        space.filters + group * p.taps * p.filters_row,
+                       space.hidden + group * p.taps,
                        space.taps,
                        rest / p.groups,
                        group,
