@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import whitewolf as ww
 from whitewolf.checks import Context
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# Whoever runs the tests in the background of a shell has Ctrl-C ignored, here and in child processes: its tests need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
