@@ -31,6 +31,8 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "threshold": (lambda n: n.Threshold(0.1, -3.0), (9, 9)),
     "prelu": (lambda n: n.PReLU(), (3, 5)),
     "prelu of channels": (lambda n: n.PReLU(5, 0.1), (3, 5, 4)),
+    "rrelu in use": (lambda n: n.RReLU(0.1, 0.4).eval(), (3, 5)),
+    "channel_shuffle": (lambda n: n.ChannelShuffle(3), (2, 12, 3, 4)),
     "softsign": (lambda n: n.Softsign(), (9, 9)),
     "logsigmoid": (lambda n: n.LogSigmoid(), (40, 40)),
     "softmin": (lambda n: n.Softmin(1), (3, 5)),

@@ -105,7 +105,7 @@ def diff(x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Tensor | None = N
 
     Args:
         x: numbers, at least one dimension.
-        n: how often to take differences; 0 gives x itself.
+        n: how often to take differences; 0 gives x itself, without what is prepended or appended.
         prepend, append: put before and behind x along `axis` first; of x's shape but along it.
 
     Raises:
@@ -132,7 +132,7 @@ def diff(x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Tensor | None = N
         check_same_device("diff", x=x, **{name: end})
         if end.ndim != x.ndim or end.shape[:at] + end.shape[at + 1 :] != x.shape[:at] + x.shape[at + 1 :]:
             raise ValueError(f"diff: expected {name} of x's shape {x.shape} but along axis {at}, got {name}.shape == {end.shape}")
-    if prepend is not None or append is not None:
+    if n and (prepend is not None or append is not None):
         x = concat([part for part in (prepend, x, append) if part is not None], axis=at)
     for _ in range(int(n)):
         if x.shape[at] == 0:

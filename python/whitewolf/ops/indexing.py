@@ -184,7 +184,7 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
 
 
 def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
-    """x[..., indices[..., i, ...], ...] along `axis`: the other dimensions of `indices` broadcast against x's.
+    """x[..., indices[..., i, ...], ...] along `axis`: the other dimensions of x and `indices` broadcast.
 
     Raises:
         IndexError: an index is outside [-n, n).
@@ -201,12 +201,16 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
         raise ValueError(f"take_along_axis: expected indices of {x.ndim} dimensions (as x), got {indices.ndim}")
     if indices.dtype.kind not in "iu":
         raise IndexError(f"take_along_axis: expected integer indices, got dtype {indices.dtype}")
-    fits = all(d == at or m in (1, n) for d, (m, n) in enumerate(zip(indices.shape, x.shape)))
-    if not fits:
+    pairs = [(d, m, n) for d, (m, n) in enumerate(zip(indices.shape, x.shape)) if d != at]
+    if not all(m == n or 1 in (m, n) for _, m, n in pairs):
         raise ValueError(
-            f"take_along_axis: expected indices that broadcast to x but along axis {at}, got x.shape == {x.shape}, "
+            f"take_along_axis: expected indices that broadcast with x but along axis {at}, got x.shape == {x.shape}, "
             f"indices.shape == {indices.shape}"
         )
+    if any(n == 1 != m for _, m, n in pairs):
+        from .manipulation import broadcast_to
+
+        x = broadcast_to(x, tuple(n if d == at or n != 1 else indices.shape[d] for d, n in enumerate(x.shape)))
     grid: list[Any] = [np.arange(n).reshape((-1,) + (1,) * (x.ndim - d - 1)) for d, n in enumerate(x.shape)]
     grid[at] = indices
     return _read("take_along_axis", x, tuple(grid), "indices")

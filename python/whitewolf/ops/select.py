@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import is_floating
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import (
@@ -121,7 +122,11 @@ def _bound(name: str, bound: Any, x: Tensor) -> Any:
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
-    """x with `value` where `mask` (bool, broadcast) is true.
+    """x with `value`, a number or a 0-d tensor, where `mask` (bool, broadcast) is true.
+
+    Raises:
+        TypeError: `mask` is not bool, or x's dtype cannot hold the value: a complex one for real x, a fraction for integers.
+        ValueError: `value` is a tensor of dimensions, or the shapes do not broadcast.
 
     >>> import whitewolf as ww
     >>> x = ww.asarray([1.0, 2.0])
@@ -133,12 +138,16 @@ def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
         raise TypeError(f"masked_fill: expected mask.dtype == bool, got {mask.dtype}")
     if not isinstance(value, (Tensor, *SCALARS)):
         raise TypeError(f"masked_fill: expected value to be a number, got {type(value).__name__}")
-    for name, other in (("mask", mask), ("value", value)):
-        shape = other.shape if isinstance(other, Tensor) else ()
-        try:
-            np.broadcast_shapes(x.shape, shape)
-        except ValueError:
-            raise ValueError(f"masked_fill: expected {name} of a shape that broadcasts to x's {x.shape}, got {shape}") from None
+    if isinstance(value, Tensor) and value.ndim:
+        raise ValueError(f"masked_fill: expected value to be a number or a 0-d tensor, got value.shape == {value.shape}")
+    complex_value = value.dtype.kind == "c" if isinstance(value, Tensor) else isinstance(value, complex)
+    fraction = is_floating(value.dtype) if isinstance(value, Tensor) else isinstance(value, float)
+    if complex_value and x.dtype.kind != "c" or fraction and x.dtype.kind in "biu":
+        raise TypeError(f"masked_fill: expected value that x's dtype {x.dtype} can hold, got {value!r}")
+    try:
+        np.broadcast_shapes(x.shape, mask.shape)
+    except ValueError:
+        raise ValueError(f"masked_fill: expected mask of a shape that broadcasts to x's {x.shape}, got {mask.shape}") from None
     return where(mask, value, x)
 
 

@@ -7,6 +7,7 @@ import math
 from ...ops import elementwise, reduce
 from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.binary import pow
+from ...ops.rearrange import broadcast_arrays
 from ...ops.select import clip
 from ...tensor import Tensor
 
@@ -31,6 +32,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     tensor(0.6)
     """
     check_vectors("cosine_similarity", x1=x1, x2=x2)
+    if x1.shape != x2.shape:
+        x1, x2 = broadcast_arrays(x1, x2)  # first, since `dim` may be one that only one of them has in full
     # Clipped before the root, whose slope at 0 is infinite.
     lengths = [elementwise.sqrt(clip(reduce.sum_squares(x, axis=dim, keepdims=True), min=eps * eps)) for x in (x1, x2)]
     return reduce.sum(elementwise.multiply(x1 / lengths[0], x2 / lengths[1]), axis=dim)

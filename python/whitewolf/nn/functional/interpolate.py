@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops._common import check_float, check_tensor
+from ...ops._common import check_count, check_float, check_tensor
 from ...ops.elementwise import add, multiply
 from ...ops.gather import index_select
 from ...ops.manipulation import permute_dims, reshape
@@ -16,7 +16,8 @@ from ...tensor import Tensor, wrap
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 
 _LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}  # mode: dimensions of the input
-_MODES = ("nearest", "nearest-exact", *_LINEAR, "area")
+_SMOOTH = {**_LINEAR, "bicubic": 4}
+_MODES = ("nearest", "nearest-exact", *_SMOOTH, "area")
 
 
 def interpolate(
@@ -36,8 +37,9 @@ def interpolate(
         size: the output's, one for all dimensions or one each; or instead of it
         scale_factor: the output's size is floor(size * scale_factor), and s is 1 / scale_factor.
         mode: "nearest", the element at floor(i s); "nearest-exact", the one nearest to the place above; "linear", "bilinear" and
-            "trilinear", for inputs of 3, 4 and 5 dimensions, between its neighbours; "area", the mean of the elements it covers.
-        align_corners: for the linear modes: the corners' centres stay where they are.
+            "trilinear", for inputs of 3, 4 and 5 dimensions, between its neighbours; "bicubic", for 4 dimensions, a cubic through
+            four of them (Keys 1981, equation 4 with a = -3/4); "area", the mean of the elements it covers.
+        align_corners: for the linear modes and "bicubic": the corners' centres stay where they are.
         recompute_scale_factor: take s from the sizes where scale_factor is given.
 
     Raises:
@@ -54,10 +56,10 @@ def interpolate(
     dims = x.ndim - 2
     if mode not in _MODES:
         raise ValueError(f"{op}: expected mode to be one of {', '.join(_MODES)}, got {mode!r}")
-    if dims not in (1, 2, 3) or _LINEAR.get(mode, x.ndim) != x.ndim:
-        raise ValueError(f"{op}: expected input of {_LINEAR.get(mode, '3 to 5')} dimensions in mode {mode!r}, got {x.shape}")
-    if align_corners is not None and mode not in _LINEAR:
-        raise ValueError(f"{op}: expected align_corners with a linear mode alone, got it with {mode!r}")
+    if dims not in (1, 2, 3) or _SMOOTH.get(mode, x.ndim) != x.ndim:
+        raise ValueError(f"{op}: expected input of {_SMOOTH.get(mode, '3 to 5')} dimensions in mode {mode!r}, got {x.shape}")
+    if align_corners is not None and mode not in _SMOOTH:
+        raise ValueError(f"{op}: expected align_corners with {', '.join(_SMOOTH)} alone, got it with {mode!r}")
     if (size is None) == (scale_factor is None):
         raise ValueError(f"{op}: expected either size or scale_factor, got {size} and {scale_factor}")
     sizes, factors = _sizes(op, x.shape[2:], size, scale_factor)
@@ -66,14 +68,16 @@ def interpolate(
             raise ValueError(f"{op}: expected scale_factor with recompute_scale_factor, got size alone")
         factors = (None,) * dims
     if mode == "area":
-        if dims == 3:
-            raise ValueError(f"{op}: expected input of 3 or 4 dimensions in mode 'area', got {x.shape}")
+        if dims == 3:  # windows are boxes: the mean along one dimension first, then over the other two
+            n, c, d, h, w = x.shape
+            x = reshape(adaptive_avg_pool2d(reshape(x, (n, c, d, h * w)), (sizes[0], None)), (n, c * sizes[0], h, w))
+            return reshape(adaptive_avg_pool2d(x, sizes[1:]), (n, c, *sizes))
         return adaptive_avg_pool2d(x, sizes) if dims == 2 else adaptive_avg_pool1d(x, sizes[0])
     for d in range(dims):
         before, after, factor = x.shape[2 + d], sizes[d], factors[d]
         scale = before / after if factor is None else 1 / factor
-        if mode in _LINEAR:
-            x = _linear(x, 2 + d, after, scale, bool(align_corners))
+        if mode in _SMOOTH:
+            x = _smooth(x, 2 + d, after, scale, bool(align_corners), cubic=mode == "bicubic")
         else:
             x = index_select(x, 2 + d, wrap(_nearest(before, after, scale, mode), x.device))
     return x
@@ -88,7 +92,10 @@ def _sizes(op: str, before: tuple[int, ...], size: Any, scale_factor: Any) -> tu
         raise ValueError(f"{op}: expected at least one element along each dimension, got sizes {before}")
     if scale_factor is None:
         return tuple(int(v) for v in each), (None,) * len(before)
-    return tuple(math.floor(n * v) for n, v in zip(before, each)), tuple(float(v) for v in each)
+    sizes = tuple(math.floor(n * v) for n, v in zip(before, each))
+    if not all(sizes):
+        raise ValueError(f"{op}: expected scale_factor that leaves at least one element, got {given} for sizes {before}")
+    return sizes, tuple(float(v) for v in each)
 
 
 def _nearest(before: int, after: int, scale: float, mode: str) -> Any:
@@ -99,20 +106,45 @@ def _nearest(before: int, after: int, scale: float, mode: str) -> Any:
     return np.minimum(found.astype(np.int64), before - 1)
 
 
-def _linear(x: Tensor, dim: int, after: int, scale: float, align_corners: bool) -> Tensor:
-    """Each output element between its two neighbours along one dimension."""
+def _smooth(x: Tensor, dim: int, after: int, scale: float, align_corners: bool, *, cubic: bool) -> Tensor:
+    """Each output element a sum of its two or four neighbours along one dimension, those beyond the edge taken from the edge."""
     before = x.shape[dim]
     places = np.arange(after, dtype=np.float64)
     if align_corners:
         at = places * ((before - 1) / (after - 1) if after > 1 else 0.0)
     else:
-        at = np.maximum((places + 0.5) * scale - 0.5, 0.0)
-    low = np.minimum(at.astype(np.int64), before - 1)
-    high = np.minimum(low + 1, before - 1)
+        at = (places + 0.5) * scale - 0.5
+    if not cubic:
+        at = np.maximum(at, 0.0)
+    first = np.floor(at).astype(np.int64)
+    if cubic:
+        t = at - first
+        shares = {-1: _cubic_far(1 + t), 0: _cubic_near(t), 1: _cubic_near(1 - t), 2: _cubic_far(2 - t)}
+    else:
+        first = np.minimum(first, before - 1)
+        t = np.clip(at - first, 0, 1)
+        shares = {0: 1 - t, 1: t}
     side = (-1,) + (1,) * (x.ndim - dim - 1)
-    share = np.clip(at - low, 0, 1).astype(x.dtype).reshape(side)
-    below, above = (index_select(x, dim, wrap(i, x.device)) for i in (low, high))
-    return add(multiply(below, wrap(1 - share, x.device)), multiply(above, wrap(share, x.device)))
+    total: Tensor | None = None
+    for offset, share in shares.items():
+        neighbour = index_select(x, dim, wrap(np.clip(first + offset, 0, before - 1), x.device))
+        term = multiply(neighbour, wrap(share.astype(x.dtype).reshape(side), x.device))
+        total = term if total is None else add(total, term)
+    assert total is not None
+    return total
+
+
+_A = -0.75  # the slope of Keys' cubic at distance 1
+
+
+def _cubic_near(t: Any) -> Any:
+    """The share of a neighbour at distance t in [0, 1]."""
+    return ((_A + 2) * t - (_A + 3)) * t * t + 1
+
+
+def _cubic_far(t: Any) -> Any:
+    """The share of a neighbour at distance t in [1, 2]."""
+    return ((_A * t - 5 * _A) * t + 8 * _A) * t - 4 * _A
 
 
 def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None) -> Tensor:
@@ -158,4 +190,23 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return reshape(permute_dims(split, (*range(n + 1), n + 2, n + 4, n + 1, n + 3)), (*lead, channels * r * r, h // r, w // r))
 
 
-__all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample"]
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """Channel g C / groups + i becomes channel i groups + g, C the channels of input [N, C, ...] (Zhang et al. 2018, section 3.1).
+
+    Raises:
+        ValueError: the channels are no multiple of groups.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.channel_shuffle(ww.reshape(ww.arange(4), (1, 4, 1)), 2).tolist()
+    [[[0], [2], [1], [3]]]
+    """
+    x, g = check_tensor("channel_shuffle", "input", input), check_count("channel_shuffle", "groups", groups, 1)
+    if x.ndim < 3 or x.shape[1] % g:
+        raise ValueError(
+            f"channel_shuffle: expected input [N, C, ...] with C a multiple of groups {g}, got input.shape == {x.shape}"
+        )
+    split = reshape(x, (x.shape[0], g, x.shape[1] // g, *x.shape[2:]))
+    return reshape(permute_dims(split, (0, 2, 1, *range(3, x.ndim + 1))), x.shape)
+
+
+__all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample"]

@@ -9,10 +9,12 @@ from ...ops import elementwise, manipulation, reduce
 from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.indexing import take_along_axis
 from ...ops.logic import equal, greater, less, less_equal
+from ...ops.rearrange import broadcast_arrays
 from ...ops.select import clip, where
 from ...ops.softmax import cross_entropy as class_cross_entropy
 from ...ops.softmax import log_softmax
 from ...tensor import Tensor, wrap
+from .distance import check_vectors
 
 
 def check_reduction(op: str, reduction: str) -> str:
@@ -174,8 +176,8 @@ def gaussian_nll_loss(
     """(log v + (input - target)^2 / v) / 2, v = max(var, eps), and with `full` log(2 pi) / 2 more (Nix and Weigend 1994).
 
     Args:
-        input: the expected value.
-        var: the variance: a number, or of input's shape, or without its last dimension, or with size 1 there. Its gradient is that
+        input, target: the expected value and what came; they broadcast.
+        var: the variance: a number, or of input's shape, or without its last dimension, or with size 1 in one. Its gradient is that
             of v, as if nothing were clipped.
 
     Raises:
@@ -186,7 +188,8 @@ def gaussian_nll_loss(
     tensor(2.)
     """
     op = "gaussian_nll_loss"
-    _pair(op, input, target, reduction)
+    check_vectors(op, input=input, target=target)
+    check_reduction(op, reduction)
     if not isinstance(var, Tensor):
         var = wrap(input.device.xp.full(input.shape, var, input.dtype), input.device)
     check_same_device(op, input=input, var=var)
@@ -194,8 +197,12 @@ def gaussian_nll_loss(
     if var.shape != input.shape:
         if var.shape == input.shape[:-1]:
             var = manipulation.unsqueeze(var, -1)
-        elif var.shape != (*input.shape[:-1], 1):
-            raise ValueError(f"{op}: expected var.shape == {input.shape} (input.shape), or 1 or nothing last, got {var.shape}")
+        elif [m for m, n in zip(var.shape, input.shape) if m != n] != [1] or var.ndim != input.ndim:
+            raise ValueError(
+                f"{op}: expected var.shape == {input.shape} (input.shape), or 1 in one dimension, or none last, got {var.shape}"
+            )
+    if input.shape != target.shape:
+        input, target = broadcast_arrays(input, target)
     if bool((var._data < 0).any()):
         raise ValueError(f"{op}: expected var >= 0, got {float(var._data.min())}")
     v = var + (clip(var, min=eps) - var).detach()

@@ -119,6 +119,9 @@ def triplet_margin_loss(
         anchor, positive, negative: float32 or float64 [N, D], or [D].
         swap: take d(positive, negative) for the second distance where it is less.
 
+    Raises:
+        ValueError: the margin is not positive.
+
     >>> import whitewolf as ww
     >>> x = ww.zeros((1, 2))
     >>> ww.nn.functional.triplet_margin_loss(x, x, x)
@@ -126,6 +129,8 @@ def triplet_margin_loss(
     """
     check_vectors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     check_reduction("triplet_margin_loss", reduction)
+    if not margin > 0:
+        raise ValueError(f"triplet_margin_loss: expected margin > 0, got {margin}")
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
         other = pairwise_distance(positive, negative, p, eps)
@@ -165,6 +170,8 @@ def multi_margin_loss(
     check_reduction(op, reduction)
     if p not in (1, 2):
         raise ValueError(f"{op}: expected p to be 1 or 2, got {p}")
+    if input.ndim < 2 and target.shape in ((), (1,)):  # one sample, or one class of one sample, with or without its dimension
+        input, target = manipulation.reshape(input, (-1,)), manipulation.reshape(target, ())
     if input.ndim not in (1, 2) or target.shape != input.shape[:-1]:
         raise ValueError(f"{op}: expected input [N, C] and target [N], got {input.shape} and {target.shape}")
     if target.dtype.kind not in "iu":

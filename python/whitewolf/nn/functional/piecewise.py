@@ -5,10 +5,11 @@ NaN stays NaN. `inplace` is taken for the sake of code written for PyTorch and c
 
 from __future__ import annotations
 
-from ...ops._common import check_tensor
+from ...ops._common import check_float, check_tensor
 from ...ops.elementwise import abs, add, divide, multiply, sign, subtract
 from ...ops.logic import greater, less, less_equal
 from ...ops.manipulation import reshape
+from ...ops.random import uniform
 from ...ops.select import clip, where
 from ...tensor import Tensor
 
@@ -28,6 +29,24 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
     inside = greater(x, min_val) & less(x, max_val)
     return where(inside, x, clip(x.detach(), min_val, max_val))
+
+
+def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Tensor:
+    """input where it is > 0, else a input: a uniform in [lower, upper) for each element in training, else their mean (Xu et al. 2015).
+
+    Raises:
+        ValueError: lower > upper.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.rrelu(ww.asarray([-2.0, 2.0]), 0.25, 0.75)
+    tensor([-1.,  2.])
+    """
+    x = check_tensor("rrelu", "input", input)
+    check_float("rrelu", "input", x)
+    if not lower <= upper:
+        raise ValueError(f"rrelu: expected lower <= upper, got {lower} and {upper}")
+    slope = uniform(x.shape, lower, upper, dtype=x.dtype, device=x.device) if training else (lower + upper) / 2
+    return where(greater(x, 0), x, multiply(x, slope))
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -121,4 +140,4 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return where(greater(x, 0), x, multiply(x, w))
 
 
-__all__ = ["hardshrink", "hardsigmoid", "hardswish", "hardtanh", "prelu", "relu6", "softshrink", "threshold"]
+__all__ = ["hardshrink", "hardsigmoid", "hardswish", "hardtanh", "prelu", "relu6", "rrelu", "softshrink", "threshold"]

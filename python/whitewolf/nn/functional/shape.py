@@ -9,7 +9,9 @@ import numpy as np
 
 from ...ops import binary, elementwise, manipulation, reduce
 from ...ops._common import check_tensor
-from ...ops.indexing import getitem
+from ...ops.gather import index_select
+from ...ops.logic import not_equal
+from ...ops.manipulation import astype
 from ...ops.select import clip
 from ...tensor import Tensor, wrap
 
@@ -21,7 +23,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
     Args:
         input: any shape.
-        pad: (before, after) for the last dimension, then for the one before it, and so on. In mode "constant", negative widths cut.
+        pad: (before, after) for the last dimension, then for the one before it, and so on. Negative widths cut.
         mode: "constant"; "reflect", the border as a mirror, its elements not repeated; "replicate", the border repeated;
             "circular", the opposite side.
         value: what stands at the edges in mode "constant"; 0 unless given.
@@ -49,28 +51,26 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
 
 def _extend(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
-    """One dimension with edges made of its own elements."""
+    """One dimension with edges made of its own elements: each output element is one of the input's."""
     n = x.shape[dim]
     most = {"reflect": n - 1, "circular": n, "replicate": math.inf if n else 0}[mode]
-    if not (0 <= before <= most and 0 <= after <= most):
+    if not (before <= most and after <= most and n + before + after >= 0):
         raise ValueError(
-            f"pad: expected widths from 0 to {most} in mode {mode!r} along a dimension of {n}, got ({before}, {after})"
+            f"pad: expected widths up to {most} in mode {mode!r} along a dimension of {n}, which leave a size >= 0, "
+            f"got ({before}, {after})"
         )
-
-    def part(start: int, stop: int | None, step: int = 1) -> Tensor:
-        return getitem(x, (slice(None),) * dim + (slice(start, stop, step),))
-
-    def border(at: int, width: int) -> Tensor:
-        return manipulation.broadcast_to(part(at, at + 1), (*x.shape[:dim], width, *x.shape[dim + 1 :]))
-
+    if not before and not after:
+        return x
+    places = np.arange(-before, n + after)
     if mode == "reflect":
-        low, high = part(before, 0, -1), part(n - 2, n - 2 - after if after < n - 1 else None, -1)
-    elif mode == "circular":
-        low, high = part(n - before, n), part(0, after)
+        places = np.abs(places)
+        places = np.where(places >= n, 2 * (n - 1) - places, places)
+    elif mode == "circular":  # the opposite side of what a negative width leaves
+        first, last = max(-before, 0), n - max(-after, 0)
+        places = first + (places - first) % max(last - first, 1)
     else:
-        low, high = border(0, before), border(n - 1, after)
-    parts = [t for t, width in ((low, before), (x, 1), (high, after)) if width]
-    return manipulation.concat(parts, axis=dim) if len(parts) > 1 else x
+        places = np.clip(places, 0, n - 1)
+    return index_select(x, dim, wrap(x.device.xp.asarray(places), x.device))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -103,15 +103,20 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int | Sequence[int] = 1, eps: float = 1e-12) -> Tensor:
-    """input / max(|input|_p, eps), the p-norm taken along `dim`.
+    """input / max(|input|_p, eps), the p-norm taken along `dim`; p = 0 counts the elements that are not 0.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.normalize(ww.asarray([[3.0, 4.0]]))
     tensor([[0.6, 0.8]])
     """
     x = check_tensor("normalize", "input", input)
-    if p == math.inf:
-        norm = clip(reduce.max(elementwise.abs(x), axis=dim, keepdims=True), min=eps)
+    if math.isinf(p):
+        extreme = reduce.max if p > 0 else reduce.min
+        norm = clip(extreme(elementwise.abs(x), axis=dim, keepdims=True), min=eps)
+    elif p <= 0:
+        powers = binary.pow(elementwise.abs(x), p) if p else astype(not_equal(x, 0), x.dtype)
+        total = reduce.sum(powers, axis=dim, keepdims=True)
+        norm = clip(binary.pow(total, 1 / p) if p else total, min=eps)
     else:
         powers = elementwise.square(x) if p == 2 else binary.pow(elementwise.abs(x), p)
         # Clipped before the root, whose slope at 0 is infinite: the gradient of a zero vector is 0, not NaN.

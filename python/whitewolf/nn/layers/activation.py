@@ -291,6 +291,20 @@ class Softshrink(Hardshrink):
         return F.softshrink(x, self.lambd)
 
 
+class RReLU(Module):
+    """x where x > 0, else x times a random slope in training, its mean otherwise; see `F.rrelu`."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rrelu(x, self.lower, self.upper, self.training)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}{', inplace=True' if self.inplace else ''}"
+
+
 class PReLU(Module):
     """x where x > 0, else weight * x; see `F.prelu`.
 
