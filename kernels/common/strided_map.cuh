@@ -20,8 +20,8 @@ struct MapPlan {
     int dims = 0;
     int64_t shape[kMaxDims], strides[views][kMaxDims];
 
-    explicit MapPlan(const Call& call) {
-        const View& y = call.view(0);
+    explicit MapPlan(const View* const (&given)[views]) {
+        const View& y = *given[0];
         int order[kMaxDims];
         for (int d = 0; d < y.ndim; d++) order[d] = d, size *= y.shape[d];
         std::stable_sort(order, order + y.ndim, [&](int a, int b) { return std::llabs(y.strides[a]) < std::llabs(y.strides[b]); });
@@ -30,7 +30,7 @@ struct MapPlan {
             if (y.shape[d] == 1) continue;
             shape[dims] = y.shape[d];
             for (int v = 0; v < views; v++) {
-                const View& view = call.view(v);
+                const View& view = *given[v];
                 const int own = d - (y.ndim - view.ndim);
                 strides[v][dims] = own >= 0 && view.shape[own] != 1 ? view.strides[own] : 0;
             }
@@ -76,17 +76,28 @@ __global__ void __launch_bounds__(kMapThreads) map_elements(MapPlan<1 + sizeof..
 }
 
 template <class T, class... Inputs, class F, size_t... input>
-void launch_map_views(const Call& call, const F& f, std::index_sequence<input...>) {
-    MapPlan<1 + sizeof...(Inputs)> plan(call);
+void launch_map_views(const View* const (&views)[1 + sizeof...(Inputs)], const F& f, std::index_sequence<input...>) {
+    MapPlan<1 + sizeof...(Inputs)> plan(views);
     if (plan.size == 0) return;
-    launch<map_elements<F, T, Inputs...>>(map_grid(plan.size), plan, f, call.view(0).ptr<T>(),
-                                          static_cast<const Inputs*>(call.view(1 + static_cast<int>(input)).data)...);
+    launch<map_elements<F, T, Inputs...>>(map_grid(plan.size), plan, f, views[0]->template ptr<T>(),
+                                          static_cast<const Inputs*>(views[1 + input]->data)...);
+}
+
+// y from inputs of the given types.
+template <class T, class... Inputs, class F, class... Views>
+void launch_map_over(const F& f, const View& y, const Views&... inputs) {
+    launch_map_views<T, Inputs...>({&y, &inputs...}, f, std::index_sequence_for<Inputs...>());
+}
+
+template <class T, class... Inputs, class F, size_t... input>
+void launch_map_call(const Call& call, const F& f, std::index_sequence<input...>) {
+    launch_map_over<T, Inputs...>(f, call.view(0), call.view(1 + static_cast<int>(input))...);
 }
 
 // Inputs are views 1, 2, ... of the given types.
 template <class T, class... Inputs, class F>
 void launch_map(const Call& call, const F& f) {
-    launch_map_views<T, Inputs...>(call, f, std::index_sequence_for<Inputs...>());
+    launch_map_call<T, Inputs...>(call, f, std::index_sequence_for<Inputs...>());
 }
 
 }  // namespace ww::cuda

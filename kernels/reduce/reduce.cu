@@ -8,18 +8,8 @@
 namespace ww::cuda {
 namespace {
 
-template <class T>
-struct Value {
-    T v;
-    WW_DEVICE Value shuffled(int by) const { return {__shfl_xor_sync(kFullMask, v, by)}; }
-};
-
 enum class Kind { sum, sum_squares, mean, prod, max, min, var, logsumexp };
 
-template <class T>
-struct Add {
-    WW_DEVICE Value<T> operator()(Value<T> a, Value<T> b) const { return {a.v + b.v}; }
-};
 template <class T>
 struct Multiply {
     WW_DEVICE Value<T> operator()(Value<T> a, Value<T> b) const { return {a.v * b.v}; }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <type_traits>
 
 #include "engine/cuda/device.cuh"
 #include "engine/cuda/ptx/storage.cuh"
@@ -19,6 +20,9 @@ namespace ww::cuda {
 
 constexpr int kReduceThreads = 256, kPerThread = 16, kSegmentLevels = 48;
 constexpr int64_t kThreadLongest = 32, kWarpLongest = 1024;
+
+// How many threads share a reduction of n elements.
+inline int reduction_group(int64_t n) { return n <= kThreadLongest ? 1 : n <= kWarpLongest ? 32 : kReduceThreads; }
 
 // Dimension 0 is the innermost of each group; strides are in elements.
 struct ReductionPlan {
@@ -69,7 +73,18 @@ struct ReductionPlan {
             x += at * kept_x[d], y += at * kept_y[d];
         }
     }
-    int group() const { return n <= kThreadLongest ? 1 : n <= kWarpLongest ? 32 : kReduceThreads; }
+    int group() const { return reduction_group(n); }
+};
+
+// What most reductions combine.
+template <class T>
+struct Value {
+    T v;
+    WW_DEVICE Value shuffled(int by) const { return {__shfl_xor_sync(kFullMask, v, by)}; }
+};
+template <class T>
+struct Add {
+    WW_DEVICE Value<T> operator()(Value<T> a, Value<T> b) const { return {a.v + b.v}; }
 };
 
 // One lane's value combined with those of all others of its group; every thread gets the result. `scratch` has room for a value of
@@ -134,9 +149,22 @@ WW_DEVICE void for_each_output(int64_t outputs, const Body& body) {
     }
 }
 
-inline LaunchConfig reduction_grid(const ReductionPlan& plan, size_t value_bytes) {
-    const int64_t blocks = ceil_div(plan.outputs, kReduceThreads / plan.group());
+// run(integral constant of the group) for reductions of n elements.
+template <class Run>
+void with_group(int64_t n, const Run& run) {
+    switch (reduction_group(n)) {
+        case 1: return run(std::integral_constant<int, 1>());
+        case 32: return run(std::integral_constant<int, 32>());
+        default: return run(std::integral_constant<int, kReduceThreads>());
+    }
+}
+
+inline LaunchConfig reduction_grid(int64_t outputs, int group, size_t value_bytes) {
+    const int64_t blocks = ceil_div(outputs, kReduceThreads / group);
     return {static_cast<unsigned>(std::min<int64_t>(blocks, 65536)), kReduceThreads, kReduceThreads / 32 * value_bytes};
+}
+inline LaunchConfig reduction_grid(const ReductionPlan& plan, size_t value_bytes) {
+    return reduction_grid(plan.outputs, plan.group(), value_bytes);
 }
 
 }  // namespace ww::cuda

@@ -21,6 +21,10 @@ ARCHITECTURES = ("80", "90a")
 SPILLS = {
     "mma_product": (256, "128 x 128 tiles need all 255 registers; where the spills fall has not been looked into"),
     "find_extreme": (96, "a block's 8 pairs of value and place are held at once; once an output"),
+    "differentiate_rows": (64, "saved around calls of 64-bit and double division; 48 registers are used"),
+    "sum_rows": (16, "the same"),
+    "sum_channels": (32, "the same"),
+    "find_moments": (48, "the same"),
 }
 
 # Instructions that the PTX of a file must hold, by architecture.
