@@ -28,6 +28,14 @@ def treebank(folder: Path) -> Path:
     return made
 
 
+def pairs(folder: Path) -> Path:
+    path = folder / "pairs.tsv"
+    words = "ein zwei drei vier".split()
+    lines = [f"{'a ' * (n % 4)}wolf {n % 3}\t{words[n % 4]} Wolf {n % 3}\n" for n in range(60)]
+    path.write_text("".join(lines))
+    return path
+
+
 def train(name: str, *arguments: Any) -> int:
     return cli.main(["train", name, *map(str, arguments)])
 
