@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.small_runs import Killed, kill, pairs, text, train, treebank, weights
+from helpers.small_runs import Killed, babi, kill, pairs, text, train, treebank, weights
 from whitewolf.workloads import plots
 
 # Arguments of a run of 8 steps on little data, which `cudasim` shortens.
 RUNS: dict[str, Callable[[Path], list[object]]] = {
     "lstm-lm": lambda f: ["--quick", "--data", text(f), "--batch-size", 4],
     "lstm-lm words": lambda f: ["--size", "small", "--data", treebank(f), "--batch-size", 2],
+    "memnet": lambda f: ["--quick", "--data", babi(f), "--batch-size", 4],
     "rnn": lambda f: ["--quick", "--lag", 6, "--batch-size", 4],
     "seq2seq": lambda f: ["--quick", "--data", pairs(f), "--batch-size", 4, "--no-attention", "--reverse"],
     "seq2seq attention": lambda f: ["--quick", "--data", pairs(f), "--batch-size", 4],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import whitewolf as ww
 from whitewolf import cli
-from whitewolf.workloads import frame
+from whitewolf.workloads import babi_tasks, frame
 
 TEXT = "".join(f"the {n % 7} wolves of house {n % 11} howl at moon {n % 5}.\n" for n in range(300))
 
@@ -34,6 +35,15 @@ def pairs(folder: Path) -> Path:
     lines = [f"{'a ' * (n % 4)}wolf {n % 3}\t{words[n % 4]} Wolf {n % 3}\n" for n in range(60)]
     path.write_text("".join(lines))
     return path
+
+
+def babi(folder: Path) -> Path:
+    made = folder / "babi"
+    made.mkdir()
+    rng = np.random.Generator(np.random.Philox(key=1))
+    for part, n in (("train", 12), ("test", 4)):
+        (made / f"qa1_single-supporting-fact_{part}.txt").write_text("".join(babi_tasks.story(1, rng) for _ in range(n)))
+    return made
 
 
 def train(name: str, *arguments: Any) -> int:
