@@ -15,6 +15,7 @@ RUNS: dict[str, Callable[[Path], list[object]]] = {
     "lstm-lm": lambda f: ["--quick", "--data", text(f), "--batch-size", 4],
     "lstm-lm words": lambda f: ["--size", "small", "--data", treebank(f), "--batch-size", 2],
     "memnet": lambda f: ["--quick", "--data", babi(f), "--batch-size", 4],
+    "ntm": lambda f: ["--quick", "--batch-size", 2],
     "rnn": lambda f: ["--quick", "--lag", 6, "--batch-size", 4],
     "seq2seq": lambda f: ["--quick", "--data", pairs(f), "--batch-size", 4, "--no-attention", "--reverse"],
     "seq2seq attention": lambda f: ["--quick", "--data", pairs(f), "--batch-size", 4],
