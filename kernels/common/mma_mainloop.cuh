@@ -3,7 +3,7 @@
 // way: NVIDIA, "CUTLASS: Efficient GEMM in CUDA", and PTX ISA, "Warp Level Matrix Instructions").
 //
 // A source says where an operand's elements lie. Its rows are the output's rows (left operand) or columns (right operand):
-//   const T* at(row, l)               the element, or nullptr outside: it counts as 0
+//   bool find(row, l, &from)          whether there is such an element, and where; else it counts as 0, and `from` is left as it is
 //   int along_k(row, l, n, &from)     how many of the n elements from (row, l) on, side by side along k, exist; `from` the first
 //   int along_rows(row, l, n, &from)  the same along rows
 // Its Access says which of them may be used: k_vector and row_vector promise 16-byte aligned runs of 16 bytes.
@@ -34,14 +34,6 @@ constexpr int kStages = 3, kSliceBytes = 64, kChunk = 16;  // a slice of k is 64
 
 template <class T>
 constexpr int kSlice = kSliceBytes / static_cast<int>(sizeof(T));
-
-template <class Tile>
-constexpr size_t mma_shared_bytes() {
-    return SharedSize()
-        .take<char, 128>(kStages * Tile::rows * kSliceBytes)
-        .template take<char, 128>(kStages * Tile::columns * kSliceBytes)
-        .bytes;
-}
 
 // One operand's slices in shared memory.
 template <class T, int rows, int threads, Access access>
@@ -75,12 +67,13 @@ class MmaOperand {
             } else {
                 const bool by_k = source.k_is_nearest();
                 const int row = by_k ? e / kSlice<T> : e % rows, l = by_k ? e % kSlice<T> : e / rows;
-                const T* from = source.at(row0 + row, l0 + l);
+                const T* from = source.base();
+                const bool found = source.find(row0 + row, l0 + l, from);
                 const uint32_t to = k_line(row, l / kPerChunk) + static_cast<uint32_t>(l % kPerChunk * static_cast<int>(sizeof(T)));
                 if constexpr (sizeof(T) == 4) {
-                    copy_async<4>(stage_address(stage) + to, from ? from : source.base(), from ? 4 : 0);
+                    copy_async<4>(stage_address(stage) + to, from, found ? 4 : 0);
                 } else {  // cp.async has no 2-byte copies: through a register, and seen by others after the same barrier
-                    *reinterpret_cast<T*>(memory_ + stage * kBytes + to) = from ? *from : T{0};
+                    *reinterpret_cast<T*>(memory_ + stage * kBytes + to) = found ? *from : T{0};
                 }
             }
         }
@@ -192,5 +185,29 @@ WW_DEVICE void mma_mainloop(Left& left, Right& right, const LeftSource& a, const
                 epilogue(row0 + warp_row + i * 16 + lane / 4 + e / 2 * 8, column0 + warp_column + j * 8 + lane % 4 * 2 + e % 2,
                          sums[i][j][e]);
 }
+
+// The same as an object, as the SIMT mainloops (kernels/matmul/tiled.cuh, warp_tiled.cuh) are.
+template <class T, class Tile, Access a_access, Access b_access>
+class MmaMainloop {
+  public:
+    static constexpr int rows = Tile::rows, columns = Tile::columns, threads = Tile::threads;
+    static constexpr size_t shared_bytes() {
+        return SharedSize()
+            .take<char, 128>(kStages * rows * kSliceBytes)
+            .template take<char, 128>(kStages * columns * kSliceBytes)
+            .bytes;
+    }
+
+    WW_DEVICE explicit MmaMainloop(SharedMemory& shared) : left_(shared), right_(shared) {}
+
+    template <class Left, class Right, class Epilogue>
+    WW_DEVICE void run(const Left& a, const Right& b, int64_t row0, int64_t column0, int64_t k, const Epilogue& epilogue) {
+        mma_mainloop<Tile, T>(left_, right_, a, b, row0, column0, k, epilogue);
+    }
+
+  private:
+    MmaOperand<T, rows, threads, a_access> left_;
+    MmaOperand<T, columns, threads, b_access> right_;
+};
 
 }  // namespace ww::cuda

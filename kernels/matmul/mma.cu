@@ -2,8 +2,7 @@
 // bits of fraction ("mma_tf32"), which nobody gets without asking. The mainloop is kernels/common/mma_mainloop.cuh.
 //
 //   block         64 x 64 outputs, 4 warps of 32 x 32; 128 x 128 and 8 warps of 64 x 32 where both operands come in 16-byte runs
-//   and
-//                 the output is large enough to fill a GPU with such blocks
+//                 and the output is large enough to fill a GPU with such blocks
 //   k             32 elements at a time (tf32: 16), 3 stages
 //   shared bytes  24576, or 49152
 // An operand is read in runs of 16 bytes along k, or along its other dimension (16-bit types), where strides and alignment allow,
@@ -14,45 +13,9 @@
 namespace ww::cuda {
 namespace {
 
-// Element (row, l) at base + row * row_step + l * k_step.
-template <class T>
-struct StridedSource {
-    const T* data;
-    int64_t rows, k, row_step, k_step;
-
-    WW_DEVICE const T* base() const { return data; }
-    WW_DEVICE bool k_is_nearest() const { return k_step == 1; }
-    WW_DEVICE const T* at(int64_t row, int64_t l) const {
-        return row < rows && l < k ? data + row * row_step + l * k_step : nullptr;
-    }
-    WW_DEVICE int along_k(int64_t row, int64_t l, int n, const T*& from) const {
-        return run(row < rows ? k - l : 0, row, l, n, from);
-    }
-    WW_DEVICE int along_rows(int64_t row, int64_t l, int n, const T*& from) const {
-        return run(l < k ? rows - row : 0, row, l, n, from);
-    }
-
-  private:
-    WW_DEVICE int run(int64_t left, int64_t row, int64_t l, int n, const T*& from) const {
-        from = left > 0 ? data + row * row_step + l * k_step : data;
-        return left <= 0 ? 0 : left < n ? static_cast<int>(left) : n;
-    }
-};
-
 template <class T, class Tile, Access a_access, Access b_access>
 __global__ void __launch_bounds__(Tile::threads) mma_product(MatmulProblem p, MatmulOperands<T> all) {
-    SharedMemory shared;
-    MmaOperand<T, Tile::rows, Tile::threads, a_access> left(shared);
-    MmaOperand<T, Tile::columns, Tile::threads, b_access> right(shared);
-    const TileOrigin origin(p, Tile::rows, Tile::columns);
-    for (int64_t product = blockIdx.y; product < p.batch; product += gridDim.y) {
-        MatmulOperands<T> o = all.at(p, product);
-        mma_mainloop<Tile, T>(left, right, StridedSource<T>{o.a, p.m, p.k, p.a_row, p.a_k},
-                              StridedSource<T>{o.b, p.n, p.k, p.b_column, p.b_k}, origin.row, origin.column, p.k,
-                              [&](int64_t row, int64_t column, float sum) {
-                                  if (row < p.m && column < p.n) finish(p, o, row, column, sum);
-                              });
-    }
+    multiply_tiles<MmaMainloop<T, Tile, a_access, b_access>>(p, all);
 }
 
 // How an operand may be read: its steps along k and along rows, and where it and each matrix of the batch begin.
@@ -68,8 +31,7 @@ Access access_of(const T* data, int64_t k_step, int64_t row_step, const MatmulPr
 
 template <class T, class Tile, Access a_access, Access b_access>
 void launch_tile(const MatmulProblem& p, const MatmulOperands<T>& o) {
-    launch<mma_product<T, Tile, a_access, b_access>>(
-        {tile_grid(p, Tile::rows, Tile::columns), Tile::threads, mma_shared_bytes<Tile>()}, p, o);
+    launch<mma_product<T, Tile, a_access, b_access>>(tile_launch<MmaMainloop<T, Tile, a_access, b_access>>(p), p, o);
 }
 
 using SmallTile = MmaTile<64, 64, 32, 32>;

@@ -71,19 +71,56 @@ MatmulOperands<T> matmul_operands(const Call& call) {
     return {call.view(1).ptr<T>(), call.view(2).ptr<T>(), call.view(0).ptr<T>(), call.has(3) ? call.view(3).ptr<T>() : nullptr};
 }
 
-// Blocks of a grid over tiles of the output: x counts tiles, y products of the batch (which blocks walk in steps of gridDim.y).
-inline dim3 tile_grid(const MatmulProblem& p, int64_t tile_m, int64_t tile_n) {
-    return {static_cast<unsigned>(ceil_div(p.m, tile_m) * ceil_div(p.n, tile_n)),
-            static_cast<unsigned>(std::min<int64_t>(p.batch, 65535))};
-}
+// Element (row, l) of an operand at data + row * row_step + l * k_step: what the mainloops call a source.
+template <class T>
+struct StridedSource {
+    const T* data;
+    int64_t rows, k, row_step, k_step;
 
-// First row and column of this block's tile.
-struct TileOrigin {
-    int64_t row, column;
-    WW_DEVICE TileOrigin(const MatmulProblem& p, int64_t tile_m, int64_t tile_n) {
-        int64_t down = ceil_div(p.m, tile_m);
-        row = blockIdx.x % down * tile_m, column = blockIdx.x / down * tile_n;
+    WW_DEVICE const T* base() const { return data; }
+    WW_DEVICE bool k_is_nearest() const { return k_step == 1; }
+    WW_DEVICE bool find(int64_t row, int64_t l, const T*& from) const {
+        if (row >= rows || l >= k) return false;
+        from = data + row * row_step + l * k_step;
+        return true;
+    }
+    WW_DEVICE int along_k(int64_t row, int64_t l, int n, const T*& from) const {
+        return run(row < rows ? k - l : 0, row, l, n, from);
+    }
+    WW_DEVICE int along_rows(int64_t row, int64_t l, int n, const T*& from) const {
+        return run(l < k ? rows - row : 0, row, l, n, from);
+    }
+
+  private:
+    WW_DEVICE int run(int64_t left, int64_t row, int64_t l, int n, const T*& from) const {
+        from = left > 0 ? data + row * row_step + l * k_step : data;
+        return left <= 0 ? 0 : left < n ? static_cast<int>(left) : n;
     }
 };
+
+// Blocks of a grid over a mainloop's tiles of the output: x counts tiles, y products of the batch, which blocks walk in steps of
+// gridDim.y.
+template <class Mainloop>
+LaunchConfig tile_launch(const MatmulProblem& p) {
+    const dim3 grid(static_cast<unsigned>(ceil_div(p.m, Mainloop::rows) * ceil_div(p.n, Mainloop::columns)),
+                    static_cast<unsigned>(std::min<int64_t>(p.batch, 65535)));
+    return {grid, Mainloop::threads, Mainloop::shared_bytes()};
+}
+
+// The kernel of every tiled variant.
+template <class Mainloop, class T>
+WW_DEVICE void multiply_tiles(const MatmulProblem& p, const MatmulOperands<T>& all) {
+    SharedMemory shared;
+    Mainloop mainloop(shared);
+    const int64_t down = ceil_div(p.m, Mainloop::rows);
+    const int64_t row0 = blockIdx.x % down * Mainloop::rows, column0 = blockIdx.x / down * Mainloop::columns;
+    for (int64_t product = blockIdx.y; product < p.batch; product += gridDim.y) {
+        const MatmulOperands<T> o = all.at(p, product);
+        mainloop.run(StridedSource<T>{o.a, p.m, p.k, p.a_row, p.a_k}, StridedSource<T>{o.b, p.n, p.k, p.b_column, p.b_k}, row0,
+                     column0, p.k, [&](int64_t row, int64_t column, Sum<T> sum) {
+                         if (row < p.m && column < p.n) finish(p, o, row, column, sum);
+                     });
+    }
+}
 
 }  // namespace ww::cuda

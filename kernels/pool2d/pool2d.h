@@ -8,6 +8,10 @@
 
 #include "engine/registry.h"
 
+#if !defined(WW_HOST_DEVICE)  // a .cu file has it from engine/cuda/device.cuh
+#define WW_HOST_DEVICE
+#endif
+
 namespace ww {
 
 // One of the two window dimensions.
@@ -15,19 +19,19 @@ struct PoolAxis {
     int64_t in, out;  // sizes: H and P, or W and Q
     int64_t kernel, stride, padding, dilation;
 
-    int64_t start(int64_t p) const { return p * stride - padding; }
+    WW_HOST_DEVICE int64_t start(int64_t p) const { return p * stride - padding; }
     // Taps [first, last) of window p that lie inside the input; first >= last where there is none.
-    int64_t first_tap(int64_t p) const { return start(p) >= 0 ? 0 : (-start(p) + dilation - 1) / dilation; }
-    int64_t last_tap(int64_t p) const {
+    WW_HOST_DEVICE int64_t first_tap(int64_t p) const { return start(p) >= 0 ? 0 : (-start(p) + dilation - 1) / dilation; }
+    WW_HOST_DEVICE int64_t last_tap(int64_t p) const {
         if (start(p) + dilation * (kernel - 1) < in) return kernel;
         return start(p) >= in ? 0 : (in - start(p) + dilation - 1) / dilation;
     }
     // Windows [first, last) that may cover input position h.
-    int64_t first_window(int64_t h) const {
+    WW_HOST_DEVICE int64_t first_window(int64_t h) const {
         int64_t below = h + padding - dilation * (kernel - 1);
         return below <= 0 ? 0 : (below + stride - 1) / stride;
     }
-    int64_t last_window(int64_t h) const { return std::min(out, (h + padding) / stride + 1); }
+    WW_HOST_DEVICE int64_t last_window(int64_t h) const { return std::min(out, (h + padding) / stride + 1); }
 };
 
 constexpr int64_t kMaxCompactTaps = 255;  // windows of at most this many taps have compact (uint8) indices

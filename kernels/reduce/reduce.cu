@@ -66,19 +66,23 @@ __global__ void __launch_bounds__(kReduceThreads) reduce(ReductionPlan plan, con
 }
 
 template <Kind kind, class T>
-void run(const Call& call) {
-    const ReductionPlan plan(call.view(0), call.view(1), false);
+void run_views(const View& y_view, const View& x_view, double correction) {
+    const ReductionPlan plan(y_view, x_view, false);
     if (plan.outputs == 0) return;
-    double divisor = static_cast<double>(plan.n);
-    if constexpr (kind == Kind::var) divisor = std::max(0.0, divisor - call.real(0));
+    const double divisor = std::max(0.0, static_cast<double>(plan.n) - correction);
     const LaunchConfig grid = reduction_grid(plan, sizeof(Value<T>));
-    const T* x = call.view(1).ptr<T>();
-    T* y = call.view(0).ptr<T>();
+    const T* x = x_view.ptr<T>();
+    T* y = y_view.ptr<T>();
     switch (plan.group()) {
         case 1: return launch<reduce<kind, 1, T>>(grid, plan, x, y, static_cast<T>(divisor));
         case 32: return launch<reduce<kind, 32, T>>(grid, plan, x, y, static_cast<T>(divisor));
         default: return launch<reduce<kind, kReduceThreads, T>>(grid, plan, x, y, static_cast<T>(divisor));
     }
+}
+
+template <Kind kind, class T>
+void run(const Call& call) {
+    run_views<kind, T>(call.view(0), call.view(1), kind == Kind::var ? call.real(0) : 0.0);
 }
 
 #define WW_REDUCE(Name, kind) \
@@ -92,4 +96,12 @@ constexpr Kernel kernels[] = {
 const Registrar registrar(kernels);
 
 }  // namespace
+
+template <class T>
+void sum_elements(const View& y, const View& x) {
+    run_views<Kind::sum, T>(y, x, 0);
+}
+template void sum_elements<float>(const View&, const View&);
+template void sum_elements<double>(const View&, const View&);
+
 }  // namespace ww::cuda

@@ -167,4 +167,8 @@ inline LaunchConfig reduction_grid(const ReductionPlan& plan, size_t value_bytes
     return reduction_grid(plan.outputs, plan.group(), value_bytes);
 }
 
+// y = sum of x over the dimensions where y has size 1: sum_forward as a part of other ops (reduce.cu).
+template <class T>
+void sum_elements(const View& y, const View& x);
+
 }  // namespace ww::cuda

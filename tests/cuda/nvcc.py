@@ -20,6 +20,8 @@ ARCHITECTURES = ("80", "90a")
 # Bytes of spill stores that a kernel may have, with the reason; any other must have none.
 SPILLS = {
     "mma_product": (256, "128 x 128 tiles need all 255 registers; where the spills fall has not been looked into"),
+    "warp_tiled": (32, "255 registers: the addresses of a thread's 16 loads are kept over the loop"),
+    "naive_backward": (40, "64-bit division is a call, around which registers are saved"),
     "find_extreme": (96, "a block's 8 pairs of value and place are held at once; once an output"),
     "differentiate_rows": (64, "saved around calls of 64-bit and double division; 48 registers are used"),
     "sum_rows": (16, "the same"),
@@ -36,6 +38,7 @@ INSTRUCTIONS = {
         "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
         "cp.async.cg.shared.global",
     ),
+    ("kernels/conv2d/mma.cu", "80"): ("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "cp.async.cg.shared.global"),
     ("tests/cuda/pipelines.cu", "90a"): (
         "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16",
         "cp.async.bulk.tensor.2d",

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,9 @@ class Seed:
     probe: str  # of PROBES
 
 
-MAINLOOP, MMA, WARP, TILED = "common/mma_mainloop.cuh", "matmul/mma.cu", "matmul/warp_tiled.cu", "matmul/tiled.cu"
+MAINLOOP, MMA, WARP, TILED = "common/mma_mainloop.cuh", "matmul/mma.cu", "matmul/warp_tiled.cuh", "matmul/tiled.cuh"
+MATMUL, GATHER, CONV, NAIVE = "matmul/problem.cuh", "conv2d/gather.cuh", "conv2d/implicit_gemm.cuh", "conv2d/naive.cu"
+MAX_POOL, AVG_POOL = "pool2d/max_pool2d.cu", "pool2d/avg_pool2d.cu"
 SEEDS = (
     Seed("mainloop: no barrier", MAINLOOP, "        __syncthreads();  // this slice is here", "        // this slice is here", "mma"),
     Seed("mainloop: no wait", MAINLOOP, "copy_async_wait<kStages - 2>();", "", "mma"),
@@ -40,24 +43,41 @@ SEEDS = (
     Seed("mainloop: wrong half", MAINLOOP, "half * 2 + lane / 8 % 2", "half + lane / 8 % 2", "mma"),
     Seed("mainloop: other swizzle", MAINLOOP, "copy_async<kChunk>(stage_address(stage) + k_line(row, chunk)", "copy_async<kChunk>(stage_address(stage) + k_line(row, chunk ^ 1)", "mma"),
     Seed("mainloop: no rounding", MAINLOOP, "bits = to_tf32(__uint_as_float(bits));", "bits ^= 0x2000;", "tf32"),
-    Seed("mma: k off by one", MMA, "return run(row < rows ? k - l : 0", "return run(row < rows ? k - l - 1 : 0", "mma"),
-    Seed("mma: no edge along k", MMA, "return left <= 0 ? 0 : left < n", "return left <= 0 ? n : left < n", "mma"),
-    Seed("mma: no edge along rows", MMA, "return row < rows && l < k ?", "return row <= rows && l < k ?", "mma"),
-    Seed("mma: row written past the end", MMA, "if (row < p.m && column < p.n) finish", "if (row <= p.m && column < p.n) finish", "mma"),
+    Seed("mma: k off by one", MATMUL, "return run(row < rows ? k - l : 0", "return run(row < rows ? k - l - 1 : 0", "mma"),
+    Seed("mma: no edge along k", MATMUL, "return left <= 0 ? 0 : left < n", "return left <= 0 ? n : left < n", "mma"),
+    Seed("mma: no edge along rows", MATMUL, "if (row >= rows || l >= k)", "if (row > rows || l >= k)", "mma"),
+    Seed("mma: row written past the end", MATMUL, "if (row < p.m && column < p.n) finish", "if (row <= p.m && column < p.n) finish", "mma"),
     Seed("mma: alignment not asked for", MMA, "if (aligned && k_step == 1 && row_step % run == 0)", "if (k_step == 1)", "mma"),
     Seed("warp_tiled: no first barrier", WARP, "        store(0);\n        __syncthreads();", "        store(0);", "warp"),
     Seed("warp_tiled: no barrier in the loop", WARP, "            if (more) store(buffer ^ 1);\n            __syncthreads();", "            if (more) store(buffer ^ 1);", "warp"),
     Seed("warp_tiled: one buffer", WARP, "if (more) store(buffer ^ 1);", "if (more) store(buffer);", "warp"),
-    Seed("warp_tiled: k edge", WARP, "row < p.m && l0 + a.l < p.k", "row < p.m && l0 + a.l <= p.k", "warp"),
-    Seed("warp_tiled: short buffer", WARP, "shared.take<float, 16>(2 * kBuffer);  // [buffer][l][row]", "shared.take<float, 16>(2 * kBuffer - kRow);  // [buffer][l][row]", "warp"),
+    Seed("warp_tiled: k edge", MATMUL, "if (row >= rows || l >= k)", "if (row >= rows || l > k)", "warp"),
+    Seed("warp_tiled: short buffer", WARP, "as_(shared.take<float, 16>(2 * kBuffer))", "as_(shared.take<float, 16>(2 * kBuffer - kRow))", "warp"),
     Seed("tiled: no first barrier", TILED, "            __syncthreads();\n            for", "            for", "tiled"),
-    Seed("tiled: no second barrier", TILED, "bs[i * kRow + x], sum);\n            __syncthreads();", "bs[i * kRow + x], sum);", "tiled"),
+    Seed("tiled: no second barrier", TILED, "bs_[i * kRow + x], sum);\n            __syncthreads();", "bs_[i * kRow + x], sum);", "tiled"),
     Seed("map: index past the end", "common/strided_map.cuh", "i < plan.size; i += step", "i <= plan.size; i += step", "add"),
     Seed("map: wrong broadcast", "common/strided_map.cuh", "view.shape[own] != 1 ? view.strides[own] : 0", "view.shape[own] != 1 ? view.strides[own] : 1", "add"),
     Seed("reduce: no barrier", "reduce/reduction.cuh", "scratch[warp] = value;\n        __syncthreads();", "scratch[warp] = value;", "sum"),
     Seed("reduce: stale scratch", "reduce/reduction.cuh", "        __syncthreads();  // the last round's results have been read\n", "", "var"),
     Seed("reduce: half the lanes", "reduce/reduction.cuh", "by < 32; by *= 2", "by < 16; by *= 2", "sum"),
     Seed("reduce: last segment lost", "reduce/reduction.cuh", "first < n || pushed == 0", "first + segment < n || pushed == 0", "sum"),
+    Seed("conv: padding of the other sign", GATHER, "first(-a.padding)", "first(a.padding)", "conv"),
+    Seed("conv: picture read past its end", GATHER, "h >= p.h.read || w < 0", "h > p.h.read || w < 0", "conv"),
+    Seed("conv: dilation lost in a lattice", GATHER, "step = -(dilation / common)", "step = -1", "conv"),
+    Seed("conv: lattice written past its end", GATHER, "return h < p.h.size && w < p.w.size;", "return true;", "conv"),
+    Seed("conv: taps past the filter", GATHER, "return r < p.h.filter && s < p.w.filter;", "return r <= p.h.filter && s < p.w.filter;", "conv"),
+    Seed("conv: filters of the first group", GATHER, "filter_group(c.Kg * filter.strides[0])", "filter_group(0)", "conv"),
+    Seed("conv: bias of the first group", CONV, "const int64_t channel = part.group * p.columns + column;", "const int64_t channel = column;", "conv"),
+    Seed("conv: last slice too long", CONV, "first + slice_length < p.rows() ? first + slice_length : p.rows()", "first + slice_length", "conv"),
+    Seed("conv: stale workspace", CONV, "* p.k() + column] = sum;", "* p.k() + column] += sum;", "conv"),
+    Seed("conv: one slice too many", CONV, "slice < slices; slice++", "slice <= slices; slice++", "conv"),
+    Seed("conv: between two outputs", NAIVE, "return from % stride == 0;", "return true;", "conv naive"),
+    Seed("conv: padding read", NAIVE, "return h >= 0 && h < in;", "return h < in;", "conv naive"),
+    Seed("max pool: the last of equals", MAX_POOL, "if (value > best || value != value)", "if (value >= best || value != value)", "max pool"),
+    Seed("max pool: one window too many", MAX_POOL, "p1 = windows.h.last_window(h)", "p1 = windows.h.last_window(h) + 1", "max pool"),
+    Seed("max pool: rows of the wrong length", MAX_POOL, "h = index / windows.w.in, w = index % windows.w.in", "h = index / windows.h.in, w = index % windows.h.in", "max pool"),
+    Seed("mean pool: padding counts", AVG_POOL, "if (!padding_counts) return end(p) - begin(p);", "", "mean pool"),
+    Seed("mean pool: last window lost", AVG_POOL, ": axis.last_window(h);", ": axis.last_window(h) - 1;", "mean pool"),
     Seed("argmax: the last of equals", "reduce/places.cu", "return a.at < b.at ? a : b;", "return a.at < b.at ? b : a;", "argmax"),
 )  # fmt: skip
 
@@ -95,7 +115,60 @@ def reduction(op, reference, dtype="f4"):
 def var():  # two passes through one scratch: deviations of +-1 from a mean of 0
     x = guarded(np.where(np.arange(4 * 4096).reshape(4, 4096) % 2, 1, -1).astype("f4") + np.arange(4, dtype="f4")[:, None])
     return np.array_equal(call("var_forward", "groups", (4, 1), "f4", x), np.ones((4, 1), "f4"))
+def unfold(x, filter, stride, padding, dilation):  # [N, C, R, S, P, Q], and where each element comes from
+    (N, C, H, W), (R, S) = x.shape, filter
+    P, Q = (H + 2 * padding - dilation * (R - 1) - 1) // stride + 1, (W + 2 * padding - dilation * (S - 1) - 1) // stride + 1
+    places = np.full((C, H + 2 * padding, W + 2 * padding), -1)
+    places[:, padding : padding + H, padding : padding + W] = np.arange(C * H * W).reshape(C, H, W)
+    rows = np.arange(R)[:, None] * dilation + np.arange(P) * stride
+    columns = np.arange(S)[:, None] * dilation + np.arange(Q) * stride
+    at = places[:, rows[:, None, :, None], columns[None, :, None, :]]
+    return np.where(at < 0, 0, x.reshape(N, -1)[:, at]), at
+def conv(variant, groups=2, C=6, K=10):  # stride, dilation, groups, padding; several slices of the sum over pictures
+    attrs = dict(stride=2, padding=2, dilation=3, groups=groups)
+    x, w, b = guarded(ints(3, C, 15, 17)), guarded(ints(K, C // groups, 3, 2)), guarded(ints(K))
+    unfolded, at = unfold(np.asarray(x), (3, 2), 2, 2, 3)
+    P, Q = unfolded.shape[-2:]
+    patches = unfolded.reshape(3, groups, C // groups, 3, 2, P, Q)
+    filters = np.asarray(w).reshape(groups, K // groups, C // groups, 3, 2)
+    y = np.einsum("ngcrspq,gkcrs->ngkpq", patches, filters).reshape(3, K, P, Q) + np.asarray(b)[:, None, None]
+    grad = guarded(ints(3, K, P, Q))
+    grads = np.asarray(grad).reshape(3, groups, K // groups, P, Q)
+    grad_w = np.einsum("ngcrspq,ngkpq->gkcrs", patches, grads).reshape(w.shape)
+    grad_x = np.zeros((3, x[0].size + 1), "f4")  # the last place is the padding
+    np.add.at(grad_x, (slice(None), at.reshape(-1)), np.einsum("ngkpq,gkcrs->ngcrspq", grads, filters).reshape(3, -1))
+    return (
+        np.array_equal(call("conv2d_forward", variant, y.shape, "f4", x, w, b, **attrs), y)
+        and np.array_equal(call("conv2d_backward_x", variant, x.shape, "f4", grad, w, **attrs).reshape(3, -1), grad_x[:, :-1])
+        and np.array_equal(call("conv2d_backward_w", variant, w.shape, "f4", x, grad, **attrs), grad_w)
+    )
+def max_pool():  # ties; int64 indices
+    x, attrs = guarded(ints(2, 3, 7, 9)), dict(kernel=3, stride=2, padding=1)
+    y, at = module.empty((2, 3, 4, 5), np.dtype("f4")), module.empty((2, 3, 4, 5), np.dtype("i8"))
+    module.get("max_pool2d_forward", "naive")(y, at, x, **attrs)
+    padded = np.pad(np.asarray(x), [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
+    places = np.pad(np.arange(63).reshape(7, 9), 1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2].reshape(2, 3, 4, 5, 9)
+    first = windows.argmax(-1)
+    expected = np.take_along_axis(np.lib.stride_tricks.sliding_window_view(places, (3, 3))[::2, ::2].reshape(1, 1, 4, 5, 9), first[..., None], -1)[..., 0]
+    grad = guarded(ints(2, 3, 4, 5))
+    grad_x = np.zeros((6, 63), "f4")
+    np.add.at(grad_x, (np.repeat(np.arange(6), 20), expected.reshape(-1)), np.asarray(grad).reshape(-1))
+    right = np.array_equal(y, windows.max(-1)) and np.array_equal(at, expected)
+    return right and np.array_equal(call("max_pool2d_backward_x", "naive", x.shape, "f4", grad, at, **attrs).reshape(6, 63), grad_x)
+def mean_pool():  # windows of 2 x 2 at the edge hold 1, 2 or 4 elements
+    x, attrs = guarded(ints(2, 3, 6, 8)), dict(kernel=2, stride=2, padding=1, count_include_pad=False)
+    padded = np.pad(np.asarray(x), [(0, 0), (0, 0), (1, 1), (1, 1)]).reshape(2, 3, 4, 2, 5, 2)
+    count = np.pad(np.ones((6, 8), "f4"), 1).reshape(4, 2, 5, 2).sum((1, 3))
+    grad = guarded(ints(2, 3, 4, 5))
+    grad_x = np.repeat(np.repeat(np.asarray(grad) / count, 2, 2), 2, 3)[:, :, 1:-1, 1:-1]
+    return np.array_equal(call("avg_pool2d_forward", "naive", (2, 3, 4, 5), "f4", x, **attrs), padded.sum((3, 5)) / count) and np.array_equal(
+        call("avg_pool2d_backward_x", "naive", x.shape, "f4", grad, **attrs), grad_x)
 probes = {
+    "conv": lambda: conv("warp_tiled") and conv("tiled") and conv("mma_tf32"),
+    "conv naive": lambda: conv("naive") and conv("depthwise", groups=6, K=6),
+    "max pool": max_pool,
+    "mean pool": mean_pool,
     "mma": lambda: matmul("mma", 65, 200, 72, "f2") and matmul("mma", 65, 200, 72, "f2", False) and matmul("mma", 63, 33, 62, "f2"),
     "tf32": tf32,
     "warp": lambda: matmul("warp_tiled", 65, 83, 70, "f4"),
@@ -125,15 +198,19 @@ def build(folder: Path, kernels: Path, objects: list[Path]) -> Path:
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     compiler = os.environ.get("CXX", "g++").split()
     flags = ["-std=gnu++17", "-O1", "-fPIC", "-w", "-ffp-contract=off", "-fno-math-errno", f"-I{kernels.parent}", f"-I{ROOT}"]
-    made = []
-    for source in sorted(kernels.glob("*/*.cu")):
-        made.append(folder / f"{source.parent.name}-{source.stem}.o")
+
+    def compile_one(source: Path) -> Path:
+        made = folder / f"{source.parent.name}-{source.stem}.o"
         # A seed's object is rebuilt only where its text differs from the last one's.
         text = subprocess.run([*compiler, *flags, "-E", "-P", "-x", "c++", str(source)], check=True, capture_output=True).stdout
-        stamp = made[-1].with_suffix(".ii")
-        if not made[-1].exists() or not stamp.exists() or stamp.read_bytes() != text:
+        stamp = made.with_suffix(".ii")
+        if not made.exists() or not stamp.exists() or stamp.read_bytes() != text:
             stamp.write_bytes(text)
-            subprocess.run([*compiler, *flags, "-c", "-x", "c++", str(source), "-o", str(made[-1])], check=True)
+            subprocess.run([*compiler, *flags, "-c", "-x", "c++", str(source), "-o", str(made)], check=True)
+        return made
+
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(compile_one, sorted(kernels.glob("*/*.cu"))))
     module = folder / f"_cudasim{suffix}"
     subprocess.run([*compiler, "-shared", "-pthread", *map(str, made), *map(str, objects), "-ldl", "-o", str(module)], check=True)
     return module

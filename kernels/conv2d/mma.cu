@@ -1,0 +1,73 @@
+// The fourth rung for convolution: implicit GEMM on tensor cores, float32 operands rounded to tf32 ("mma_tf32"), which nobody gets
+// without asking. The mainloop is kernels/common/mma_mainloop.cuh.
+//
+// Channels-last pictures and filters whose channels come in whole runs of 16 bytes are read by such runs; all others, among them
+// the first layer with its 3 channels, element by element. The gradient of w sums over pictures, along which nothing lies side by
+// side in channels-last memory, and tf32 has no transposing ldmatrix: it reads element by element.
+#include "kernels/common/mma_mainloop.cuh"
+#include "kernels/conv2d/implicit_gemm.cuh"
+
+namespace ww::cuda {
+namespace {
+
+using SmallTile = MmaTile<64, 64, 32, 32>;
+using LargeTile = MmaTile<128, 128, 64, 32>;
+constexpr int64_t kLargeOutputs = 128 * 128 * 64;  // of one product, from which large tiles leave no GPU idle
+
+template <class T>
+constexpr int64_t kRun = kChunk / static_cast<int64_t>(sizeof(T));
+
+template <class T>
+bool aligned(const T* data) {
+    return reinterpret_cast<uintptr_t>(data) % kChunk == 0;
+}
+
+// May gathered rows be read by runs of 16 bytes along their channels?
+template <class T>
+bool rows_by_runs(const Gather& p, const T* read) {
+    return aligned(read) && p.read.c == 1 && p.channels % kRun<T> == 0 && p.read.n % kRun<T> == 0 && p.read.h % kRun<T> == 0 &&
+           p.read.w % kRun<T> == 0;
+}
+template <class T>
+bool filters_by_runs(const Gather& p, const T* filter) {
+    bool steps = true;
+    for (int64_t step : {p.filter_column, p.filter_r, p.filter_s, p.filter_group}) steps &= step % kRun<T> == 0;
+    return aligned(filter) && p.filter_channel == 1 && p.channels % kRun<T> == 0 && steps;
+}
+
+template <class T, Access rows, Access filters>
+using Small = MmaMainloop<T, SmallTile, rows, filters>;
+
+template <class T>
+void launch_mma(const Gather& p, const ConvOperands<T>& o) {
+    constexpr Access run = Access::k_vector, single = Access::scalar;
+    const bool rows = rows_by_runs(p, o.read), filters = filters_by_runs(p, o.filter);
+    if (rows && filters && p.rows() * p.columns >= kLargeOutputs)
+        return launch_gather<MmaMainloop<T, LargeTile, run, run>, T>(p, o);
+    if (rows && filters) return launch_gather<Small<T, run, run>, T>(p, o);
+    if (rows) return launch_gather<Small<T, run, single>, T>(p, o);
+    if (filters) return launch_gather<Small<T, single, run>, T>(p, o);
+    launch_gather<Small<T, single, single>, T>(p, o);
+}
+
+void forward(const Call& call) {
+    if (call.view(0).size() > 0) launch_mma<float>(Gather::forward(call), forward_operands<float>(call));
+}
+void backward_x(const Call& call) {
+    if (call.view(0).size() > 0) launch_mma<float>(Gather::backward_x(call), backward_x_operands<float>(call));
+}
+
+constexpr Kernel tf32(const Contract& contract, void (*fn)(const Call&), bool (*accepts)(const Call&),
+                      size_t (*bytes)(const Call&) = nullptr) {
+    return {&contract, "mma_tf32", WW_DEVICE_NAME, dtype_bit(DType::float32), fn, 0, accepts, bytes, Determinism::bitwise, "tf32"};
+}
+constexpr Kernel kernels[] = {
+    tf32(kConv2dForward, forward, fits_forward),
+    tf32(kConv2dBackwardX, backward_x, fits_backward_x),
+    tf32(kConv2dBackwardW, launch_weights<Small<float, Access::scalar, Access::scalar>, float>, fits_backward_w,
+         weight_gemm_bytes<float>),
+};
+const Registrar registrar(kernels);
+
+}  // namespace
+}  // namespace ww::cuda
