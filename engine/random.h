@@ -24,9 +24,9 @@
 
 #if !defined(WW_HOST_DEVICE)
 #if defined(__CUDACC__)
-#define WW_HOST_DEVICE __host__ __device__
+#define WW_HOST_DEVICE __host__ __device__ inline
 #else
-#define WW_HOST_DEVICE
+#define WW_HOST_DEVICE inline
 #endif
 #endif
 
@@ -36,9 +36,9 @@ struct Philox {
     uint32_t word[4];
 };
 
-WW_HOST_DEVICE inline uint64_t join_words(uint32_t low, uint32_t high) { return static_cast<uint64_t>(high) << 32 | low; }
+WW_HOST_DEVICE uint64_t join_words(uint32_t low, uint32_t high) { return static_cast<uint64_t>(high) << 32 | low; }
 
-WW_HOST_DEVICE inline Philox philox4x32(Philox counter, uint64_t key) {
+WW_HOST_DEVICE Philox philox4x32(Philox counter, uint64_t key) {
     uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
     uint32_t c0 = counter.word[0], c1 = counter.word[1], c2 = counter.word[2], c3 = counter.word[3];
     for (int round = 0; round < 10; round++) {
@@ -53,7 +53,7 @@ WW_HOST_DEVICE inline Philox philox4x32(Philox counter, uint64_t key) {
     return {{c0, c1, c2, c3}};
 }
 
-WW_HOST_DEVICE inline Philox philox_block(uint64_t seed, uint64_t offset, uint64_t block) {
+WW_HOST_DEVICE Philox philox_block(uint64_t seed, uint64_t offset, uint64_t block) {
     return philox4x32({{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), static_cast<uint32_t>(offset),
                         static_cast<uint32_t>(offset >> 32)}},
                       seed);
@@ -61,13 +61,13 @@ WW_HOST_DEVICE inline Philox philox_block(uint64_t seed, uint64_t offset, uint64
 
 // ---- from words to numbers -------------------------------------------------------------------------------------------------
 
-WW_HOST_DEVICE inline float uniform_float(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+WW_HOST_DEVICE float uniform_float(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
-WW_HOST_DEVICE inline double uniform_double(uint32_t low, uint32_t high) {
+WW_HOST_DEVICE double uniform_double(uint32_t low, uint32_t high) {
     return static_cast<double>(join_words(low, high) >> 11) * 0x1p-53;
 }
 
-WW_HOST_DEVICE inline uint64_t multiply_high(uint64_t a, uint64_t b) {
+WW_HOST_DEVICE uint64_t multiply_high(uint64_t a, uint64_t b) {
 #if defined(__CUDA_ARCH__)
     return __umul64hi(a, b);
 #else
@@ -78,14 +78,14 @@ WW_HOST_DEVICE inline uint64_t multiply_high(uint64_t a, uint64_t b) {
 
 // In [0, n), n >= 1. Of the 2^128 words, each value gets floor or ceil of 2^128 / n, so a probability is off by a factor of at
 // most 1 + n / 2^128 < 1 + 2^-64.
-WW_HOST_DEVICE inline uint64_t integer_below(const Philox& block, uint64_t n) {
+WW_HOST_DEVICE uint64_t integer_below(const Philox& block, uint64_t n) {
     const uint64_t low = join_words(block.word[0], block.word[1]), high = join_words(block.word[2], block.word[3]);
     const uint64_t middle = high * n, carry = multiply_high(low, n);
     return multiply_high(high, n) + (middle + carry < middle);
 }
 
 // a * b + c with both roundings: nvcc would contract it.
-WW_HOST_DEVICE inline double product_sum(double a, double b, double c) {
+WW_HOST_DEVICE double product_sum(double a, double b, double c) {
 #if defined(__CUDA_ARCH__)
     return __dadd_rn(__dmul_rn(a, b), c);
 #else
@@ -95,7 +95,7 @@ WW_HOST_DEVICE inline double product_sum(double a, double b, double c) {
 
 // ln(x) for a positive normal x: x = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh(s), s = (m - 1) / (m + 1). |s| < 0.172,
 // so the series' first left-out term, s^23 / 23, is below 2^-60 of the sum. Within 2 ulp.
-WW_HOST_DEVICE inline double portable_log(double x) {
+WW_HOST_DEVICE double portable_log(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     const uint64_t from_half = bits - 0x3FE6A09E667F3BCDull;  // the bits of sqrt(1/2)
@@ -121,7 +121,7 @@ WW_HOST_DEVICE inline double portable_log(double x) {
 
 // cos and sin of a whole turn times t, t in [0, 1) and a multiple of 2^-53: the reduction to an eighth of a turn is exact.
 // Taylor: the first terms left out, x^18 / 18! and x^19 / 19!, are below 2^-58 of the result at x = pi / 4.
-WW_HOST_DEVICE inline void portable_cos_sin(double t, double* cosine, double* sine) {
+WW_HOST_DEVICE void portable_cos_sin(double t, double* cosine, double* sine) {
     const int quarter = static_cast<int>(t * 4 + 0.5);
     const double x = (t - quarter * 0.25) * 6.283185307179586, z = x * x;
     double c = 1.0 / 20922789888000, s = 1.0 / 355687428096000;
@@ -147,7 +147,7 @@ WW_HOST_DEVICE inline void portable_cos_sin(double t, double* cosine, double* si
 }
 
 // Box and Muller 1958: sqrt(-2 ln u) cos(2 pi t), sqrt(-2 ln u) sin(2 pi t). u lies in the middle of its cell: never 0, never 1.
-WW_HOST_DEVICE inline void normal_floats(uint32_t radius, uint32_t angle, float* first, float* second) {
+WW_HOST_DEVICE void normal_floats(uint32_t radius, uint32_t angle, float* first, float* second) {
     double cosine, sine;
     const double r = sqrt(-2 * portable_log((radius + 0.5) * 0x1p-32));
     portable_cos_sin(angle * 0x1p-32, &cosine, &sine);
@@ -155,7 +155,7 @@ WW_HOST_DEVICE inline void normal_floats(uint32_t radius, uint32_t angle, float*
     *second = static_cast<float>(r * sine);
 }
 
-WW_HOST_DEVICE inline void normal_doubles(const Philox& block, double* first, double* second) {
+WW_HOST_DEVICE void normal_doubles(const Philox& block, double* first, double* second) {
     double cosine, sine;
     const uint64_t cell = join_words(block.word[0], block.word[1]) >> 12;
     const double r = sqrt(-2 * portable_log((static_cast<double>(cell) + 0.5) * 0x1p-52));
@@ -166,31 +166,31 @@ WW_HOST_DEVICE inline void normal_doubles(const Philox& block, double* first, do
 
 // ---- element i of a stream -------------------------------------------------------------------------------------------------
 
-WW_HOST_DEVICE inline uint32_t random_word(uint64_t seed, uint64_t offset, uint64_t i) {
+WW_HOST_DEVICE uint32_t random_word(uint64_t seed, uint64_t offset, uint64_t i) {
     return philox_block(seed, offset, i / 4).word[i % 4];
 }
 
-WW_HOST_DEVICE inline float random_float(uint64_t seed, uint64_t offset, uint64_t i) {
+WW_HOST_DEVICE float random_float(uint64_t seed, uint64_t offset, uint64_t i) {
     return uniform_float(random_word(seed, offset, i));
 }
 
-WW_HOST_DEVICE inline double random_double(uint64_t seed, uint64_t offset, uint64_t i) {
+WW_HOST_DEVICE double random_double(uint64_t seed, uint64_t offset, uint64_t i) {
     const Philox block = philox_block(seed, offset, i / 2);
     return uniform_double(block.word[i % 2 * 2], block.word[i % 2 * 2 + 1]);
 }
 
-WW_HOST_DEVICE inline uint64_t random_below(uint64_t seed, uint64_t offset, uint64_t i, uint64_t n) {
+WW_HOST_DEVICE uint64_t random_below(uint64_t seed, uint64_t offset, uint64_t i, uint64_t n) {
     return integer_below(philox_block(seed, offset, i), n);
 }
 
-WW_HOST_DEVICE inline float random_normal_float(uint64_t seed, uint64_t offset, uint64_t i) {
+WW_HOST_DEVICE float random_normal_float(uint64_t seed, uint64_t offset, uint64_t i) {
     const Philox block = philox_block(seed, offset, i / 4);
     float pair[2];
     normal_floats(block.word[i / 2 % 2 * 2], block.word[i / 2 % 2 * 2 + 1], &pair[0], &pair[1]);
     return pair[i % 2];
 }
 
-WW_HOST_DEVICE inline double random_normal_double(uint64_t seed, uint64_t offset, uint64_t i) {
+WW_HOST_DEVICE double random_normal_double(uint64_t seed, uint64_t offset, uint64_t i) {
     double pair[2];
     normal_doubles(philox_block(seed, offset, i / 2), &pair[0], &pair[1]);
     return pair[i % 2];

@@ -20,11 +20,14 @@ struct MapPlan {
     int dims = 0;
     int64_t shape[kMaxDims], strides[views][kMaxDims];
 
-    explicit MapPlan(const View* const (&given)[views]) {
+    // In the order of the memory of view 0, or in C order.
+    explicit MapPlan(const View* const (&given)[views], bool c_order = false) {
         const View& y = *given[0];
         int order[kMaxDims];
-        for (int d = 0; d < y.ndim; d++) order[d] = d, size *= y.shape[d];
-        std::stable_sort(order, order + y.ndim, [&](int a, int b) { return std::llabs(y.strides[a]) < std::llabs(y.strides[b]); });
+        for (int i = 0; i < y.ndim; i++) order[i] = c_order ? y.ndim - 1 - i : i, size *= y.shape[i];
+        if (!c_order)
+            std::stable_sort(order, order + y.ndim,
+                             [&](int a, int b) { return std::llabs(y.strides[a]) < std::llabs(y.strides[b]); });
         for (int i = 0; i < y.ndim; i++) {
             const int d = order[i];
             if (y.shape[d] == 1) continue;

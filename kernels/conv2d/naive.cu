@@ -129,13 +129,11 @@ void backward_w(const Call& call) {
     const View& grad_w = call.view(0);
     const Sizes z(Conv2d::backward_w(call));
     if (grad_w.size() == 0) return;
-    const int group = reduction_group(z.N * z.h.out * z.w.out);
-    const LaunchConfig grid = reduction_grid(grad_w.size(), group, sizeof(Value<T>));
-    switch (group) {
-        case 1: return launch<naive_backward_w<1, T>>(grid, z, grad_w, call.view(1), call.view(2));
-        case 32: return launch<naive_backward_w<32, T>>(grid, z, grad_w, call.view(1), call.view(2));
-        default: return launch<naive_backward_w<kReduceThreads, T>>(grid, z, grad_w, call.view(1), call.view(2));
-    }
+    const int64_t n = z.N * z.h.out * z.w.out;
+    with_group(n, [&](auto group) {
+        const LaunchConfig grid = reduction_grid(grad_w.size(), group, sizeof(Value<T>));
+        launch<naive_backward_w<decltype(group)::value, T>>(grid, z, grad_w, call.view(1), call.view(2));
+    });
 }
 
 template <class T>

@@ -9,7 +9,7 @@
 #include "engine/registry.h"
 
 #if !defined(WW_HOST_DEVICE)  // a .cu file has it from engine/cuda/device.cuh
-#define WW_HOST_DEVICE
+#define WW_HOST_DEVICE inline
 #endif
 
 namespace ww {
