@@ -22,7 +22,7 @@ def test_op(table: OpTable) -> None:
         CHECKS[check](table, CONTEXT)
 
 
-@pytest.mark.parametrize("op", ["matmul", "relu", "sum", "logsumexp", "argmax", "layer_norm", "embedding"])
+@pytest.mark.parametrize("op", ["matmul", "relu", "sum", "logsumexp", "argmax", "layer_norm", "embedding", "conv1d", "max_pool2d", "cross_entropy", "adam"])
 def test_bits_do_not_depend_on_the_schedule(op: str) -> None:
     CHECKS["schedules"](next(t for t in TABLES if t.op == op), CONTEXT)
 
@@ -41,6 +41,20 @@ def test_integers_have_the_bits_of_the_cpu() -> None:
         return ww.nn.functional.relu((x @ y) * 2.0 - x.sum()).sum(axis=0).numpy()
 
     np.testing.assert_array_equal(chain("cudasim"), chain("cpu"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_random_numbers_have_the_bits_of_the_cpu(dtype: str) -> None:
+    def numbers(device: str) -> list[np.ndarray]:
+        ww.manual_seed(9)
+        shape, more = (7, 13), {"dtype": dtype, "device": device}
+        found = [ww.random.uniform(shape, -2, 3, **more), ww.random.normal(shape, 1, 2, **more)]
+        found += [ww.random.randint(-5, 10**12, shape, device=device)]
+        found += [ww.nn.functional.dropout(ww.ones(shape, **more), 0.3), ww.nn.functional.dropout(ww.ones((13, 7), **more).T, 0.9)]
+        return [t.numpy() for t in found]
+
+    for got, expected in zip(numbers("cudasim"), numbers("cpu")):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_verify_says_what_it_checked_and_what_it_could_not(capsys: pytest.CaptureFixture[str]) -> None:
