@@ -22,7 +22,10 @@ def test_op(table: OpTable) -> None:
         CHECKS[check](table, CONTEXT)
 
 
-@pytest.mark.parametrize("op", ["matmul", "relu", "sum", "logsumexp", "argmax", "layer_norm", "embedding", "conv1d", "max_pool2d", "cross_entropy", "adam"])
+@pytest.mark.parametrize(
+    "op",
+    ["matmul", "relu", "sum", "logsumexp", "argmax", "layer_norm", "embedding", "conv1d", "max_pool2d", "cross_entropy", "adam"],
+)
 def test_bits_do_not_depend_on_the_schedule(op: str) -> None:
     CHECKS["schedules"](next(t for t in TABLES if t.op == op), CONTEXT)
 

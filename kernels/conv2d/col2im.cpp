@@ -98,7 +98,7 @@ struct Workspace {
     }
 };
 
-// filters[group][(r, s, c)][k], and hidden[group][(r, s, c)]: what zeros times these weights add up to, NaN where one is not finite.
+// filters[group][(r, s, c)][k], and hidden[group][(r, s, c)]: what zeros times these weights add up to, NaN if one is not finite.
 template <class T>
 void transpose_filters(const Plan<T>& p, const View& w, T* filters, T* hidden) {
     parallel_for(p.groups * p.taps, 1 + 8192 / p.filters_row, [&](int64_t begin, int64_t end) {
