@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import seeds_of_sequences
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -80,6 +82,7 @@ SEEDS = (
     Seed("mean pool: last window lost", AVG_POOL, ": axis.last_window(h);", ": axis.last_window(h) - 1;", "mean pool"),
     Seed("argmax: the last of equals", "reduce/places.cu", "return a.at < b.at ? a : b;", "return a.at < b.at ? b : a;", "argmax"),
 )  # fmt: skip
+SEEDS += tuple(Seed(*seed) for seed in seeds_of_sequences.SEEDS)
 
 PROBES = """
 import sys
@@ -178,6 +181,8 @@ probes = {
     "var": var,
     "argmax": lambda: reduction("argmax_forward", lambda x: x.argmax(axis=1)[:, None], "i8"),
 }
+"""
+SWEEP = """
 caught = 0
 for order in ("lockstep", "forward", "reverse", "random"):
     for asynchrony in ("late", "eager", "random"):
@@ -239,7 +244,7 @@ def main() -> int:
             path.write_text(text.replace(seed.old, seed.new))
         module = build(folder, kernels, objects)
         probes = seed.probe if seed else ",".join(sorted({s.probe for s in SEEDS}))
-        command = [sys.executable, "-c", PROBES, str(module.parent), probes]
+        command = [sys.executable, "-c", PROBES + seeds_of_sequences.PROBES + SWEEP, str(module.parent), probes]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
         lines = ran.stdout.strip().splitlines()
         caught = int(lines[-1].split()[1]) if ran.returncode == 0 and lines else -1
