@@ -8,7 +8,8 @@ namespace ww {
 
 namespace scatter_add {
 
-inline void check(const Call& call) {
+inline void check([[maybe_unused]] const Call& call) {
+#if !defined(__CUDACC__)  // on a GPU the index is not in this memory: ops/gather.py and ops/embedding.py have checked it
     const View& out = call.view(0);
     View index = call.view(2);
     if (index.size() == 0) return;
@@ -24,6 +25,7 @@ inline void check(const Call& call) {
                                  static_cast<long long>(place), static_cast<long long>(row * m + j));
         }
     }
+#endif
 }
 
 }  // namespace scatter_add

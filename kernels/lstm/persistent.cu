@@ -27,13 +27,12 @@ class ResidentProduct {
         return SharedSize().take<T>(static_cast<size_t>(parts * kUnits * k)).template take<T>(kSamples * kRow).bytes;
     }
 
-    // right(part, unit of the block, l), read once.
+    // right(part, unit of the block, l), read once; others see them after the first barrier of add.
     template <class Right>
     WW_DEVICE ResidentProduct(SharedMemory& shared, int64_t k, const Right& right)
         : k_(k), weights_(shared.take<T>(static_cast<size_t>(parts * kUnits * k))), slice_(shared.take<T>(kSamples * kRow)) {
         for (int64_t i = threadIdx.x; i < parts * kUnits * k; i += kThreads)
             weights_[i] = right(static_cast<int>(i / k / kUnits), static_cast<int>(i / k % kUnits), i % k);
-        __syncthreads();
     }
 
     template <class Left>
