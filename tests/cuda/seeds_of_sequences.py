@@ -29,7 +29,7 @@ SEEDS = (
     ("attention: earlier sums not scaled", ATTENTION, "sum = sum * std::exp(top - larger)", "sum = sum", "attention"),
     ("attention: all masked", ATTENTION, "if (larger == low) return;", "", "attention"),
     ("layer norm: level of the gradient", LAYER, "(g(i) - z(i) * along - level) * rstd", "(g(i) - z(i) * along) * rstd", "layer norm"),
-    ("channel norm: deviations from the first element", CHANNEL, "Sums<T>{v - mean, (v - mean) * (v - mean)}", "Sums<T>{v - mean, (v - start) * (v - start)}", "channel norm"),
+    ("channel norm: strides swapped", CHANNEL, "r / length * n_step + r % length * l_step", "r / length * l_step + r % length * n_step", "channel norm"),
     ("response norm: window past the last channel", RESPONSE, "c + (after < room ? after : room)", "c + after", "response norm"),
     ("scatter: every thread adds", SCATTER, "if (place % kOwners == owner) ", "", "scatter"),
     ("embedding: padding is read", "embedding/rows.cu", "row == skip ? T(0) : ", "", "embedding"),
