@@ -30,6 +30,12 @@ def test_bits_do_not_depend_on_the_schedule(op: str) -> None:
     CHECKS["schedules"](next(t for t in TABLES if t.op == op), CONTEXT)
 
 
+def test_no_op_is_left_to_the_cpu() -> None:
+    on = {d: {row["op"] for row in ww.kernels.list(device=d)} for d in ("cpu", "cudasim")}
+    assert on["cpu"] - on["cudasim"] == set(cases.KERNELS_WITHOUT_CASE)
+    assert len(TABLES) == len(list(cases.tables()))
+
+
 def test_each_cuda_kernel_has_a_case() -> None:
     registered = {row["op"] for row in ww.kernels.list(device="cudasim")}
     assert unlisted(list(cases.tables()), registered, {}) == []
