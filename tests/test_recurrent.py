@@ -245,7 +245,7 @@ RNN = ww.nn.utils.rnn
         (lambda: ww.nn.LSTM(3, 0), "LSTM: expected hidden_size to be an int >= 1, got 0"),
         (lambda: ww.nn.GRU(3, 5, dropout=1.5), r"GRU: expected dropout in \[0, 1\], got 1.5"),
         (lambda: ww.nn.RNN(3, 5, nonlinearity="gelu"), "RNN: expected nonlinearity to be 'tanh' or 'relu', got 'gelu'"),
-        (lambda: ww.nn.LSTM(3, 5, proj_size=2), "LSTM: expected proj_size == 0 .*, got 2"),
+        (lambda: ww.nn.LSTM(3, 5, proj_size=5), r"LSTM: expected proj_size in \[0, 5\) \(hidden_size\), got 5"),
         (lambda: ww.nn.LSTM(3, 5)(ww.ones((4, 2, 7))), r"input.shape\[-1\] == 3 \(input_size\), got \(4, 2, 7\)"),
         (lambda: ww.nn.LSTM(3, 5)(ww.ones((4, 2, 3)), (ww.ones((1, 3, 5)),) * 2), r"h_0.shape == \(1, 2, 5\).*got \(1, 3, 5\)"),
         (lambda: ww.nn.GRU(3, 5)(ww.ones((4, 3)), ww.ones((1, 1, 5))), r"h_0.shape == \(1, 5\) .*got \(1, 1, 5\)"),

@@ -67,3 +67,9 @@ TAKEN: dict[str, dict[str, str]] = {
 
 # Where section 5 of the design asks for another type than PyTorch's IndexError: an empty reduction is a matter of shapes.
 OTHER_TYPE = {"amax": ValueError, "amin": ValueError, "max": ValueError, "min": ValueError}
+
+# The same for the database of modules: errors of samples that we refuse, and wrong calls that mean something here.
+MODULES: dict[str, dict[str, str]] = {}
+MODULES_TAKEN: dict[str, dict[str, str]] = {
+    "NLLLoss": {r"expected scalar type": "weights of another dtype: .to(dtype) converts them with the module"},
+}

@@ -185,7 +185,7 @@ def _add_product(
 
 
 def _lstm_step(x: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
-    units = weight.shape[1]
+    units = cell.shape[-1]
     i, f, g, o = split(add(x, matmul(hidden, matrix_transpose(weight))), [units] * 4, axis=-1)
     cell = add(multiply(sigmoid(f), cell), multiply(sigmoid(i), tanh(g)))
     return multiply(sigmoid(o), tanh(cell)), cell
@@ -376,7 +376,7 @@ def _compose(
         now = step(rows[starts[t] : starts[t] + n], weight, *(s[:n] for s in states), *bias)
         outputs[t] = now[0]
         states = tuple(concat((new, old[n:]), axis=0) if n < at.samples else new for new, old in zip(now, states))
-    hidden = concat([outputs[t] for t in range(len(sizes))], axis=0) if sizes else rows[:, : at.units]
+    hidden = concat([outputs[t] for t in range(len(sizes))], axis=0) if sizes else rows[:, : at.units]  # no rows
     return (reshape(hidden, (*at.lead, at.units)), *states)
 
 

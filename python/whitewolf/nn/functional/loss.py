@@ -364,6 +364,8 @@ def cross_entropy(
             logits, target, weight, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
         )
     _pair("cross_entropy", input, target, reduction)
+    if ignore_index >= 0:
+        raise ValueError(f"cross_entropy: expected no ignore_index with a target of probabilities, got {ignore_index}")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: expected label_smoothing in [0, 1], got {label_smoothing}")
     wanted = target * (1 - label_smoothing) + label_smoothing / classes

@@ -6,11 +6,18 @@ from ...ops import elementwise, manipulation, reduce
 from ...ops._common import check_float, check_same_dtype, check_tensor
 from ...ops.indexing import take, take_along_axis
 from ...ops.logic import equal, not_equal
+from ...ops.manipulation import astype
 from ...ops.select import clip, where
 from ...tensor import Tensor, wrap
 from .activation import softplus
 from .distance import check_vectors, pairwise_distance
 from .loss import _pair, _reduce, check_reduction
+
+
+def _as_numbers(op: str, target: Tensor, input: Tensor) -> Tensor:
+    """Targets of integers in the input's dtype."""
+    check_tensor(op, "target", target)
+    return astype(target, input.dtype) if target.dtype.kind in "iu" and isinstance(input, Tensor) else target
 
 
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -33,10 +40,11 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | 
 
     Args:
         input: float32 or float64 [..., C].
-        target: of the same shape and dtype.
+        target: of the same shape, and of the same dtype or integers.
         weight: w, [C]; 1 unless given.
     """
     op = "multilabel_soft_margin_loss"
+    target = _as_numbers(op, target, input)
     _pair(op, input, target, reduction)
     loss = softplus(elementwise.negative(input), 1.0, 50.0) * target + softplus(input, 1.0, 50.0) * (1 - target)
     return _reduce(reduce.mean(loss if weight is None else loss * weight, axis=-1), reduction)
@@ -62,12 +70,14 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, *, margi
     """max(0, margin - target (input1 - input2)): the first ranks higher where target is 1, lower where it is -1.
 
     Args:
-        input1, input2, target: float32 or float64; they broadcast.
+        input1, input2: float32 or float64; they and target broadcast.
+        target: -1 or 1, of the same dtype or integers.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.margin_ranking_loss(ww.asarray([1.0]), ww.asarray([3.0]), ww.asarray([1.0]))
     tensor(2.)
     """
+    target = _as_numbers("margin_ranking_loss", target, input1)
     check_vectors("margin_ranking_loss", input1=input1, input2=input2, target=target)
     check_reduction("margin_ranking_loss", reduction)
     return _reduce(clip(margin - target * (input1 - input2), min=0.0), reduction)

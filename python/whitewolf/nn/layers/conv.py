@@ -78,12 +78,12 @@ class _Conv(Module):
             return [0, 0] * self.dims
         return [n for p in reversed(self.padding) for n in (p, p)]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
-            x, padding = F.pad(x, self._edges(), _MODES[self.padding_mode]), (0,) * self.dims
+            input, padding = F.pad(input, self._edges(), _MODES[self.padding_mode]), (0,) * self.dims
         convolve = F.conv2d if self.dims == 2 else F.conv1d
-        return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return convolve(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
@@ -186,10 +186,10 @@ class ConvTranspose2d(_Conv):
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         assert not isinstance(self.padding, str)
         transposed = F.conv_transpose1d if self.dims == 1 else F.conv_transpose2d
-        return transposed(x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return transposed(input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
 
 
 class ConvTranspose1d(ConvTranspose2d):

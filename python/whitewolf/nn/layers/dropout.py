@@ -21,40 +21,40 @@ class _Dropout(Module):
 class Dropout(_Dropout):
     """In training, zeroes each element with probability p and multiplies the others by 1 / (1 - p)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(input, self.p, self.training)
 
 
 class Dropout2d(_Dropout):
     """In training, zeroes each channel of x [N, C, ...] with probability p and multiplies the others by 1 / (1 - p)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout2d(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout2d(input, self.p, self.training)
 
 
 class Dropout1d(_Dropout):
     """In training, zeroes each channel of x [N, C, L] or [C, L] with probability p and multiplies the others by 1 / (1 - p)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout1d(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout1d(input, self.p, self.training)
 
 
 class Dropout3d(_Dropout):
     """`Dropout2d` of x [N, C, D, H, W]."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.dropout3d(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout3d(input, self.p, self.training)
 
 
 class AlphaDropout(_Dropout):
     """Dropout that keeps mean 0 and variance 1, for `SELU`; see `F.alpha_dropout`."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.alpha_dropout(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.alpha_dropout(input, self.p, self.training)
 
 
 class FeatureAlphaDropout(_Dropout):
     """`AlphaDropout` of whole channels of x [N, C, ...]."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.feature_alpha_dropout(x, self.p, self.training)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.feature_alpha_dropout(input, self.p, self.training)

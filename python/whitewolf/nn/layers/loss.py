@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ...ops._common import check_number
 from ...tensor import Tensor
 from .. import functional as F
 from ..functional.loss import check_reduction
@@ -106,6 +107,7 @@ class HuberLoss(_Loss):
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
+        check_number("HuberLoss", "delta", delta)
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

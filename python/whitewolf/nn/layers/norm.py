@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...ops._common import check_number
 from ...ops.creation import asarray, ones, zeros
 from ...ops.manipulation import squeeze, unsqueeze
 from ...tensor import Tensor
@@ -39,6 +40,9 @@ class _ChannelNorm(Module):
         super().__init__()
         if type(num_features) is not int or num_features < 0:
             raise ValueError(f"{type(self).__name__}: expected num_features to be an int >= 0, got {num_features!r}")
+        check_number(type(self).__name__, "eps", eps)
+        if not eps > 0:
+            raise ValueError(f"{type(self).__name__}: expected eps > 0, got {eps}")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         _affine(self, num_features, affine, bias, device, dtype)
@@ -99,8 +103,8 @@ class _BatchNorm(_ChannelNorm):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        self._check(x)
+    def forward(self, input: Tensor) -> Tensor:
+        self._check(input)
         counter = self.num_batches_tracked if self.training and self.track_running_stats else None
         share = self.momentum
         if share is None:  # the plain average of all batches so far
@@ -108,7 +112,7 @@ class _BatchNorm(_ChannelNorm):
         training = self.training or (self.running_mean is None and self.running_var is None)
         known = not self.training or self.track_running_stats
         mean, var = (self.running_mean, self.running_var) if known else (None, None)
-        return _batch_norm(x, mean, var, self.weight, self.bias, training, share, self.eps, counter)
+        return _batch_norm(input, mean, var, self.weight, self.bias, training, share, self.eps, counter)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -164,15 +168,15 @@ class _InstanceNorm(_ChannelNorm):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        self._check(x)
-        single = x.ndim == self.dims[0]
+    def forward(self, input: Tensor) -> Tensor:
+        self._check(input)
+        single = input.ndim == self.dims[0]
         if single:
-            x = unsqueeze(x, 0)
-        if x.shape[1] != self.num_features and (self.affine or self.track_running_stats):
-            raise ValueError(f"{type(self).__name__}: expected {self.num_features} channels (num_features), got {x.shape[1]}")
+            input = unsqueeze(input, 0)
+        if input.shape[1] != self.num_features and (self.affine or self.track_running_stats):
+            raise ValueError(f"{type(self).__name__}: expected {self.num_features} channels (num_features), got {input.shape[1]}")
         own, share = self.training or not self.track_running_stats, 0.0 if self.momentum is None else self.momentum
-        y = F.instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, share, self.eps)
+        y = F.instance_norm(input, self.running_mean, self.running_var, self.weight, self.bias, own, share, self.eps)
         return squeeze(y, 0) if single else y
 
 
@@ -239,8 +243,8 @@ class GroupNorm(Module):
         """weight 1 and bias 0."""
         _reset_affine(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
@@ -281,8 +285,8 @@ class LayerNorm(Module):
         """weight 1 and bias 0."""
         _reset_affine(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         affine = self.elementwise_affine
@@ -323,8 +327,8 @@ class RMSNorm(Module):
         """weight 1."""
         _reset_affine(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
@@ -337,8 +341,8 @@ class LocalResponseNorm(Module):
         super().__init__()
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ops._common import pair
+from ...ops._common import check_tensor, pair
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
@@ -18,8 +18,11 @@ class _Pad2d(Module):
         super().__init__()
         self.padding = pair(type(self).__name__, "padding", padding, self.sides)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, self.padding, self.mode)
+    def forward(self, input: Tensor) -> Tensor:
+        dims, name = self.sides // 2, type(self).__name__
+        if self.mode != "constant" and check_tensor(name, "input", input).ndim not in (dims + 1, dims + 2):
+            raise ValueError(f"{name}: expected input of {dims + 1} or {dims + 2} dimensions, got input.shape == {input.shape}")
+        return F.pad(input, self.padding, self.mode)
 
     def extra_repr(self) -> str:
         return str(self.padding)
@@ -54,8 +57,8 @@ class ConstantPad2d(_Pad2d):
         super().__init__(padding)
         self.value = value
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, self.padding, "constant", self.value)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.pad(input, self.padding, "constant", self.value)
 
     def extra_repr(self) -> str:
         return f"padding={self.padding}, value={self.value}"

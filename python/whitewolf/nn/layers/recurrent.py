@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
-from ...ops._common import check_tensor
+from ...ops._common import check_flag, check_tensor
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
 from ...ops.manipulation import broadcast_to, concat, expand_dims, stack, transpose
 from ...ops.recurrent import gru, lstm, rnn
+from ...ops.recurrent_projected import lstm_projected
 from ...tensor import Tensor
 from .. import functional as F
 from .. import init
@@ -29,6 +30,7 @@ class _Weights(NamedTuple):
     weight_hh: Tensor
     bias_ih: Tensor | None
     bias_hh: Tensor | None
+    weight_hr: Tensor | None = None  # LSTM with proj_size
 
     def project(self, x: Tensor) -> Tensor:
         """The input's part of the gates, with both biases."""
@@ -46,6 +48,12 @@ class _Unit(Module):
 
     hidden_size: int
     bias: bool
+    proj_size: int = 0
+
+    @property
+    def _state_sizes(self) -> tuple[int, ...]:
+        """The size of each state: h, which a projection makes smaller, and c."""
+        return (self.proj_size or self.hidden_size, self.hidden_size)[: len(self.states)]
 
     def _check_input(self, input: Any) -> None:
         name = type(self).__name__
@@ -54,10 +62,12 @@ class _Unit(Module):
             raise TypeError(f"{name}: expected input.dtype == {weight.dtype} (as the weights), got {input.dtype}")
 
     def _allocate(self, suffix: str, features: int, device: Any, dtype: Any) -> None:
-        rows = self.gates * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, self.hidden_size)}
+        rows, size = self.gates * self.hidden_size, self._state_sizes[0]
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, features), "weight_hh": (rows, size)}
         for name in ("bias_ih", "bias_hh"):
             shapes[name] = (rows,)
+        if self.proj_size:
+            shapes["weight_hr"] = (size, self.hidden_size)
         for name, shape in shapes.items():
             absent = len(shape) == 1 and not self.bias
             if absent and suffix:
@@ -75,8 +85,8 @@ class _Unit(Module):
             if type(size) is not int or size < 1:
                 raise ValueError(f"{type(self).__name__}: expected {name} to be an int >= 1, got {size!r}")
 
-    def _check_states(self, hx: State | None, shape: tuple[int, ...], ends: str, what: str, like: Tensor) -> tuple[Tensor, ...]:
-        """The states given, or nothing."""
+    def _check_states(self, hx: State | None, lead: tuple[int, ...], ends: str, what: str, like: Tensor) -> tuple[Tensor, ...]:
+        """The states given, each [*lead, its size], or nothing."""
         if hx is None:
             return ()
         name, names = type(self).__name__, [state + ends for state in self.states]
@@ -84,7 +94,8 @@ class _Unit(Module):
         if len(given) != len(names) or not all(isinstance(state, Tensor) for state in given):
             expected = f"({', '.join(names)})" if len(names) > 1 else f"a Tensor, {names[0]}"
             raise TypeError(f"{name}: expected hx to be {expected}, got {type(hx).__name__}")
-        for state, label in zip(given, names):
+        for state, label, size in zip(given, names, self._state_sizes):
+            shape = (*lead, size)
             if state.shape != shape:
                 raise ValueError(f"{name}: expected {label}.shape == {shape}{what}, got {state.shape}")
             if state.dtype != like.dtype:
@@ -129,6 +140,8 @@ class _LSTM(_Unit):
         bias = w.both_biases()
         if bias is None:
             bias = zeros(w.weight_ih.shape[0], dtype=x.dtype, device=x.device)
+        if w.weight_hr is not None:
+            return lstm_projected(F.linear(x, w.weight_ih, bias), w.weight_hh, states[0], states[1], w.weight_hr, **how)
         biases = broadcast_to(bias, (*x.shape[:-1], w.weight_ih.shape[0]))
         return lstm(biases, w.weight_hh, states[0], states[1], x, w.weight_ih, **how)
 
@@ -141,6 +154,8 @@ class _Layers(_Unit):
         device: Any, dtype: Any,
     ) -> None:  # fmt: skip
         self._check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        for flag, given in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
+            check_flag(type(self).__name__, flag, given)
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)):
             raise TypeError(f"{type(self).__name__}: expected dropout to be a number, got {dropout!r}")
         if not 0 <= dropout <= 1:
@@ -148,7 +163,7 @@ class _Layers(_Unit):
         self.input_size, self.hidden_size, self.num_layers, self.bias = input_size, hidden_size, num_layers, bias
         self.batch_first, self.dropout, self.bidirectional = batch_first, float(dropout), bidirectional
         for layer, suffix in self._places():
-            self._allocate(suffix, hidden_size * self._directions if layer else input_size, device, dtype)
+            self._allocate(suffix, self._state_sizes[0] * self._directions if layer else input_size, device, dtype)
         self.reset_parameters()
 
     @property
@@ -201,11 +216,10 @@ class _Layers(_Unit):
     ) -> list[tuple[Tensor, ...]]:
         """The states before the first step of each layer and direction."""
         count = self.num_layers * self._directions
-        shape = (count, self.hidden_size) if single else (count, samples, self.hidden_size)
-        given = self._check_states(hx, shape, "_0", " (layers x directions, U)" if single else " (layers x directions, N, U)", x)
+        lead = (count,) if single else (count, samples)
+        given = self._check_states(hx, lead, "_0", " (layers x directions, U)" if single else " (layers x directions, N, U)", x)
         if not given:
-            zero = zeros((samples, self.hidden_size), dtype=x.dtype, device=x.device)
-            return [(zero,) * len(self.states)] * count
+            return [tuple(zeros((samples, size), dtype=x.dtype, device=x.device) for size in self._state_sizes)] * count
         if single:
             given = tuple(expand_dims(state, axis=1) for state in given)
         if packed is not None and packed.sorted_indices is not None:
@@ -228,8 +242,9 @@ class _Layers(_Unit):
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
-        """The parameters of each layer and direction: weight_ih, weight_hh and, with biases, bias_ih, bias_hh."""
+        """The parameters of each layer and direction: weight_ih, weight_hh, with biases bias_ih, bias_hh, weight_hr with proj_size."""
         names = ("weight_ih", "weight_hh") + (("bias_ih", "bias_hh") if self.bias else ())
+        names += ("weight_hr",) if self.proj_size else ()
         parameters = dict(self.named_parameters())
         return [[parameters[name + suffix] for name in names] for _, suffix in self._places()]
 
@@ -241,6 +256,7 @@ class _Layers(_Unit):
 
     def extra_repr(self) -> str:
         usual = {
+            "proj_size": 0,
             "nonlinearity": "tanh",
             "num_layers": 1,
             "bias": True,
@@ -324,10 +340,12 @@ class LSTM(_LSTM, _Layers):
 
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as in `RNN`.
-        proj_size: only 0; PyTorch's projections of the hidden states are not here.
+        proj_size: P > 0 makes h_t = W_hr (o tanh(c_t)), of P < U values, in outputs and states (Sak et al. 2014, arXiv 1402.1128);
+            such a net runs step by step.
 
     Attributes:
         weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}: as in `RNN`, with 4U rows: gates in the order i, f, g, o.
+        weight_hr_l{k}: W_hr, [P, U], with proj_size; weight_hh_l{k} is [4U, P] then, and layers take directions * P.
 
     >>> import whitewolf as ww
     >>> out, (h, c) = ww.nn.LSTM(8, 16, num_layers=2, bidirectional=True)(ww.ones((5, 3, 8)))
@@ -340,6 +358,8 @@ class LSTM(_LSTM, _Layers):
         dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        if proj_size != 0:
-            raise ValueError(f"LSTM: expected proj_size == 0 (projections of the hidden states are not supported), got {proj_size}")
+        self._check_sizes(hidden_size=hidden_size)
+        if type(proj_size) is not int or not 0 <= proj_size < hidden_size:
+            raise ValueError(f"LSTM: expected proj_size in [0, {hidden_size}) (hidden_size), got {proj_size!r}")
+        self.proj_size = proj_size
         self._set_up(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)

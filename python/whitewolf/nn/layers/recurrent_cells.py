@@ -44,7 +44,7 @@ class _Cell(_Unit):
             )
         shape = (*input.shape[:-1], self.hidden_size)
         rows = input.shape[0] if input.ndim == 2 else 1
-        given = self._check_states(hx, shape, "", "", input)
+        given = self._check_states(hx, input.shape[:-1], "", "", input)
         if given:
             first = tuple(reshape(state, (rows, self.hidden_size)) for state in given)
         else:

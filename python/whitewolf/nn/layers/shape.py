@@ -17,8 +17,8 @@ class Flatten(Module):
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: Tensor) -> Tensor:
-        return flatten(x, self.start_dim, self.end_dim)
+    def forward(self, input: Tensor) -> Tensor:
+        return flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -31,9 +31,9 @@ class Unflatten(Module):
         super().__init__()
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        at = normalize_axis("unflatten", self.dim, x.ndim, "dim")
-        return reshape(x, (*x.shape[:at], *self.unflattened_size, *x.shape[at + 1 :]))
+    def forward(self, input: Tensor) -> Tensor:
+        at = normalize_axis("unflatten", self.dim, input.ndim, "dim")
+        return reshape(input, (*input.shape[:at], *self.unflattened_size, *input.shape[at + 1 :]))
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
