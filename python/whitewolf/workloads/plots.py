@@ -62,3 +62,22 @@ def filters(weight: Array, path: Path) -> Path:
             axes.imshow(weight[at].mean(axis=0), cmap="gray", vmin=-limit, vmax=limit)
     page.savefig(path, dpi=120)
     return path
+
+
+def square(left: float, top: float, width: float, colour: str) -> Any:
+    """The outline of a square, for `axes.add_patch`."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((left, top), width, width, fill=False, color=colour, linewidth=0.8)
+
+
+def grid(pictures: Array, columns: int, path: Path) -> Path:
+    """Grey pictures [N, H, W] from 0 to 1, so many in a row."""
+    rows = -(-len(pictures) // columns)
+    page = figure(columns * 0.7, rows * 0.7)
+    for at, axes in enumerate(page.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if at < len(pictures):
+            axes.imshow(pictures[at], cmap="gray", vmin=0, vmax=1)
+    page.savefig(path, dpi=120)
+    return path

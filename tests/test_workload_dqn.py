@@ -1,0 +1,134 @@
+"""DQN: the game's rules, the replay memory, the loss, resumption, and Atari where ale-py is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import whitewolf as ww
+from helpers.devices import check_cudasim
+from helpers.resume import check_resume
+from whitewolf import cli
+from whitewolf.workloads import dqn, plots
+from whitewolf.workloads.games import Catch
+from whitewolf.workloads.replay import STACK, Replay
+
+
+def random_numbers(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_a_paddle_that_follows_the_ball_catches_it_and_one_that_flees_does_not() -> None:
+    for follows, reward in ((True, 1.0), (False, -1.0)):
+        rng = random_numbers()
+        game = Catch(64, rng)
+        ends: list[float] = []
+        for _ in range(5 * (Catch.size - 1)):
+            toward = np.sign(game.ball_x - game.paddle)
+            away = np.where(game.ball_x < Catch.size // 2, 1, -1)  # to the other half of the floor
+            rewards, ended = game.step(1 + (toward if follows else away), rng)
+            assert (rewards[~ended] == 0).all()
+            ends += rewards[ended].tolist()
+        assert len(ends) == 64 * 5 and np.mean(np.array(ends) == reward) > 0.9
+
+
+def test_the_ball_bounces_and_its_drift_cannot_be_seen_in_one_frame() -> None:
+    rng = random_numbers()
+    game = Catch(3, rng)
+    game.ball_x[:], game.drift[:] = (0, 5, Catch.size - 1), (-1, 0, 1)
+    first = game.frames()
+    game.step(np.ones(3, np.int64), rng)
+    assert game.ball_x.tolist() == [1, 5, Catch.size - 2] and game.drift.tolist() == [1, 0, -1]
+    assert first.shape == (3, Catch.size, Catch.size) and (first > 0).sum() == 3 * 4
+
+
+def test_states_from_the_memory_are_those_that_were_seen() -> None:
+    rng = random_numbers()
+    game, memory, length = Catch(3, rng), Replay(40, 3, Catch.size), 40
+    memory.begin(game.frames())
+    seen: dict[bytes, tuple[Any, ...]] = {}
+    recent = [[game.frames()[copy]] for copy in range(3)]
+    black = np.zeros((Catch.size, Catch.size), np.uint8)
+
+    def state(copy: int) -> Any:
+        return np.stack(([black] * STACK + recent[copy])[-STACK:])
+
+    for _ in range(130):
+        states = [state(copy) for copy in range(3)]
+        np.testing.assert_array_equal(memory.state(), states)
+        actions = rng.integers(0, 3, 3)
+        rewards, ended = game.step(actions, rng)
+        frames = game.frames()
+        memory.add(actions, rewards, ended, frames)
+        for copy in range(3):
+            recent[copy] = [frames[copy]] if ended[copy] else [*recent[copy], frames[copy]]
+            seen.setdefault(states[copy].tobytes() + bytes([actions[copy]]), ())
+            seen[states[copy].tobytes() + bytes([actions[copy]])] += ((rewards[copy], ended[copy], state(copy).tobytes()),)
+    before, actions, rewards, after, went_on = memory.sample(500, rng)
+    for i in range(500):
+        outcomes = seen[before[i].tobytes() + bytes([actions[i]])]
+        assert any(r == rewards[i] and e != bool(went_on[i]) and (e or s == after[i].tobytes()) for r, e, s in outcomes)
+    assert 0 < (went_on == 0).sum() < 100 and memory.count == 130 > length
+
+
+def test_the_loss_is_the_bellman_error_with_a_clipped_slope() -> None:
+    values, later = ww.tensor([[1.0, 5.0], [0.0, 2.0]], requires_grad=True), ww.tensor([[3.0, 4.0], [1.0, -1.0]])
+    batch = (values, ww.tensor([0, 1]), ww.tensor([0.5, 1.0]), later, ww.tensor([1.0, 0.0]))
+    loss = dqn.bellman_loss(lambda x: x, lambda x: x, 0.5, batch)
+    errors = np.array([1.0 - (0.5 + 0.5 * 4.0), 2.0 - 1.0])  # the second episode ended: no future
+    assert loss.item() == pytest.approx(np.mean(np.where(abs(errors) < 1, errors**2 / 2, abs(errors) - 0.5)))
+    loss.backward()
+    np.testing.assert_allclose(values.grad.numpy(), [[-0.5, 0], [0, 0.5]])
+
+
+def test_a_quick_start_learns_the_same_bits_again_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_resume("dqn", tmp_path, monkeypatch, 30, "--memory", "400")
+
+
+def test_a_short_run_leaves_a_filmstrip(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert cli.main(["train", "dqn", "--steps", "20", "--out", str(out)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert result["metric"] == "caught" and result["target"] == 0.95 and 0 <= result["value"] <= 1 and result["steps"] == 20
+    if plots.available():
+        assert (out / "filmstrip.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_dqn_learns_to_catch(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert cli.main(["train", "dqn", "--quick", "--out", str(out)]) == 0
+    assert json.loads((out / "result.json").read_text())["reached"]
+
+
+def test_steps_on_the_simulated_gpu_are_those_on_the_cpu() -> None:
+    check_cudasim("dqn", "--batch-size", "2", "--memory", "400")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "x"], "expected no --data"),
+        (["--memory", "10"], "expected --memory >= 400, got 10"),
+        (["--game", "chess"], "chess"),
+    ],
+)
+def test_what_cannot_be_played_is_one_line(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "chess" in arguments:
+        pytest.importorskip("ale_py")
+    assert cli.main(["train", "dqn", "--out", str(tmp_path), *arguments]) == 1
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
+
+
+def test_an_atari_game_plays(tmp_path: Path) -> None:
+    pytest.importorskip("ale_py")
+    out = tmp_path / "run"
+    assert cli.main(["train", "dqn", "--game", "pong", "--steps", "2", "--memory", "4000", "--out", str(out)]) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert result["parameters"] == 1_687_206 and -21 <= result["value"] <= 21
