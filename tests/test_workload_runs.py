@@ -19,6 +19,8 @@ RUNS: dict[str, Callable[[Path], list[object]]] = {
     "rnn": lambda f: ["--quick", "--lag", 6, "--batch-size", 4],
     "seq2seq": lambda f: ["--quick", "--data", pairs(f), "--batch-size", 4, "--no-attention", "--reverse"],
     "seq2seq attention": lambda f: ["--quick", "--data", pairs(f), "--batch-size", 4],
+    "wordvec": lambda f: ["--quick", "--data", text(f), "--batch-size", 16],
+    "wordvec skip-gram": lambda f: ["--quick", "--model", "skip-gram", "--data", text(f), "--batch-size", 16],
     "transformer": lambda f: ["--quick", "--data", text(f), "--batch-size", 4],
 }
 STEPS = 8

@@ -143,6 +143,7 @@ class MemoryTask(Task):
             told = q.story[-self.memory :][-20:]
             axes.imshow(np.array([p[at, : len(told)][::-1] for p in seen]).T, cmap="gray", vmin=0, vmax=1, aspect="auto")
             axes.set_yticks(range(len(told)), told, fontsize=7)
+            axes.set_xticks(range(len(seen)), range(1, len(seen) + 1))
             axes.set(title=f"{q.question} {q.answer}", xlabel="hop")
         page.savefig(folder / "attention.png", dpi=120)
         error = {"training": lambda e: 1 - e["train_accuracy"], "held out": lambda e: e["test_error"]}

@@ -26,6 +26,7 @@ from .frame import Task, Workload
 from .generated import generated, held_out
 
 CLIP = 1.0
+LARGE = 3.0  # U(-b, b), b = 1 / sqrt(U), has a spectral radius of about 0.58: three times that is beyond 1
 _NETS: dict[str, tuple[Any, Any, float]] = {  # layer, its cell, what its gradient's norm is clipped to
     "rnn": (RNN, RNNCell, CLIP),
     "rnn_unclipped": (RNN, RNNCell, math.inf),
@@ -87,7 +88,7 @@ class AddingTask(Task):
     def step(self, batch: Any, fraction: float) -> tuple[float, float | None, int]:
         x, y = batch
         if not self.first:
-            self.first = self.against_lag()
+            self.first = self.against_lag() | {f"rnn, recurrent weights x {LARGE:g}": self.exploding()}
         for group in self.optimizer.param_groups:
             group["lr"] = self.facts["lr"] * (1 - fraction) ** 0.5
         losses = {name: F.mse_loss(net(x), y) for name, net in self.model.items()}
@@ -116,6 +117,17 @@ class AddingTask(Task):
         x, y = (ww.asarray(part[..., :20, :] if part.ndim == 3 else part[:20], device=self.device) for part in self.test[0])
         return {name: net.gradients(x, y) for name, net in self.model.items()}
 
+    def exploding(self) -> list[float]:
+        """The same of the plain net with recurrent weights so large that its gradient grows with lag."""
+        import whitewolf as ww
+
+        large = Adder(RNN, RNNCell, self.model["rnn"].units)
+        large.load_state_dict(self.model["rnn"].state_dict())
+        with no_grad():
+            large.layer.weight_hh_l0 *= LARGE
+        x, y = (ww.asarray(part[..., :20, :] if part.ndim == 3 else part[:20]) for part in self.test[0])
+        return large.gradients(x, y)
+
     @property
     def device(self) -> Any:
         return self.model["rnn"].read.weight.device
@@ -133,9 +145,9 @@ class AddingTask(Task):
 
     def report(self) -> list[str]:
         lags = [k for k in (0, 1, 5, 10, 20, 50, 100, 200) if k < len(self.test[0][0])]
-        lines = ["norm of the gradient k steps before the end", "k".rjust(18) + "".join(f"{k:>10}" for k in lags)]
+        lines = ["norm of the gradient k steps before the end", "k".rjust(28) + "".join(f"{k:>10}" for k in lags)]
         for when, norms in (("", self.first), (", end", self.against_lag())):
-            lines += [(name + when).rjust(18) + "".join(f"{values[k]:10.1e}" for k in lags) for name, values in norms.items()]
+            lines += [(name + when).rjust(28) + "".join(f"{values[k]:10.1e}" for k in lags) for name, values in norms.items()]
         return lines
 
     def plot(self, history: list[dict[str, Any]], folder: Path) -> list[Path]:
@@ -180,7 +192,9 @@ class Recurrent(Workload):
         if lag < 2:
             raise ValueError(f"train: expected --lag >= 2, got {lag}")
         n, epochs, lr = options.batch_size or 50, options.epochs or epochs, options.lr or 4e-3
-        model = ModuleDict({name: Adder(layer, cell, units) for name, (layer, cell, _) in _NETS.items()}).to(options.device)
+        model = ModuleDict({name: Adder(layer, cell, units) for name, (layer, cell, _) in _NETS.items()})
+        model["rnn_unclipped"].load_state_dict(model["rnn"].state_dict())  # clipping is all that differs
+        model.to(options.device)
         loader = generated(lambda rng: adding(rng, n, lag), steps, options.seed, options.device)
         data = f"the adding problem at lag {lag}, generated: {steps * n:,} sequences an epoch, 1,000 held out"
         settings = {"data": data, "epochs": epochs, "batch_size": n, "lr": lr, "seed": options.seed, "units": units}
