@@ -1,10 +1,12 @@
 """Builds the compiled modules with CMake; all else is in pyproject.toml.
 
-Environment: CXX (the compiler), CMAKE_ARGS (further arguments to CMake), WHITEWOLF_BUILD_JOBS (compilers at a time).
+Environment: CXX (the compiler), CMAKE_ARGS (further arguments to CMake), WHITEWOLF_BUILD_JOBS (compilers at a time),
+WHITEWOLF_CUDA (1: build the module for GPUs, 0: do not; else where nvcc and a GPU are there), WHITEWOLF_CUDA_ARCHS ("80 90a").
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -33,6 +35,32 @@ def find_compiler() -> str:
     )
 
 
+def cuda_arguments() -> list[str]:
+    """What CMake must know to build the module for GPUs; nothing where it is not to be built."""
+    asked = os.environ.get("WHITEWOLF_CUDA", "")
+    if asked not in ("", "0", "1"):
+        sys.exit(f"whitewolf: expected WHITEWOLF_CUDA to be 0, 1 or unset, got {asked!r}")
+    spec = importlib.util.spec_from_file_location("toolkit", ROOT / "python" / "whitewolf" / "toolkit.py")
+    toolkit = importlib.util.module_from_spec(spec)
+    sys.modules["toolkit"] = toolkit  # dataclasses look there
+    spec.loader.exec_module(toolkit)
+    if asked == "0" or not asked and toolkit.gpu():
+        return ["-DWW_NVCC="]
+    found, reason = toolkit.find_toolkit()
+    if found is None:
+        if asked:
+            sys.exit(f"whitewolf: WHITEWOLF_CUDA=1 asks for nvcc: {reason}")
+        print(f"whitewolf: a GPU is there, but the module for it is not built: {reason}")
+        return ["-DWW_NVCC="]
+    architectures = os.environ.get("WHITEWOLF_CUDA_ARCHS") or toolkit.ARCHITECTURES
+    return [
+        f"-DWW_NVCC={found.nvcc}",
+        f"-DWW_CUDA_RUNTIME={found.runtime}",
+        f"-DWW_CUDA_INCLUDE={';'.join(map(str, found.include))}",
+        f"-DWW_CUDA_ARCHS={';'.join(architectures.replace(',', ' ').split())}",
+    ]
+
+
 class CMakeBuild(build_ext):
     """Configures and builds once; the modules land beside the package."""
 
@@ -57,6 +85,7 @@ class CMakeBuild(build_ext):
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DPython_EXECUTABLE={sys.executable}",
             "-DCMAKE_BUILD_TYPE=Release",
+            *cuda_arguments(),
             *os.environ.get("CMAKE_ARGS", "").split(),
         ]  # fmt: skip
         for command in (configure, ["cmake", "--build", str(folder), "--parallel", jobs],

@@ -2,7 +2,11 @@
 // type of its own because a recorded 4x4 multiply has to fit in about a microsecond. Included by module.cpp alone.
 #pragma once
 
+#if defined(WW_CUDA)
+#include "engine/cuda/array_view.h"
+#else
 #include "engine/numpy_view.h"
+#endif
 #include "engine/registry.h"
 
 namespace ww {
@@ -282,9 +286,10 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
             check_workspace_overlap(op, in, w, args, PyVectorcall_NARGS(nargsf));
             in.call.workspace = w.data;
         }
-        Block own(in.workspace ? 0 : bytes);
+        Workspace own(in.workspace ? 0 : bytes);
         if (!in.workspace) in.call.workspace = own.data();
         in.call.workspace_bytes = bytes;
+        prepare_launch();
         int64_t touched = static_cast<int64_t>(bytes);
         for (int v = 0; v < in.first[op.signature.views.size()]; v++)
             if (in.call.views[v].present()) touched += in.call.views[v].size() * item_size(in.call.views[v].dtype);

@@ -1,4 +1,4 @@
-// The binding, compiled once per device: _cpu today, _cudasim and _cuda from the same file.
+// The binding, compiled once per device: _cpu, _cudasim and _cuda from the same file.
 #include <pybind11/stl.h>
 #include <structmember.h>  // T_PYSSIZET: Python.h itself has it from 3.12 on
 
@@ -11,6 +11,9 @@
 #include "engine/registry.h"
 #if defined(WW_CUDASIM)
 #include "engine/cuda/sim/options.h"
+#endif
+#if defined(WW_CUDA)
+#include "engine/cuda/runtime.h"
 #endif
 
 #ifndef WW_MODULE
@@ -136,6 +139,7 @@ PyTypeObject* make_kernel_type() {
     return type;
 }
 
+#if !defined(WW_CUDA)  // there, arrays come from CuPy's pool: device.py
 // The public function that is running: the innermost whose name has no underscore in front. Asked for in errors only.
 std::string running_function() {
     PyFrameObject* frame = PyEval_GetFrame();
@@ -197,6 +201,7 @@ PyObject* module_empty(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
 
 PyMethodDef empty_method = {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(module_empty)), METH_FASTCALL,
                             "empty(shape, dtype, layout=None): an uninitialised array on the block cache."};
+#endif
 
 py::list list_kernels() {
     py::list rows;
@@ -258,7 +263,14 @@ PYBIND11_MODULE(WW_MODULE, m) {
     });
     kernel_type = make_kernel_type();
     m.attr("Kernel") = py::handle(reinterpret_cast<PyObject*>(kernel_type));
+#if defined(WW_CUDA)
+    // allocate(bytes) gives a workspace, stream() the address of the stream to launch on: both the array library's.
+    m.def("bind", &bind_library, py::arg("allocate"), py::arg("stream"));
+    m.def("require_device", &cuda::require_device);
+    m.def("synchronize", &cuda::synchronize);
+#else
     m.add_object("empty", py::reinterpret_steal<py::object>(PyCFunction_New(&empty_method, nullptr)));
+#endif
     m.def("get", &make_kernel, py::arg("op"), py::arg("variant") = py::none());
     m.def("list", &list_kernels);
     m.def("op_names", [] {

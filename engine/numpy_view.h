@@ -55,7 +55,7 @@ inline bool read_dtype(PyObject* descriptor, DType& out) {
 }
 
 // `name` and `op` are for the error text.
-inline View read_array(PyObject* object, bool writable, const char* op, const std::string& name) {
+inline View read_numpy_array(PyObject* object, bool writable, const char* op, const std::string& name) {
     if (!is_numpy_array(object))
         fail<DTypeError>("%s: expected %s to be a numpy.ndarray, got %s", op, name.c_str(), Py_TYPE(object)->tp_name);
     auto& array = array_fields(object);
@@ -106,7 +106,7 @@ inline bool same_elements(const View& a, const View& b) {
 
 // Do two arrays whose extents overlap share an element? Exact, and only asked in that rare case. For some strides that takes longer
 // than anyone waits: what is not decided in a fraction of a second counts as overlap.
-inline bool share_memory(PyObject* a, PyObject* b) {
+inline bool share_numpy_memory(PyObject* a, PyObject* b) {
     py::module_ numpy = py::module_::import("numpy");
     try {
         return numpy.attr("shares_memory")(py::handle(a), py::handle(b), py::arg("max_work") = 1000000).cast<bool>();
@@ -115,6 +115,16 @@ inline bool share_memory(PyObject* a, PyObject* b) {
         return true;
     }
 }
+
+// How arguments and workspaces of kernels are read on this device; engine/cuda/array_view.h has the same names for a GPU's.
+#if !defined(WW_CUDA)
+inline View read_array(PyObject* object, bool writable, const char* op, const std::string& name) {
+    return read_numpy_array(object, writable, op, name);
+}
+inline bool share_memory(PyObject* a, PyObject* b) { return share_numpy_memory(a, b); }
+using Workspace = Block;
+inline void prepare_launch() {}
+#endif
 
 // Below this, malloc's own caches are as good and a capsule costs more than it saves. On the simulator every array is guarded.
 #if defined(WW_CUDASIM)

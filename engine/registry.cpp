@@ -1,5 +1,9 @@
 #include "engine/registry.h"
 
+#if defined(WW_CUDA)
+#include "engine/cuda/runtime.h"
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -142,6 +146,9 @@ void run(const Op& op, const Kernel& kernel, const Call& call) {
     if (!profiling.load(std::memory_order_relaxed)) return kernel.fn(call);
     auto start = std::chrono::steady_clock::now();
     kernel.fn(call);
+#if defined(WW_CUDA)
+    cuda::synchronize();  // else this would be the time of the launch
+#endif
     std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     int64_t bytes = 0;
     for (int i = 0; i < call.first[op.signature.views.size()]; i++)

@@ -7,7 +7,10 @@ device to another.
 
 from __future__ import annotations
 
+import gc
 import importlib
+import math
+import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -42,16 +45,17 @@ class Device:
     True
     """
 
-    __slots__ = ("name", "module", "kernels", "xp", "empty")
+    __slots__ = ("name", "module", "kernels", "xp", "array", "empty")
 
-    def __init__(self, name: str, module: Any, xp: Any) -> None:
+    def __init__(self, name: str, module: Any, xp: Any, empty: Callable[..., Array] | None = None) -> None:
         self.name = name
         self.module = module
         self.xp = xp  # the array library of this device: numpy or cupy
+        self.array = xp.ndarray
         self.kernels = Kernels(name, {op: module.get(op) for op in module.op_names()})
         # empty(shape, dtype, layout=None): an uninitialised array in C order, channels last (True), or in the dimension order of
-        # the array `layout`. The module's own function, since every op calls it.
-        self.empty: Callable[..., Array] = module.empty
+        # the array `layout`. On a CPU the module's own function, since every op calls it.
+        self.empty: Callable[..., Array] = empty or module.empty
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, str) and other == self.name)
@@ -69,6 +73,122 @@ class Device:
         return device, (self.name,)
 
 
+class Cupy:
+    """CuPy as device cuda needs it: its arrays, its pool of memory, its current stream. No other file knows CuPy.
+
+    Raises:
+        ww.DeviceError: CuPy is not installed, or finds no GPU: it imports without one, and then fails obscurely.
+    """
+
+    def __init__(self) -> None:
+        try:
+            cupy = importlib.import_module("cupy")
+        except ImportError as error:
+            absent = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
+            raise DeviceError(
+                "CuPy is not installed: pip install 'whitewolf[cuda]'" if absent else f"CuPy does not load: {error}"
+            ) from None
+        try:
+            count = cupy.cuda.runtime.getDeviceCount()
+        except Exception as error:  # of the driver's absence CuPy has errors of several types
+            raise DeviceError(f"CuPy finds no GPU: {error}") from None
+        if count == 0:
+            raise DeviceError("CuPy finds no GPU")
+        self.cupy = cupy
+
+    def stream(self) -> int:
+        """The address of this thread's current stream."""
+        return int(self.cupy.cuda.get_current_stream().ptr)
+
+    def _take(self, size: int, op: str) -> Any:
+        """`size` bytes of the pool. Out of memory, what the pool keeps is given back and the request repeated, once.
+
+        Raises:
+            MemoryError: there are not as many: bytes wanted, used and free.
+        """
+        cuda, pool = self.cupy.cuda, self.cupy.get_default_memory_pool()
+        try:
+            return cuda.alloc(size)
+        except cuda.memory.OutOfMemoryError:
+            gc.collect()  # graphs may hold arrays in cycles
+            pool.free_all_blocks()
+        try:
+            return cuda.alloc(size)
+        except cuda.memory.OutOfMemoryError:
+            free, total = cuda.runtime.memGetInfo()
+            raise MemoryError(
+                f"{op}: expected {size} bytes on cuda, got none: {pool.used_bytes()} in use, {free} free of {total}"
+            ) from None
+
+    def workspace(self, size: int) -> Any:
+        """Bytes for a kernel to work in."""
+        return self.cupy.ndarray((size,), np.uint8, memptr=self._take(size, "workspace"))
+
+    def empty(self, shape: tuple[int, ...], dtype: Any, layout: Any = None) -> Any:
+        """An uninitialised array: `Device.empty`."""
+        dtype = np.dtype(dtype)
+        order = list(range(len(shape)))
+        if layout is True and len(shape) > 2:
+            order = [0, *order[2:], 1]
+        elif isinstance(layout, self.cupy.ndarray) and layout.ndim == len(shape) > 1:
+            order = _order_like(layout.shape, layout.strides)
+        strides, step = [0] * len(shape), dtype.itemsize
+        for d in reversed(order):
+            strides[d] = step
+            step *= max(shape[d], 1)
+        memory = self._take(math.prod(shape) * dtype.itemsize, _running_function())
+        return self.cupy.ndarray(shape, dtype, memptr=memory, strides=tuple(strides))
+
+
+def _order_like(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[int]:
+    """Dimensions from the outermost to the innermost in memory; those that are never stepped along stay where they are."""
+    order = list(range(len(shape)))
+    moved = sorted((d for d in order if shape[d] > 1), key=lambda d: -abs(strides[d]))
+    return [moved.pop(0) if shape[d] > 1 else d for d in order]
+
+
+def _running_function() -> str:
+    """The public function that is running: the innermost whose name has no underscore in front. For errors."""
+    frame = sys._getframe(2)
+    while frame.f_back and (frame.f_code.co_name.startswith(("_", "<"))):
+        frame = frame.f_back
+    return frame.f_code.co_name
+
+
+class _CudaModule:
+    """`whitewolf._cuda`, with what CuPy knows better: memory is its pool's."""
+
+    def __init__(self, module: Any, library: Cupy) -> None:
+        self._module, self._library = module, library
+        module.bind(library.workspace, library.stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    def memory_stats(self) -> dict[str, int]:
+        pool = self._library.cupy.get_default_memory_pool()
+        return {"bytes_in_use": int(pool.used_bytes()), "bytes_cached": int(pool.free_bytes())}
+
+    def memory_release_cached(self) -> None:
+        self._library.cupy.get_default_memory_pool().free_all_blocks()
+
+
+def _load_cuda(contracts: Any) -> Device:
+    """Device cuda: the compiled module and the Numba variants, or those alone where the module is not built."""
+    try:
+        module = importlib.import_module("whitewolf._cuda")
+        reason = ""
+    except ModuleNotFoundError:
+        module, reason = None, "whitewolf._cuda is not built"
+    if module is not None:
+        module.require_device()
+    elif numba_cuda.missing("cuda"):
+        raise DeviceError(f"{reason}, and there are no Numba variants: {numba_cuda.missing('cuda')}")
+    library = Cupy()
+    compiled = None if module is None else _CudaModule(module, library)
+    return Device("cuda", numba_cuda.overlay("cuda", compiled, contracts, library.stream), library.cupy, library.empty)
+
+
 _devices: dict[str, Device] = {}
 _reasons: dict[str, str] = {}
 
@@ -79,9 +199,10 @@ def _load(name: str) -> Device | None:
     if name in _reasons:
         return None
     try:
-        module: Any = importlib.import_module(f"whitewolf._{name}")
         if name == "cuda":
-            module.require_device()
+            _devices[name] = _load_cuda(device("cpu").module)
+            return _devices[name]
+        module: Any = importlib.import_module(f"whitewolf._{name}")
         if name == "cudasim":
             module = numba_cuda.overlay(name, module, device("cpu").module)
         _devices[name] = Device(name, module, np)

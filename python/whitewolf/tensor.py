@@ -287,9 +287,10 @@ class Tensor(TensorMethods):
 
 
 def wrap(data: Any, device: Device) -> Tensor:
-    """A tensor around an array, which it does not copy. NumPy's scalars, which reductions return, become 0-d arrays."""
+    """A tensor around an array of the device, which it does not copy. Another (NumPy's scalars, which reductions return; an array of
+    NumPy for cuda) becomes one."""
     tensor = _new(Tensor)
-    tensor._data = data if isinstance(data, np.ndarray) else device.xp.asarray(data)
+    tensor._data = data if isinstance(data, device.array) else device.xp.asarray(data)
     tensor.device = device
     tensor._grad = None
     tensor._requires_grad = False

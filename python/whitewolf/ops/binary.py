@@ -56,7 +56,7 @@ def pow(x1: Operand, x2: Operand, /) -> Tensor:
     from .select import where as select_where
 
     def where(mask: Any, x: Tensor, y: Tensor) -> Tensor:
-        return select_where(wrap(np.asarray(mask), x.device), x, y)
+        return select_where(wrap(mask, x.device), x, y)
 
     return record("pow", _binary("pow" if a.dtype.kind == "f" else "power", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 

@@ -378,13 +378,13 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
 
 
 def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = None) -> Tensor:
-    """A tensor over the memory of another library's array, without a copy on cpu: a write to one is seen in the other.
+    """A tensor over the memory of another library's array, without a copy on cpu and cuda: a write to one is seen in the other.
 
     What the other library writes, no version counts: backward cannot tell that a value it saved was overwritten.
 
     Args:
         x: an array of NumPy, PyTorch, ...: anything with `__dlpack__` and `__dlpack_device__`.
-        device: where the tensor shall live.
+        device: where the tensor shall live; without one, cuda for memory of a GPU, else cpu.
         copy: True always copies; False raises where a copy would be needed; None copies where it must.
 
     Raises:
@@ -402,12 +402,19 @@ def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = Non
     """
     if not (hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__")):
         raise TypeError(f"from_dlpack: expected x with __dlpack__ and __dlpack_device__, got {type(x).__name__}")
-    where = find_device(device)
     if copy is not None:
         check_flag("from_dlpack", "copy", copy)
     kind = int(x.__dlpack_device__()[0])
-    if kind not in (1, 3):  # kDLCPU, kDLCUDAHost
-        raise DeviceError(f"from_dlpack: expected x in memory of the CPU, got DLPack device type {kind}")
+    if kind not in (1, 2, 3):  # kDLCPU, kDLCUDA, kDLCUDAHost
+        raise DeviceError(f"from_dlpack: expected x in memory of the CPU or of a CUDA device, got DLPack device type {kind}")
+    where = find_device("cuda" if device is None and kind == 2 else device)
+    if kind == 2:
+        home = find_device("cuda")
+        if where is not home and copy is False:
+            raise ValueError(f"from_dlpack: expected copy=None to bring x to {where}, got copy=False")
+        lent = wrap(home.xp.from_dlpack(x), home)
+        lent = share_memory(x, lent) if isinstance(x, Tensor) else lent
+        return lent.to(where) if where is not home else wrap(lent._data.copy(), home) if copy else lent
     if where.name != "cpu" and copy is False:
         raise ValueError(f"from_dlpack: expected copy=None to bring x to {where}, got copy=False")
     try:

@@ -163,7 +163,8 @@ def embedding_bag(
         padding_idx: rows of this index are in no bag.
     """
     op = "embedding_bag"
-    places, hidden = check_operands(op, index, weight), check_padding(op, padding_idx, weight.shape[0])
+    check_operands(op, index, weight)
+    places, hidden = index.numpy().astype(np.int64, copy=False), check_padding(op, padding_idx, weight.shape[0])
     check_same_device(op, weight=weight, per_sample_weights=per_sample_weights)
     check_same_dtype(op, weight=weight, per_sample_weights=per_sample_weights)
     if hidden >= 0:
@@ -191,7 +192,7 @@ def _largest(weight: Tensor, places: Any, bags: Any, sizes: Any) -> Tensor:
     table = np.zeros((count, longest), np.int64)  # a bag's indices, then row 0 for places that lose to any row
     table[bags, within] = places
     taken = np.arange(longest) < sizes[:, None]
-    rows = np.where(taken[..., None], weight._data[table], -np.inf)
+    rows = np.where(taken[..., None], weight.detach().numpy()[table], -np.inf)
     chosen = np.take_along_axis(table, rows.argmax(1), 1)
     found = gather(weight, 0, wrap(chosen, weight.device))
     return where(wrap(empty, weight.device), 0.0, found) if empty.any() else found

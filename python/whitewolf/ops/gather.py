@@ -132,7 +132,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Tensor | complex) -> Te
         return reshape(scatter(reshape(x, (1,)), 0, reshape(index, (1,)), reshape(src, (1,))), ())
     if not index.size:
         return astype(x, x.dtype)
-    last = np.moveaxis(last_terms(np.moveaxis(index._data, at, -1), x.shape[at]), -1, at)
+    last = np.moveaxis(last_terms(np.moveaxis(index.numpy(), at, -1), x.shape[at]), -1, at)
     taken = gather(src, at, wrap(np.maximum(last, 0), x.device))
     edges = [(0, n - m) for n, m in zip(x.shape, last.shape)]
     put = np.pad(last, edges, constant_values=-1) >= 0

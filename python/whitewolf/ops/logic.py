@@ -141,7 +141,7 @@ def _reduce_bool(name: str, doc: str) -> Callable[..., Tensor]:
         x = check_tensor(name, "x", x)
         axes = normalize_axes(name, axis, x.ndim)
         check_flag(name, "keepdims", keepdims)
-        return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axes, keepdims=keepdims)), x.device)
+        return wrap(getattr(x.device.xp, name)(x._data, axis=axes, keepdims=keepdims), x.device)
 
     op.__name__ = op.__qualname__ = name
     op.__doc__ = f"""{doc}

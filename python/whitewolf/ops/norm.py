@@ -241,7 +241,8 @@ def _check_channels(op: str, x: Tensor, **others: Tensor | None) -> None:
 
 def _rstd(var: Array, eps: float) -> Array:
     with np.errstate(all="ignore"):
-        return np.asarray(1 / np.sqrt(var + var.dtype.type(eps)))
+        rstd: Array = 1 / np.sqrt(var + var.dtype.type(eps))
+        return rstd
 
 
 def _normalized_backward(

@@ -133,7 +133,7 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
     if axis is None:
         x, axis = flatten(x), 0
     at = normalize_axis("repeat", axis, x.ndim)
-    counts: Any = repeats._data if isinstance(repeats, Tensor) else repeats
+    counts: Any = repeats.numpy() if isinstance(repeats, Tensor) else repeats
     if isinstance(repeats, Tensor) and repeats.shape not in ((), (1,), (x.shape[at],)):
         raise ValueError(f"repeat: expected repeats.shape == () or ({x.shape[at]},), got {repeats.shape}")
     if np.any(np.asarray(counts) < 0):

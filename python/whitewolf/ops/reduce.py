@@ -60,7 +60,7 @@ def _library(name: str, x: Tensor, plan: _Plan, keepdims: bool, **more: Any) -> 
         )
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as in the kernel
-        return np.asarray(getattr(x.device.xp, name)(x._data, axis=plan.axes, keepdims=keepdims, **more))
+        return x.device.xp.asarray(getattr(x.device.xp, name)(x._data, axis=plan.axes, keepdims=keepdims, **more))
 
 
 def _wide(op: str, x: Tensor, dtype: Any) -> Tensor:
@@ -284,7 +284,7 @@ def _place(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
         return wrap(_run(name, x, plan, np.dtype(np.int64)), x.device)
     if is_bfloat16(x.dtype):
         raise TypeError(f"{name}: expected x of dtype float32, float64 or integers, got bfloat16")
-    return wrap(np.asarray(getattr(x.device.xp, name)(x._data, axis=axis, keepdims=keepdims)), x.device)
+    return wrap(getattr(x.device.xp, name)(x._data, axis=axis, keepdims=keepdims), x.device)
 
 
 def count_nonzero(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -296,7 +296,7 @@ def count_nonzero(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) ->
     """
     x = check_tensor("count_nonzero", "x", x)
     plan = _Plan("count_nonzero", x, axis, keepdims)
-    return wrap(np.asarray((x._data != 0).sum(axis=plan.axes, keepdims=keepdims, dtype=np.int64)), x.device)
+    return wrap((x._data != 0).sum(axis=plan.axes, keepdims=keepdims, dtype=np.int64), x.device)
 
 
 def sum_squares(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:

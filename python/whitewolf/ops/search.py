@@ -83,7 +83,7 @@ def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tenso
     if not isinstance(side, str) or side not in ("left", "right"):
         raise ValueError(f"searchsorted: expected side to be 'left' or 'right', got {side!r}")
     found = np.searchsorted(x1._data, x2._data, side, None if sorter is None else sorter._data)  # type: ignore[call-overload]
-    return wrap(np.asarray(found, np.int64), x1.device)
+    return wrap(x1.device.xp.asarray(found, np.int64), x1.device)
 
 
 class UniqueAll(NamedTuple):

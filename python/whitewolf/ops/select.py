@@ -118,7 +118,7 @@ def _bound(name: str, bound: Any, x: Tensor) -> Any:
             raise TypeError(f"clip: expected {name} to be an integer for dtype {x.dtype}, got {bound}")
         info = np.iinfo(x.dtype)
         bound = info.min if bound < info.min else info.max if bound > info.max else int(bound)
-    return np.asarray(bound, x.dtype)
+    return x.device.xp.asarray(bound, x.dtype)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:

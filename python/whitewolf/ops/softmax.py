@@ -138,7 +138,7 @@ def _sum_of_rows(device: Device, loss: Any, divisor: float | None) -> Any:
     device.kernels["sum_forward"](total, loss)
     total = total.reshape(())
     with np.errstate(invalid="ignore"):  # the mean of nothing is NaN
-        return total if divisor is None else np.asarray(total / total.dtype.type(divisor))
+        return total if divisor is None else device.xp.asarray(total / total.dtype.type(divisor))
 
 
 def _labels(target: Tensor) -> Any:

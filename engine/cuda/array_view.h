@@ -1,0 +1,113 @@
+// Arrays on a GPU as Views, by the protocol that CuPy, Numba and PyTorch share (__cuda_array_interface__, version 3); workspaces and
+// the stream come from the array library. The twin of what numpy_view.h has for the CPU. Included by module.cpp alone.
+#pragma once
+
+#include <limits>
+
+#include "engine/cuda/runtime.h"
+#include "engine/numpy_view.h"
+
+namespace ww {
+
+// What device.py gave: allocate(bytes) -> array, stream() -> address.
+struct Library {
+    PyObject *allocate = nullptr, *stream = nullptr;
+};
+inline Library& library() {
+    static Library bound;
+    return bound;
+}
+inline void bind_library(const py::object& allocate, const py::object& stream) {
+    library() = {allocate.inc_ref().ptr(), stream.inc_ref().ptr()};  // for good: the module is never unloaded
+}
+
+inline bool read_typestr(const std::string& text, DType& out) {
+    constexpr struct {
+        const char* name;
+        DType dtype;
+    } known[] = {{"b1", DType::boolean},  {"i1", DType::int8},     {"u1", DType::uint8},     {"i2", DType::int16},
+                 {"u2", DType::uint16},   {"i4", DType::int32},    {"u4", DType::uint32},    {"i8", DType::int64},
+                 {"u8", DType::uint64},   {"f2", DType::float16},  {"f4", DType::float32},   {"f8", DType::float64},
+                 {"c8", DType::complex64}, {"c16", DType::complex128}};
+    if (text.size() < 3 || text[0] == '>') return false;
+    for (auto& k : known)
+        if (text.compare(1, std::string::npos, k.name) == 0) {
+            out = k.dtype;
+            return true;
+        }
+    return false;
+}
+
+// The one argument that kernels read on the host, where it plans their launches.
+inline bool on_host(const std::string& name) { return name == "batch_sizes"; }
+
+inline View read_array(PyObject* object, bool writable, const char* op, const std::string& name) {
+    if (on_host(name)) return read_numpy_array(object, writable, op, name);
+    auto interface = py::reinterpret_steal<py::object>(PyObject_GetAttrString(object, "__cuda_array_interface__"));
+    if (!interface || !PyDict_Check(interface.ptr())) {
+        PyErr_Clear();
+        fail<DTypeError>("%s: expected %s to be an array on a GPU (cupy.ndarray), got %s", op, name.c_str(), Py_TYPE(object)->tp_name);
+    }
+    auto fields = py::reinterpret_borrow<py::dict>(interface);
+    auto data = fields["data"].cast<py::tuple>();
+    auto shape = fields["shape"].cast<py::tuple>();
+    auto typestr = fields["typestr"].cast<std::string>();
+    View view;
+    if (!read_typestr(typestr, view.dtype))
+        fail<DTypeError>("%s: expected %s of a numeric dtype in native byte order, got %s", op, name.c_str(), typestr.c_str());
+    if (shape.size() > kMaxDims)
+        fail<ShapeError>("%s: expected %s of at most %d dimensions, got %zu", op, name.c_str(), kMaxDims, shape.size());
+    if (writable && data[1].cast<bool>())
+        fail<ShapeError>("%s: expected %s to be writable, got a read-only array", op, name.c_str());
+    int64_t size = item_size(view.dtype);
+    view.ndim = static_cast<int>(shape.size());
+    view.data = reinterpret_cast<void*>(data[0].cast<uintptr_t>());
+    bool aligned = reinterpret_cast<uintptr_t>(view.data) % static_cast<uintptr_t>(std::min<int64_t>(size, 8)) == 0;
+    bool strided = fields.contains("strides") && !fields["strides"].is_none();
+    int64_t step = size;
+    for (int i = view.ndim - 1; i >= 0; i--) {
+        view.shape[i] = shape[i].cast<int64_t>();
+        int64_t bytes = strided ? fields["strides"].cast<py::tuple>()[i].cast<int64_t>() : step;
+        if (view.shape[i] > 1 && bytes % size != 0) aligned = false;
+        view.strides[i] = bytes / size;
+        step *= std::max<int64_t>(view.shape[i], 1);
+    }
+    if (!aligned && view.size() > 0)
+        fail<ShapeError>(
+            "%s: expected %s aligned to its dtype with strides that are multiples of %d bytes, got an array that is not", op,
+            name.c_str(), static_cast<int>(size));
+    return view;
+}
+
+// NumPy compares addresses and reads nothing, so an array of the same addresses will do.
+inline bool share_memory(PyObject* a, PyObject* b) {
+    auto stand_in = [](PyObject* object) {
+        View v = read_array(object, false, "share_memory", "array");
+        std::vector<py::ssize_t> shape(v.shape, v.shape + v.ndim), strides;
+        for (int i = 0; i < v.ndim; i++) strides.push_back(v.strides[i] * item_size(v.dtype));
+        py::dtype bytes("V" + std::to_string(item_size(v.dtype)));
+        return py::array(bytes, shape, strides, v.data, py::capsule(&library(), [](void*) {}));
+    };
+    return share_numpy_memory(stand_in(a).ptr(), stand_in(b).ptr());
+}
+
+// Freed to the library's pool while the kernel may still run: what the pool gives it to comes later on the same stream.
+class Workspace {
+  public:
+    explicit Workspace(size_t bytes) {
+        if (!bytes) return;
+        owner_ = py::reinterpret_borrow<py::object>(library().allocate)(bytes);
+        data_ = read_array(owner_.ptr(), true, "workspace", "workspace").data;
+    }
+    void* data() const { return data_; }
+
+  private:
+    py::object owner_;
+    void* data_ = nullptr;
+};
+
+inline void prepare_launch() {
+    cuda::set_stream(py::reinterpret_borrow<py::object>(library().stream)().cast<uintptr_t>());
+}
+
+}  // namespace ww

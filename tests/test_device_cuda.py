@@ -1,0 +1,225 @@
+"""Device cuda where there is no GPU: the real device.py and ops over stand-ins for CuPy and for `whitewolf._cuda`.
+
+"simulated" is another device's kernels with arrays unwrapped in Python. "compiled" is the real binding of _cuda linked with the
+simulator in a GPU's place: `.ci/cuda` builds it (target _cuda_standin) and names it in WHITEWOLF_CUDA_STANDIN.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import whitewolf as ww
+from helpers import fake_cupy
+from whitewolf import cases
+from whitewolf.checks import Context, missing_kernel
+from whitewolf.checks.calls import compare, forward, gradients, reference
+from whitewolf.checks.values import differentiable
+
+STANDIN = os.environ.get("WHITEWOLF_CUDA_STANDIN", "")
+needs_standin = pytest.mark.skipif(not STANDIN, reason="WHITEWOLF_CUDA_STANDIN names no module; .ci/cuda builds one")
+
+
+@pytest.fixture
+def simulated() -> Iterator[Any]:
+    module = fake_cupy.SimulatedCuda(ww.device("cpu").module)
+    fake_cupy.install(module)
+    yield module
+    fake_cupy.uninstall()
+
+
+@pytest.fixture
+def compiled() -> Iterator[Any]:
+    spec = importlib.util.spec_from_file_location("whitewolf._cuda", STANDIN)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    fake_cupy.install(module)
+    yield module
+    fake_cupy.uninstall()
+
+
+@pytest.fixture(autouse=True)
+def pool() -> Iterator[Any]:
+    pool = fake_cupy.POOL
+    pool.limit, pool.kept, pool.released = 1 << 40, 0, 0
+    yield pool
+    pool.limit, fake_cupy.STREAM.ptr, fake_cupy.DEVICES[:] = 1 << 40, 0, [1]
+
+
+def run_table(table: cases.OpTable, count: int) -> None:
+    """Values and gradients of the first cases, on device cuda."""
+    device = ww.device("cuda")
+    for case in [c for c in table.cases if not c.heavy][:count]:
+        rng = np.random.default_rng(0)
+        arrays = [i.make(rng, "float32") for i in case.inputs]
+        got = forward(table, case, arrays, device)
+        compare(got, reference(table, case, arrays), partial(table.tolerance, case, "float32"), "float32")
+        if differentiable(table, case):
+            gradients(table, case, arrays, device)
+
+
+@pytest.mark.parametrize("table", list(cases.tables()), ids=lambda t: t.op)
+def test_no_op_takes_an_array_of_cupy_for_one_of_numpy(table: cases.OpTable, simulated: Any) -> None:
+    run_table(table, 2)
+
+
+@needs_standin
+def test_the_binding_reads_arrays_on_a_gpu(compiled: Any) -> None:
+    context = Context(device=ww.device("cuda"))
+    ran = 0
+    for table in cases.tables():
+        if not missing_kernel(table, context):
+            run_table(table, 4)
+            ran += 1
+    assert ran > 40
+
+
+def test_a_tensor_moves_there_and_back(simulated: Any) -> None:
+    a = np.arange(6, dtype="f4").reshape(2, 3)
+    x = ww.tensor(a, requires_grad=True)
+    y = x.to("cuda")
+    assert y.device == "cuda" and isinstance(y._data, fake_cupy.ndarray)
+    (y * 2).sum().to("cpu").backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.full((2, 3), 2, "f4"))
+    array = y.numpy()
+    array[0, 0] = 7
+    assert y.numpy()[0, 0] == 0, "numpy() copies on cuda"
+    assert repr(ww.ones(2, device="cuda")) == "tensor([1., 1.], device='cuda')"
+    assert ww.memory_stats("cuda") == {"bytes_in_use": 7, "bytes_cached": 0}
+
+
+def test_memory_is_lent_to_and_by_others(simulated: Any) -> None:
+    x = ww.zeros((2, 3), device="cuda")
+    interface = x.__cuda_array_interface__
+    assert interface["shape"] == (2, 3) and interface["typestr"] == "<f4"
+    assert x.__dlpack_device__()[0] == 2
+    y = ww.from_dlpack(x)
+    y[0, 0] = 5
+    assert y.device == "cuda" and x[0, 0].item() == 5
+    assert ww.from_dlpack(x, device="cpu").device == "cpu"
+    with pytest.raises(ValueError, match="expected copy=None to bring x to cpu"):
+        ww.from_dlpack(x, device="cpu", copy=False)
+    with pytest.raises(AttributeError, match="x.detach"):
+        _ = x.requires_grad_().__cuda_array_interface__
+
+
+def test_empty_has_the_layouts_of_the_cpu(simulated: Any) -> None:
+    cpu, cuda = ww.device("cpu").empty, ww.device("cuda").empty
+    for shape in ((), (3,), (2, 3), (2, 3, 4), (2, 1, 3, 5), (4, 3, 1, 1), (2, 3, 4, 5)):
+        base = np.empty(shape, "f8")
+        likes = [None, True, base, base.T.copy().T, base.transpose(np.roll(range(base.ndim), 1)).copy() if base.ndim else base]
+        for like in likes:
+            if isinstance(like, np.ndarray) and like.shape != shape:
+                continue
+            theirs = fake_cupy.device(like) if isinstance(like, np.ndarray) else like
+            ours, expected = cuda(shape, np.dtype("f4"), theirs), cpu(shape, np.dtype("f4"), like)
+            steps = [(a, b) for n, a, b in zip(shape, ours.strides, expected.strides) if n > 1]
+            assert ours.shape == expected.shape and all(a == b for a, b in steps), (shape, like)
+
+
+def test_out_of_memory_is_tried_again_once_the_pool_has_given_back(simulated: Any, pool: Any) -> None:
+    pool.limit, pool.kept = 4096, 4096
+    assert ww.zeros(1000, device="cuda").shape == (1000,)
+    assert pool.released == 1 and pool.kept == 0
+
+
+def test_out_of_memory_names_bytes_wanted_used_and_free(simulated: Any, pool: Any) -> None:
+    x = ww.zeros((10, 10), device="cuda")
+    pool.limit = 300
+    with pytest.raises(MemoryError, match="matmul: expected 400 bytes on cuda, got none: 7 in use, 150 free of 300"):
+        x @ x
+    assert pool.released == 1
+
+
+def test_launches_go_to_the_current_stream(simulated: Any) -> None:
+    x = ww.ones((2, 2), device="cuda")
+    fake_cupy.STREAM.ptr = 0x5EED
+    x @ x
+    assert simulated.streams[-1] == 0x5EED
+
+
+def test_absence_is_told_in_words_and_nothing_falls_back() -> None:
+    def reason() -> str:
+        with pytest.raises(ww.DeviceError, match="device: cuda is not available: ") as raised:
+            ww.zeros(1, device="cuda")
+        assert ww.devices()["cuda"] == str(raised.value).removeprefix("device: cuda is not available: ")
+        return ww.devices()["cuda"]
+
+    try:
+        fake_cupy.install(fake_cupy.SimulatedCuda(ww.device("cpu").module, error="no driver"))
+        assert reason() == "no driver"
+        fake_cupy.install(fake_cupy.SimulatedCuda(ww.device("cpu").module))
+        fake_cupy.DEVICES.clear()
+        assert reason() == "CuPy finds no GPU: cudaErrorNoDevice: no CUDA-capable device is detected"
+        fake_cupy.install(fake_cupy.SimulatedCuda(ww.device("cpu").module))
+        sys.modules["cupy"] = None  # type: ignore[assignment]  # import cupy is a ModuleNotFoundError
+        assert reason() == "CuPy is not installed: pip install 'whitewolf[cuda]'"
+    finally:
+        fake_cupy.uninstall()
+
+
+TWO_INPUTS = [
+    t for t in cases.tables() if len(t.cases[0].inputs) > 1 and not missing_kernel(t, Context(device=ww.device("cudasim")))
+]
+
+
+@pytest.mark.parametrize("table", TWO_INPUTS, ids=lambda t: t.op)
+def test_mixed_devices_are_an_error_that_names_both(table: cases.OpTable) -> None:
+    case = next(c for c in table.cases if not c.heavy and len(c.inputs) > 1)
+    rng = np.random.default_rng(0)
+    arrays = [i.make(rng, "float32") for i in case.inputs]
+    for other in range(1, len(arrays)):
+        tensors = [ww.asarray(a, device="cudasim" if at == other else "cpu") for at, a in enumerate(arrays)]
+        with pytest.raises(ww.DeviceError, match="expected .* on (cpu|cudasim)") as raised:
+            table.function(*tensors, **case.attrs)
+        assert "cpu" in str(raised.value) and "cudasim" in str(raised.value), raised.value
+
+
+@needs_standin
+def test_the_binding_checks_arrays_as_the_cpus_does(compiled: Any) -> None:
+    kernel = ww.kernels.get("matmul_forward", device="cuda")
+    x, w, out = (fake_cupy.device(np.ones((4, 4), "f4")) for _ in range(3))
+    kernel(out, x, w)
+    assert out.get()[0, 0] == 4
+    wide = fake_cupy.device(np.ones((8, 8), "f4"))
+    odd = fake_cupy.device(np.empty(65, "u1")[1:].view("f4").reshape(4, 4))
+    for arguments, error, words in (
+        ((np.empty((4, 4), "f4"), x, w), TypeError, "expected out to be an array on a GPU (cupy.ndarray), got numpy.ndarray"),
+        ((out, x, [1.0]), TypeError, "expected w to be an array on a GPU"),
+        ((out, x, fake_cupy.device(np.ones((5, 4), "f4"))), ValueError, "expected w.shape[0] == 4"),
+        ((wide[:4, :4], wide[2:6, :4], w), ValueError, "expected out not to overlap x"),
+        ((out, odd, w), ValueError, "expected x aligned to its dtype"),
+        ((out, x, fake_cupy.device(np.ones((4, 4), "f8"))), TypeError, "w.dtype == float32"),
+    ):
+        with pytest.raises(error) as raised:
+            kernel(*arguments)
+        assert words in str(raised.value)
+    kernel(wide[:4, :4], wide[4:, 4:], w)  # beside each other in one block
+    fake_cupy.STREAM.ptr = 13
+    with pytest.raises(ww.DeviceError, match="launched on stream 13"):
+        kernel(out, x, w)
+
+
+@needs_standin
+def test_workspaces_come_from_the_pool(compiled: Any, pool: Any) -> None:
+    x, out = fake_cupy.device(np.ones(100000, "f4")), fake_cupy.device(np.empty((1,), "f4"))
+    kernel = ww.kernels.get("sum_forward", device="cuda")
+    assert kernel.workspace_bytes(out, x) > 0
+    kernel(out, x)
+    assert out.get()[0] == 100000
+    pool.limit = 1
+    with pytest.raises(MemoryError, match="workspace: expected .* bytes on cuda, got none"):
+        kernel(out, x)
+
+
+@needs_standin
+def test_the_runtime_says_why_there_is_no_gpu(compiled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WW_STANDIN_ERROR", "the CUDA runtime finds no GPU")
+    assert ww.devices()["cuda"] == "the CUDA runtime finds no GPU"
