@@ -209,14 +209,20 @@ def test_the_binding_checks_arrays_as_the_cpus_does(compiled: Any) -> None:
 
 @needs_standin
 def test_workspaces_come_from_the_pool(compiled: Any, pool: Any) -> None:
-    x, out = fake_cupy.device(np.ones(100000, "f4")), fake_cupy.device(np.empty((1,), "f4"))
-    kernel = ww.kernels.get("sum_forward", device="cuda")
-    assert kernel.workspace_bytes(out, x) > 0
-    kernel(out, x)
-    assert out.get()[0] == 100000
+    rows, samples, units = 4, 2, 8
+    shapes = [(rows, units), (rows, units), (rows, 4 * units), (samples, units), (samples, units), (rows, 4 * units),
+              (4 * units, units), (samples, units), (samples, units)]  # fmt: skip
+    arrays = [fake_cupy.device(np.ones(shape, "f4")) for shape in shapes]
+    kernel = ww.kernels.get("lstm_forward", device="cuda", variant="persistent")
+    assert kernel.workspace_bytes(*arrays) > 0
+    kernel(*arrays)
+    step = ww.kernels.get("lstm_forward", device="cuda", variant="step")
+    step(*arrays, np.array([2, 2]))  # batch_sizes stay on the host
+    with pytest.raises(TypeError, match="expected batch_sizes to be a numpy.ndarray"):
+        step(*arrays, fake_cupy.device(np.array([2, 2])))
     pool.limit = 1
     with pytest.raises(MemoryError, match="workspace: expected .* bytes on cuda, got none"):
-        kernel(out, x)
+        kernel(*arrays)
 
 
 @needs_standin

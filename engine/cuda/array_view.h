@@ -1,5 +1,5 @@
-// Arrays on a GPU as Views, by the protocol that CuPy, Numba and PyTorch share (__cuda_array_interface__, version 3); workspaces and
-// the stream come from the array library. The twin of what numpy_view.h has for the CPU. Included by module.cpp alone.
+// Arrays on a GPU as Views, by the protocol that CuPy, Numba and PyTorch share (__cuda_array_interface__, version 3); workspaces
+// and the stream come from the array library. The twin of what numpy_view.h has for the CPU. Included by module.cpp alone.
 #pragma once
 
 #include <limits>
@@ -25,9 +25,9 @@ inline bool read_typestr(const std::string& text, DType& out) {
     constexpr struct {
         const char* name;
         DType dtype;
-    } known[] = {{"b1", DType::boolean},  {"i1", DType::int8},     {"u1", DType::uint8},     {"i2", DType::int16},
-                 {"u2", DType::uint16},   {"i4", DType::int32},    {"u4", DType::uint32},    {"i8", DType::int64},
-                 {"u8", DType::uint64},   {"f2", DType::float16},  {"f4", DType::float32},   {"f8", DType::float64},
+    } known[] = {{"b1", DType::boolean},   {"i1", DType::int8},       {"u1", DType::uint8},   {"i2", DType::int16},
+                 {"u2", DType::uint16},    {"i4", DType::int32},      {"u4", DType::uint32},  {"i8", DType::int64},
+                 {"u8", DType::uint64},    {"f2", DType::float16},    {"f4", DType::float32}, {"f8", DType::float64},
                  {"c8", DType::complex64}, {"c16", DType::complex128}};
     if (text.size() < 3 || text[0] == '>') return false;
     for (auto& k : known)
@@ -46,7 +46,8 @@ inline View read_array(PyObject* object, bool writable, const char* op, const st
     auto interface = py::reinterpret_steal<py::object>(PyObject_GetAttrString(object, "__cuda_array_interface__"));
     if (!interface || !PyDict_Check(interface.ptr())) {
         PyErr_Clear();
-        fail<DTypeError>("%s: expected %s to be an array on a GPU (cupy.ndarray), got %s", op, name.c_str(), Py_TYPE(object)->tp_name);
+        fail<DTypeError>("%s: expected %s to be an array on a GPU (cupy.ndarray), got %s", op, name.c_str(),
+                         Py_TYPE(object)->tp_name);
     }
     auto fields = py::reinterpret_borrow<py::dict>(interface);
     auto data = fields["data"].cast<py::tuple>();
@@ -106,8 +107,6 @@ class Workspace {
     void* data_ = nullptr;
 };
 
-inline void prepare_launch() {
-    cuda::set_stream(py::reinterpret_borrow<py::object>(library().stream)().cast<uintptr_t>());
-}
+inline void prepare_launch() { cuda::set_stream(py::reinterpret_borrow<py::object>(library().stream)().cast<uintptr_t>()); }
 
 }  // namespace ww

@@ -20,7 +20,8 @@ void require_device() {
     check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute");
     if (major * 10 + minor < kOldest)
-        fail<DeviceError>("expected a GPU of compute capability %d.%d or later, got %d.%d", kOldest / 10, kOldest % 10, major, minor);
+        fail<DeviceError>("expected a GPU of compute capability %d.%d or later, got %d.%d", kOldest / 10, kOldest % 10, major,
+                          minor);
 }
 
 void set_stream(uintptr_t stream) { current_stream() = reinterpret_cast<cudaStream_t>(stream); }

@@ -183,7 +183,7 @@ def _load_cuda(contracts: Any) -> Device:
     if module is not None:
         module.require_device()
     elif numba_cuda.missing("cuda"):
-        raise DeviceError(f"{reason}, and there are no Numba variants: {numba_cuda.missing('cuda')}")
+        raise DeviceError(f"{reason}, and {numba_cuda.missing('cuda')}")
     library = Cupy()
     compiled = None if module is None else _CudaModule(module, library)
     return Device("cuda", numba_cuda.overlay("cuda", compiled, contracts, library.stream), library.cupy, library.empty)

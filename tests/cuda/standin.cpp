@@ -1,5 +1,5 @@
-// The CUDA runtime as the binding sees it, over the simulator: module.cpp's road for GPUs is run where there is none. The environment
-// says what a test wants to see: WW_STANDIN_ERROR is what require_device() fails with.
+// The CUDA runtime as the binding sees it, over the simulator: module.cpp's road for GPUs is run where there is none. The
+// environment says what a test wants to see: WW_STANDIN_ERROR is what require_device() fails with.
 #include <cstdlib>
 
 #include "engine/cuda/runtime.h"
