@@ -1,18 +1,23 @@
-"""Compiles every .cu file with nvcc for sm_80 and sm_90a, lists what spills, and looks for the instructions that variants are named for.
+"""Builds `_cuda` with nvcc for sm_80 and sm_90a as users do, and imports it; lists what spills; looks for the instructions that
+variants are named for.
 
-    nvcc.py FOLDER [FILE ...]
+    nvcc.py FOLDER             all
+    nvcc.py FOLDER FILE ...    these .cu files alone, without the module
 
-No GPU is needed. Fails where a file does not compile, where a kernel spills more than SPILLS allows, or where the PTX of a
-tensor-core variant holds no tensor-core instruction.
+No GPU is needed. Fails where a file does not compile, where a kernel spills more than SPILLS allows, where the PTX of a tensor-core
+variant holds no tensor-core instruction, or where the module without a driver has another end than a DeviceError.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from whitewolf.toolkit import Toolkit, find_toolkit
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ("80", "90a")
@@ -47,48 +52,107 @@ INSTRUCTIONS = {
 }
 
 
-def compile_one(folder: Path, source: Path, architecture: str) -> tuple[str, list[str]]:
-    """What went wrong, and what spills."""
-    name = str(source.relative_to(ROOT))
-    out = folder / f"{name.replace('/', '-')}-sm_{architecture}.o"
-    command = ["nvcc", "-std=c++17", "-O2", "--expt-relaxed-constexpr", f"-I{ROOT}", str(source)]
-    target = f"-gencode=arch=compute_{architecture},code=sm_{architecture}"
-    made = subprocess.run([*command, target, "-Xptxas=-v", "-c", "-o", str(out)], capture_output=True, text=True)
-    if made.returncode:
-        return f"{name}, sm_{architecture}: {made.stderr[-600:]}", []
-    spills, wrong, kernel = [], [], ""
-    for line in made.stderr.splitlines():
-        if found := re.search(r"Function properties for (\S+)", line):
+def read_log(name: str, log: str) -> tuple[list[str], list[str]]:
+    """Of what ptxas said of one file: spills beyond what is allowed, and all spills."""
+    wrong, spills, architecture, kernel = [], [], "?", ""
+    for line in log.splitlines():
+        if found := re.search(r"Compiling entry function '\S+' for '(\w+)'", line):
+            architecture = found.group(1)
+        elif found := re.search(r"Function properties for (\S+)", line):
             kernel = found.group(1)
         elif (found := re.search(r"(\d+) bytes spill stores", line)) and int(found.group(1)):
             allowed = max((limit for key, (limit, _) in SPILLS.items() if key in kernel), default=0)
-            spills.append(f"{name}, sm_{architecture}: {found.group(1)} bytes in {kernel[:60]}")
+            spills.append(f"{name}, {architecture}: {found.group(1)} bytes in {kernel[:60]}")
             if int(found.group(1)) > allowed:
                 wrong.append(f"expected at most {allowed} bytes of spills, got {spills[-1]}")
-    if wanted := INSTRUCTIONS.get((name, architecture)):
-        ptx = out.with_suffix(".ptx")
-        subprocess.run([*command, f"--gpu-architecture=compute_{architecture}", "-ptx", "-o", str(ptx)], check=True)
-        code = ptx.read_text()
-        wrong += [f"{name}, sm_{architecture}: expected {i} in the PTX, found none" for i in wanted if i not in code]
-    return "; ".join(wrong), spills
+    return wrong, spills
+
+
+def missing_instructions(toolkit: Toolkit, folder: Path, name: str, architecture: str) -> list[str]:
+    """Instructions that the PTX of a file must hold and does not."""
+    ptx = folder / f"{name.replace('/', '-')}-sm_{architecture}.ptx"
+    target = f"--gpu-architecture=compute_{architecture}"
+    subprocess.run([*command(toolkit), target, "-ptx", str(ROOT / name), "-o", str(ptx)], check=True)
+    code = ptx.read_text()
+    return [
+        f"{name}, sm_{architecture}: expected {i} in the PTX, found none" for i in INSTRUCTIONS[name, architecture] if i not in code
+    ]
+
+
+def command(toolkit: Toolkit) -> list[str]:
+    return [str(toolkit.nvcc), "-std=c++17", "-O2", "--expt-relaxed-constexpr", f"-I{ROOT}", *(f"-I{i}" for i in toolkit.include)]
+
+
+def compile_one(toolkit: Toolkit, folder: Path, name: str) -> tuple[list[str], list[str]]:
+    """One file for all architectures: what is wrong with it, and what spills."""
+    targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
+    out = folder / f"{name.replace('/', '-')}.o"
+    made = subprocess.run(
+        [*command(toolkit), *targets, "-Xptxas=-v", "-c", str(ROOT / name), "-o", str(out)], capture_output=True, text=True
+    )
+    return ([f"{name}: {made.stderr[-600:]}"], []) if made.returncode else read_log(name, made.stderr)
+
+
+def build_module(toolkit: Toolkit, folder: Path) -> Path:
+    """`_cuda` by the build that users have; what ptxas said is beside each object."""
+    import pybind11
+
+    arguments = [
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", f"-DPython_EXECUTABLE={sys.executable}", f"-DWW_NVCC={toolkit.nvcc}",
+        f"-DWW_CUDA_RUNTIME={toolkit.runtime}", f"-DWW_CUDA_INCLUDE={';'.join(map(str, toolkit.include))}",
+        f"-DWW_CUDA_ARCHS={';'.join(ARCHITECTURES)}", "-DWW_ISAS=baseline",
+    ]  # fmt: skip
+    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    subprocess.run(["cmake", "-S", str(ROOT), "-B", str(folder), *generator, *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", str(folder), "--target", "_cuda", "--parallel", "2"], check=True, stdout=subprocess.DEVNULL)
+    return next(folder.glob("_cuda*.so"))
+
+
+IMPORT = """
+import importlib.util, sys
+import whitewolf as ww
+spec = importlib.util.spec_from_file_location("whitewolf._cuda", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(len(module.op_names()), "ops in the module")
+try:
+    module.require_device()
+    print("a GPU is there")
+except ww.DeviceError as error:
+    assert "GPU" in str(error), error
+    print("DeviceError:", error)
+"""
 
 
 def main() -> int:
+    toolkit, reason = find_toolkit()
+    if toolkit is None:
+        print(f"nvcc: {reason}")
+        return 1
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [*sorted((ROOT / "kernels").glob("*/*.cu")), ROOT / "tests/cuda/conformance.cu", ROOT / "tests/cuda/pipelines.cu"]
+    results: list[tuple[list[str], list[str]]] = []
+    logs: list[str] = []
     if sys.argv[2:]:
-        sources = [source for source in sources if source in [Path(name).resolve() for name in sys.argv[2:]]]
-    jobs = [(source, architecture) for architecture in ARCHITECTURES for source in sources]
+        names = [str(Path(name).resolve().relative_to(ROOT)) for name in sys.argv[2:]]
+    else:
+        names = ["tests/cuda/conformance.cu", "tests/cuda/pipelines.cu"]
+        module = build_module(toolkit, folder)
+        logs = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "kernels").glob("*/*.cu"))]
+        results += [read_log(name, (folder / "cuda" / f"{name.replace('/', '-')}.o.log").read_text()) for name in logs]
+        subprocess.run([sys.executable, "-c", IMPORT, str(module)], check=True)
+    compiled, names = names, [*names, *logs]
     with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda job: compile_one(folder, *job), jobs))
+        results += pool.map(lambda name: compile_one(toolkit, folder, name), compiled)
+        wanted = [(name, a) for name, a in INSTRUCTIONS if name in names]
+        results += [(wrong, []) for wrong in pool.map(lambda w: missing_instructions(toolkit, folder, *w), wanted)]
     for _, spills in results:
         for spill in spills:
             print("spills:", spill)
-    wrong = [text for text, _ in results if text]
+    wrong = [text for texts, _ in results for text in texts]
     for text in wrong:
         print("FAILED", text)
-    print(f"nvcc: {len(jobs) - len(wrong)} of {len(jobs)} compilations passed")
+    print(f"nvcc {toolkit.version}: {len(names)} files for {', '.join('sm_' + a for a in ARCHITECTURES)}, {len(wrong)} wrong")
     return 1 if wrong else 0
 
 
