@@ -2,6 +2,7 @@
 
 from .dataset import Dataset, TensorDataset, collate
 from .datasets import digits, mnist
+from .download import download
 from .idx import read_idx
 from .loader import DataLoader
 from .pictures import ImageFolder, cifar10
@@ -21,6 +22,7 @@ __all__ = [
     "cifar10",
     "collate",
     "digits",
+    "download",
     "mnist",
     "read_idx",
 ]

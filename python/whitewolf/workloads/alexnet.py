@@ -164,6 +164,7 @@ class AlexNet(Workload):
     summary = "the ConvNet of 2012, whole or for 32x32 pictures, with ablations"
     paper = "Krizhevsky, Sutskever and Hinton 2012; Deep Learning (2015), 'Image understanding with deep convolutional networks'"
     data = "scikit-learn's digits, enlarged to 32x32; CIFAR-10, or any folder with train/CLASS and test/CLASS"
+    published = "cifar10"
     metric = "test_accuracy"
     target = 0.98
 

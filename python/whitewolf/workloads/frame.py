@@ -109,6 +109,7 @@ class Workload:
         name, summary: for the command line.
         paper: what it reproduces.
         data: what it learns from without --data; and what --data names.
+        published: the data set of `ww.data.download` that --download fetches, or None.
         metric: the figure that counts, an entry of what `evaluate` returns.
         target: what it should reach, or None.
         larger_is_better: which way is better.
@@ -118,6 +119,7 @@ class Workload:
     summary = ""
     paper = ""
     data = ""
+    published: str | None = None
     metric = ""
     target: float | None = None
     larger_is_better = True
@@ -141,6 +143,9 @@ class Workload:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of every workload."""
     parser.add_argument("--data", metavar="PATH", help="the data (default: what a package here carries, or what is generated)")
+    parser.add_argument(
+        "--download", action="store_true", help="fetch what is published of the data to --data, and check it, first"
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training data")
     parser.add_argument("--steps", type=int, metavar="N", help="steps in all, instead of --epochs")
     parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a step")
@@ -184,6 +189,8 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     folder = Path(options.out or f"runs/{workload.name}")
     if not options.evaluate:
         console.check_folder(folder)
+    if options.download:
+        _download(workload, options)
     task = workload.setup(options)
     task.settings["steps"] = options.steps
     if options.evaluate:
@@ -213,6 +220,19 @@ def _report(task: Task) -> None:
     task.model.eval()
     for text in task.report():
         console.line(text)
+
+
+def _download(workload: Workload, options: argparse.Namespace) -> None:
+    from ..data.download import PUBLISHED, download
+
+    if workload.published is None:
+        raise ValueError(f"train: expected no --download: {workload.name} has no published data set")
+    if not options.data:
+        raise ValueError("train: expected --data PATH with --download")
+    path = Path(options.data)
+    single = PUBLISHED[workload.published][0].of  # --data names the file in the archive
+    for file in download(workload.published, path.parent if single and path.name == single else path):
+        console.line(f"have {file}")
 
 
 def _length(task: Task, options: argparse.Namespace) -> str:
@@ -360,7 +380,7 @@ def _arguments(workload: Workload, options: argparse.Namespace, folder: Path) ->
     parts = []
     for action in parser._actions:
         value = getattr(options, action.dest, None)
-        if value == action.default or action.dest in ("help", "out", "resume", "evaluate"):
+        if value == action.default or action.dest in ("help", "out", "resume", "evaluate", "download"):
             continue
         parts.append(action.option_strings[-1])
         if action.nargs != 0:

@@ -205,6 +205,7 @@ class Glimpse(Workload):
     summary = "recurrent attention that learns where to look in a picture"
     paper = "Mnih, Heess, Graves and Kavukcuoglu 2014; Deep Learning (2015), 'The future of deep learning'"
     data = "scikit-learn's digits, enlarged, on a larger canvas; a folder of MNIST's IDX files"
+    published = "mnist"
     metric = "test_error"
     target = 0.10
     larger_is_better = False

@@ -84,6 +84,7 @@ class LeNet(Workload):
     summary = "a ConvNet that reads handwritten digits"
     paper = "LeCun, Bottou, Bengio and Haffner 1998; Deep Learning (2015), figure 2 and 'Convolutional neural networks'"
     data = "scikit-learn's digits, in an 8x8 form of the net; a folder of MNIST's IDX files"
+    published = "mnist"
     metric = "test_accuracy"
     target = 0.98
 

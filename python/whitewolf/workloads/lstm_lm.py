@@ -200,6 +200,7 @@ class LSTMLM(Workload):
     summary = "an LSTM that writes text, character by character or word by word"
     paper = "Zaremba, Sutskever and Vinyals 2014; Karpathy 2015"
     data = "Python's own library source; a text file, or a folder in the Penn Treebank's layout"
+    published = "text8"
     metric = "valid_loss"
     target = 1.40
     larger_is_better = False

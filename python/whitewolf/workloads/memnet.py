@@ -166,6 +166,7 @@ class MemNet(Workload):
     summary = "a memory network that answers questions about stories"
     paper = "Sukhbaatar, Szlam, Weston and Fergus 2015; Weston et al. 2015"
     data = "stories of bAbI's task types, generated; a folder of bAbI's files"
+    published = "babi"
     metric = "test_error"
     target = 0.02
     larger_is_better = False

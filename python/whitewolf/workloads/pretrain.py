@@ -277,6 +277,7 @@ class Pretrain(Workload):
     summary = "unsupervised pre-training of deep nets, for when labels are few"
     paper = "Hinton, Osindero and Teh 2006; Hinton and Salakhutdinov 2006; Vincent and others 2008; Deep Learning (2015)"
     data = "scikit-learn's digits; a folder of MNIST's IDX files"
+    published = "mnist"
     metric = "gain"
     target = 0.2
 

@@ -91,6 +91,7 @@ class Shallow(Workload):
     summary = "linear classifiers on pixels and on hand-made features beside a deep net"
     paper = "Deep Learning (2015), 'Supervised learning'; Dalal and Triggs 2005 (HOG)"
     data = "scikit-learn's digits; a folder of MNIST's IDX files"
+    published = "mnist"
     metric = "deep_error"
     target = 0.03
     larger_is_better = False
