@@ -53,7 +53,7 @@ class Size:
 
 
 SIZES = {
-    "char": Size("char", 1, 384, 96, 64, 50, 0.2, 6, 3e-3, 1.0, vocabulary=256),
+    "char": Size("char", 1, 384, 96, 64, 50, 0.2, 8, 3e-3, 1.0, vocabulary=256),
     "small": Size("word", 2, 200, 200, 20, 20, 0.0, 13, 1.0, 5.0, bound=0.1, flat=4, decay=2.0),
     "medium": Size("word", 2, 650, 650, 35, 20, 0.5, 39, 1.0, 5.0, bound=0.05, flat=6, decay=1.2),
     "large": Size("word", 2, 1500, 1500, 35, 20, 0.65, 55, 1.0, 10.0, bound=0.04, flat=14, decay=1.15),

@@ -240,7 +240,7 @@ class TuringMachine(Workload):
         if options.data:
             raise ValueError(f"train: expected no --data, since ntm generates its sequences, got {options.data}")
         longest, far, units, locations, n, steps, epochs = (
-            (5, 8, 64, 16, 16, 100, 10) if options.quick else (20, 80, 100, 128, 8, 250, 14)
+            (5, 8, 64, 16, 16, 100, 10) if options.quick else (20, 80, 100, 128, 8, 250, 10)
         )
         job = _jobs(longest, far)[options.task]
         n, epochs, lr = options.batch_size or n, options.epochs or epochs, options.lr or 3e-3

@@ -296,9 +296,9 @@ class WordVec(Workload):
                 raise ValueError(f"train: {options.data}: expected more than {2 * WINDOW} words in each part, got {len(part)}")
         symbols = len(found.vocabulary)
         if bengio:
-            width, units, n, lr, epochs = (32, 64, 128, 2e-3, 2) if options.quick else (64, 128, 128, 1e-3, 6)
+            width, units, n, lr, epochs = (32, 64, 128, 2e-3, 2) if options.quick else (64, 128, 128, 1e-3, 4)
         else:
-            width, units, n, lr, epochs = (32, 0, 256, 5e-3, 4) if options.quick else (64, 0, 256, 3e-3, 20)
+            width, units, n, lr, epochs = (32, 0, 256, 5e-3, 4) if options.quick else (64, 0, 256, 3e-3, 15)
         n, epochs, lr = options.batch_size or n, options.epochs or epochs, options.lr or lr
         counts = np.bincount(found.train, minlength=symbols)
         settings = {
