@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import whitewolf as ww
 from helpers.small_runs import Killed, babi, kill, pairs, text, train, treebank, weights
-from whitewolf.workloads import plots
+from whitewolf import cli
+from whitewolf.workloads import get, plots
 
 # Arguments of a run of 8 steps on little data, which `cudasim` shortens.
 RUNS: dict[str, Callable[[Path], list[object]]] = {
@@ -61,3 +63,17 @@ def test_a_killed_run_goes_on_to_the_bits_of_an_unbroken_one(run: str, tmp_path:
             train(name, *arguments, "--out", tmp_path / "broken")
     train(name, *arguments, "--out", tmp_path / "broken", "--resume")
     assert weights(tmp_path / "whole") == weights(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_cudasim_learns_from_the_same_batches_as_cpu(run: str, tmp_path: Path) -> None:
+    name, arguments = name_of(run), [str(a) for a in RUNS[run](tmp_path)]
+    losses = {}
+    for device in ("cpu", "cudasim"):
+        options = cli.parser().parse_args(["train", name, *arguments, "--device", device])
+        ww.manual_seed(0)
+        task = get(name).setup(options)
+        batches = iter(task.loader)
+        losses[device] = [task.step(next(batches), k / STEPS)[0] for k in range(2)]
+        task.model.eval()
+    assert losses["cudasim"] == pytest.approx(losses["cpu"], rel=1e-4)
