@@ -38,6 +38,7 @@ ROOMS = {
     "whitewolf.device": "Devices",
     "whitewolf.random": "Random numbers",
     "whitewolf.runtime": "The engine's switches and gauges",
+    "whitewolf._precision": "Precision",
     "whitewolf._errors": "Errors",
 }
 

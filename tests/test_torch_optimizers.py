@@ -61,3 +61,29 @@ def test_wrong_options_raise_typed_errors(name: str) -> None:
         params = [ww.ones(2, requires_grad=True)] if given is None else ours(given, [])
         with pytest.raises(TYPED, match=name), warnings.catch_warnings():
             getattr(ww.optim, name)(params, **kwargs)
+
+
+def test_the_scaler_follows_pytorch_s_over_finite_and_infinite_gradients() -> None:
+    words: dict[str, Any] = {"init_scale": 64.0, "growth_factor": 3.0, "backoff_factor": 0.25, "growth_interval": 3}
+    theirs, mine = torch.amp.GradScaler("cpu", **words), ww.amp.GradScaler("cpu", **words)
+    p, q = torch.tensor([1.0, 2.0], requires_grad=True), ww.tensor([1.0, 2.0], requires_grad=True)
+    their_optimizer, my_optimizer = torch.optim.SGD([p], lr=0.1, momentum=0.5), ww.optim.SGD([q], lr=0.1, momentum=0.5)
+    for step, factor in enumerate([1, 1, np.inf, 1, 1, 1, 1, np.nan, np.inf, 1, 1, 1, 1, 1, 1, 1]):
+        their_optimizer.zero_grad()
+        my_optimizer.zero_grad()
+        theirs.scale((p * p).sum() * factor).backward()
+        mine.scale((q * q).sum() * float(factor)).backward()
+        if step % 2:
+            theirs.unscale_(their_optimizer)
+            mine.unscale_(my_optimizer)
+            np.testing.assert_array_equal(q.grad.numpy(), p.grad.numpy())
+        theirs.step(their_optimizer)
+        mine.step(my_optimizer)
+        theirs.update()
+        mine.update()
+        assert mine.get_scale() == theirs.get_scale()
+        np.testing.assert_allclose(q.numpy(), p.detach().numpy(), rtol=1e-6)
+    assert mine.state_dict() == theirs.state_dict()
+    restored = ww.amp.GradScaler()
+    restored.load_state_dict(theirs.state_dict())
+    assert restored.state_dict() == mine.state_dict()

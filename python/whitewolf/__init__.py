@@ -14,6 +14,7 @@ from typing import Any as _Any
 
 from . import _einops, autograd, kernels, random
 from ._errors import DeviceError, FileFormatError, StaleTensorError
+from ._precision import get_precision, precision
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from .device import Device, device, devices
 from .dtypes import (
@@ -68,7 +69,7 @@ e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
 
 _einops.register()
 
-_LAZY = ("nn", "optim", "data", "io", "cases", "bench", "workloads")
+_LAZY = ("nn", "amp", "optim", "data", "io", "cases", "bench", "workloads")
 _FROM_IO = ("save", "load", "save_checkpoint", "load_checkpoint")
 
 

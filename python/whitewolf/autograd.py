@@ -17,6 +17,7 @@ from .graph import (
     Node,
     _edge,
     _GradMode,
+    _mode,
     enable_grad,
     is_grad_enabled,
     no_grad,
@@ -136,7 +137,7 @@ def _run(
 
     starts = [t._node for t in outputs if t._node is not None]
     allowed = None if wanted_keys is None else _reaches(starts, wanted_keys)
-    with _GradMode(create_graph):
+    with _GradMode(create_graph), precision(_mode.precision):  # each node sets its own below
         for tensor, grad in zip(outputs, grads):
             if not tensor._requires_grad:
                 what = "outputs that require" if op == "grad" else "an output that requires"
@@ -146,6 +147,7 @@ def _run(
             number = -heapq.heappop(heap)
             node = nodes.pop(number)
             grad = pending.pop(number)
+            _mode.precision = node.precision
             input_grads = node.backward(node, tuple(grad) if node.n_outputs > 1 else grad)
             for edge, input_grad in zip(node.edges, input_grads):
                 if edge is not None and input_grad is not None:
@@ -250,6 +252,7 @@ def _tensors(name: str, value: Any, optional: bool = False) -> tuple[Any, ...]:
 
 
 # These modules import this one, so it is complete by here.
+from ._precision import precision  # noqa: E402
 from .function import Function  # noqa: E402
 from .gradcheck import gradcheck, gradgradcheck  # noqa: E402
 from .ops.elementwise import add  # noqa: E402

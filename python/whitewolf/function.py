@@ -89,7 +89,7 @@ class Function:
         outputs_saved = {id(o): r for o, r in zip(outputs if isinstance(outputs, tuple) else (outputs,), results)}
         node._saved = tuple(outputs_saved[id(t)].detach() if id(t) in outputs_saved else t for t in ctx._saved)
         node._versions = tuple(t._version[0] for t in node._saved)
-        node.context = ctx
+        node.context, node.precision = ctx, _mode.precision
         ctx._saved, ctx._node = (), node
 
         def backward(node: Node, grad: Any) -> tuple[Tensor | None, ...]:

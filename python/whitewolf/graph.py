@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 class _Mode(threading.local):
     enabled = True
+    precision = "float32"  # of products; see _precision.py
 
 
 _mode = _Mode()
@@ -35,7 +36,7 @@ class Node:
     several outputs gets a tuple of gradients, None where nothing flowed back.
     """
 
-    __slots__ = ("name", "number", "backward", "edges", "_saved", "_versions", "n_outputs", "context", "__weakref__")
+    __slots__ = ("name", "number", "backward", "edges", "_saved", "_versions", "n_outputs", "context", "precision", "__weakref__")
 
     name: str
     number: int
@@ -45,6 +46,7 @@ class Node:
     _versions: tuple[int, ...]
     n_outputs: int
     context: Any  # whatever else backward needs: shapes, axes, attributes
+    precision: str  # of the forward's products, and so of the backward's
 
     @property
     def needs(self) -> tuple[bool, ...]:
@@ -117,6 +119,7 @@ def record(
         node._saved = saved
         node._versions = tuple([t._version[0] for t in saved])
         node.context = context
+        node.precision = _mode.precision
         if not several:
             node.n_outputs = 1
             result = wrap(outputs, device)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._precision import run_product
 from ..autograd import Node, record, save_output, saved_output
 from ..device import Array
 from ..tensor import Tensor
@@ -297,7 +298,8 @@ def _forward(x: Tensor, w: Tensor, b: Tensor | None, attrs: Attrs, activation: s
         for n, size, s, p, d in zip(x.shape[2:], w.shape[2:], attrs["stride"], attrs["padding"], attrs["dilation"])
     ]
     data = x.device.empty((x.shape[0], w.shape[0], *sizes), x.dtype, True)
-    x.device.kernels["conv2d_forward"](data, x._data, w._data, None if b is None else b._data, activation=activation, **attrs)
+    bias = None if b is None else b._data
+    run_product(x.device, "conv2d_forward", data, x._data, w._data, bias, activation=activation, **attrs)
     inputs = (x, w) if b is None else (x, w, b)
     if activation == "none":
         return record("conv2d", data, inputs, _forward_backward, (x, w), attrs)  # type: ignore[no-any-return]
@@ -319,7 +321,7 @@ def _relu_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 def _backward_x(grad_y: Tensor, w: Tensor, shape: tuple[int, ...], attrs: Attrs) -> Tensor:
     data = w.device.empty(shape, w.dtype, True)
-    w.device.kernels["conv2d_backward_x"](data, grad_y._data, w._data, **attrs)
+    run_product(w.device, "conv2d_backward_x", data, grad_y._data, w._data, **attrs)
     return record("conv2d_backward_x", data, (grad_y, w), _backward_x_backward, (grad_y, w), attrs)  # type: ignore[no-any-return]
 
 
@@ -334,7 +336,7 @@ def _backward_x_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
 def _backward_w(x: Tensor, grad_y: Tensor, like: Array, attrs: Attrs) -> Tensor:
     """The gradient in the shape and dimension order of the weights, for the optimizer to pass over both in one way."""
     data = x.device.empty(like.shape, x.dtype, like)
-    x.device.kernels["conv2d_backward_w"](data, x._data, grad_y._data, **attrs)
+    run_product(x.device, "conv2d_backward_w", data, x._data, grad_y._data, **attrs)
     return record("conv2d_backward_w", data, (x, grad_y), _backward_w_backward, (x, grad_y), attrs)  # type: ignore[no-any-return]
 
 

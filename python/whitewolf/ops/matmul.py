@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._precision import run_product
 from ..graph import Node, record
 from ..tensor import Tensor
 from ._common import KERNEL_FLOATS, check_int, check_ints, check_tensor, normalize_axis, operands, unbroadcast
@@ -57,7 +58,7 @@ def matmul(x1: Operand, x2: Operand, /) -> Tensor:
         data = a.device.empty((*lead, a.shape[-2], n), a.dtype)
         left = a._data if a.shape[:-2] == lead else np.broadcast_to(a._data, (*lead, *a.shape[-2:]))
         right = b._data if b.shape[:-2] == lead else np.broadcast_to(b._data, (*lead, k, n))
-        a.device.kernels["matmul_forward"](data, left, right)
+        run_product(a.device, "matmul_forward", data, left, right)
     else:
         data = _library("matmul", a, a._data, b._data)
     return record("matmul", data, (a, b), _matmul_backward, (a, b))  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..._precision import run_product
 from ...graph import Node, record
 from ...ops._common import KERNEL_FLOATS, check_same_device, check_same_dtype, check_tensor
 from ...ops.elementwise import add, multiply
@@ -46,7 +47,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return product if bias is None else add(product, bias)
     rows = x._data.reshape(math.prod(x.shape[:-1]), w.shape[1]) if x.ndim != 2 else x._data
     data = x.device.empty((rows.shape[0], w.shape[0]), x.dtype)
-    x.device.kernels["matmul_forward"](data, rows, w._data.T, None if bias is None else bias._data)
+    run_product(x.device, "matmul_forward", data, rows, w._data.T, None if bias is None else bias._data)
     inputs = (x, w) if bias is None else (x, w, bias)
     return record("linear", data.reshape((*x.shape[:-1], w.shape[0])), inputs, _linear_backward, (x, w))  # type: ignore[no-any-return]
 
