@@ -6,7 +6,7 @@
 // et al. 2022, arXiv 2205.14135, algorithm 4).
 //
 //   block         8 warps, 8 rows of one matrix of the batch
-//   shared bytes  2 weights a lane: 2048 in float32, 4096 in float64
+//   shared bytes  a weight a lane: 1024 in float32, 2048 in float64
 // Bound by the L1 cache: no key is kept for the next row, and the scores are computed once for every 32 columns.
 #include <algorithm>
 #include <cmath>

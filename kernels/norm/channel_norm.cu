@@ -39,7 +39,7 @@ struct AddSums {
 };
 
 // The second pass adds up the deviations, too: what they leave of a sum of zero is the rounding of the mean (the corrected two-pass
-// algorithm: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", equation 1.7).
+// algorithm: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance").
 template <int group, class T>
 __global__ void __launch_bounds__(kReduceThreads) find_moments(View means, View vars, View x) {
     SharedMemory shared;

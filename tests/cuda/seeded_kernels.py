@@ -3,7 +3,8 @@
     seeded_kernels.py FOLDER [NAME ...]
 
 A seed is a replacement of text in a copy of kernels/: it fails where the text is not there once, so that it cannot rot. The copy is
-built as a module of its own, and calls on small cases run under every schedule. Caught is: a wrong result, or an error of the launch.
+built as a module of its own, two at a time, and calls on small cases run under every schedule. Caught is: a wrong result, or an error
+of the launch.
 """
 
 from __future__ import annotations
@@ -198,66 +199,83 @@ print("caught", caught)
 """
 
 
-def build(folder: Path, kernels: Path, objects: list[Path]) -> Path:
-    """The module _cudasim from the .cu files of `kernels`, and objects that no seed changes."""
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    compiler = os.environ.get("CXX", "g++").split()
-    flags = ["-std=gnu++17", "-O1", "-fPIC", "-w", "-ffp-contract=off", "-fno-math-errno", f"-I{kernels.parent}", f"-I{ROOT}"]
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+COMPILER = os.environ.get("CXX", "g++").split()
 
-    def compile_one(source: Path) -> Path:
-        made = folder / f"{source.parent.name}-{source.stem}.o"
-        # A seed's object is rebuilt only where its text differs from the last one's.
-        text = subprocess.run([*compiler, *flags, "-E", "-P", "-x", "c++", str(source)], check=True, capture_output=True).stdout
-        stamp = made.with_suffix(".ii")
-        if not made.exists() or not stamp.exists() or stamp.read_bytes() != text:
-            stamp.write_bytes(text)
-            subprocess.run([*compiler, *flags, "-c", "-x", "c++", str(source), "-o", str(made)], check=True)
-        return made
 
-    with ThreadPoolExecutor(2) as pool:
-        made = list(pool.map(compile_one, sorted(kernels.glob("*/*.cu"))))
-    module = folder / f"_cudasim{suffix}"
-    subprocess.run([*compiler, "-shared", "-pthread", *map(str, made), *map(str, objects), "-ldl", "-o", str(module)], check=True)
-    return module
+def compile_one(source: Path, made: Path) -> Path:
+    """An object, and beside it the list of what it was made from."""
+    include = source.parent.parent.parent
+    flags = ["-std=gnu++17", "-O1", "-fPIC", "-w", "-ffp-contract=off", "-fno-math-errno", f"-I{include}", f"-I{ROOT}"]
+    command = [*COMPILER, *flags, "-MMD", "-MF", str(made.with_suffix(".d")), "-c", "-x", "c++", str(source), "-o", str(made)]
+    subprocess.run(command, check=True)
+    return made
+
+
+class Bench:
+    """Objects without a bug, and what is linked and run with those of a seed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        tree = next((ROOT / "build").glob(f"{sys.implementation.cache_tag}-*"))
+        self.objects = [tree / f"CMakeFiles/ww_engine.dir/engine/{name}.cpp.o" for name in ("registry", "signature", "parallel")]
+        self.objects += [tree / "CMakeFiles/_cudasim.dir/engine/module.cpp.o"]
+        simulator = (ROOT / "engine/cuda/sim").glob("*.cpp")
+        self.objects += [tree / f"CMakeFiles/ww_cudasim.dir/engine/cuda/sim/{p.name}.o" for p in simulator]
+        self.sources = sorted((ROOT / "kernels").glob("*/*.cu"))
+        with ThreadPoolExecutor(2) as pool:
+            self.clean = dict(zip(self.sources, pool.map(lambda s: compile_one(s, self.made(folder, s)), self.sources)))
+
+    def made(self, folder: Path, source: Path) -> Path:
+        return folder / f"{source.parent.name}-{source.stem}.o"
+
+    def run(self, folder: Path, objects: list[Path], probes: str) -> subprocess.CompletedProcess[str]:
+        """The probes under every schedule, on a module of these objects."""
+        module = folder / f"_cudasim{SUFFIX}"
+        linked = [*map(str, objects), *map(str, self.objects)]
+        subprocess.run([*COMPILER, "-shared", "-pthread", *linked, "-ldl", "-o", str(module)], check=True)
+        command = [sys.executable, "-c", PROBES + seeds_of_sequences.PROBES + SWEEP, str(folder), probes]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    def attempt(self, seed: Seed | None) -> tuple[str, str]:
+        """A line for the table, and what is wrong. Only the objects that a seed's file is part of are made anew."""
+        name = seed.name if seed else "no seed"
+        if seed is None:
+            ran = self.run(self.folder, list(self.clean.values()), ",".join(sorted({s.probe for s in SEEDS})))
+        else:
+            folder = self.folder / "seeds" / str(SEEDS.index(seed))
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(ROOT / "kernels", folder / "kernels")
+            path = folder / "kernels" / seed.file
+            text = path.read_text()
+            if text.count(seed.old) != 1:
+                return name, f"{name}: expected its text once in {seed.file}, found it {text.count(seed.old)} times"
+            path.write_text(text.replace(seed.old, seed.new))
+            objects = []
+            for source, clean in self.clean.items():
+                touched = f"/kernels/{seed.file}" in clean.with_suffix(".d").read_text()
+                copy = folder / source.relative_to(ROOT)
+                objects.append(compile_one(copy, self.made(folder, source)) if touched else clean)
+            ran = self.run(folder, objects, seed.probe)
+        lines = ran.stdout.strip().splitlines()
+        caught = int(lines[-1].split()[1]) if ran.returncode == 0 and lines else -1
+        line = f"{name:50s} caught in {caught:2d} of 12 schedules  {lines[0][:90] if len(lines) > 1 else ''}"
+        if caught < 0:
+            return line, f"{name}: the process ended with {ran.returncode}: {ran.stderr[-300:]}"
+        if seed is None and caught:
+            return line, "no seed: expected everything right, " + ran.stdout
+        return line, f"{name}: not caught" if seed and not caught else ""
 
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve()
-    names = sys.argv[2:]
-    tree = next((ROOT / "build").glob(f"{sys.implementation.cache_tag}-*"))
-    objects = [tree / f"CMakeFiles/ww_engine.dir/engine/{name}.cpp.o" for name in ("registry", "signature", "parallel")]
-    objects += [tree / "CMakeFiles/_cudasim.dir/engine/module.cpp.o"]
-    objects += [tree / f"CMakeFiles/ww_cudasim.dir/engine/cuda/sim/{p.name}.o" for p in (ROOT / "engine/cuda/sim").glob("*.cpp")]
-    kernels = folder / "source" / "kernels"
+    folder.mkdir(parents=True, exist_ok=True)
+    bench, names = Bench(folder), sys.argv[2:]
     wrong = []
-    for seed in (None, *SEEDS):
-        if seed and names and seed.name not in names:
-            continue
-        shutil.rmtree(kernels, ignore_errors=True)
-        shutil.copytree(ROOT / "kernels", kernels)
-        if seed:
-            path = kernels / seed.file
-            text = path.read_text()
-            if text.count(seed.old) != 1:
-                wrong.append(f"{seed.name}: expected its text once in {seed.file}, found it {text.count(seed.old)} times")
-                continue
-            path.write_text(text.replace(seed.old, seed.new))
-        module = build(folder, kernels, objects)
-        probes = seed.probe if seed else ",".join(sorted({s.probe for s in SEEDS}))
-        command = [sys.executable, "-c", PROBES + seeds_of_sequences.PROBES + SWEEP, str(module.parent), probes]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        lines = ran.stdout.strip().splitlines()
-        caught = int(lines[-1].split()[1]) if ran.returncode == 0 and lines else -1
-        print(
-            f"{seed.name if seed else 'no seed':40s} caught in {caught:2d} of 12 schedules  {lines[0][:90] if len(lines) > 1 else ''}",
-            flush=True,
-        )
-        if caught < 0:
-            wrong.append(f"{seed.name if seed else 'no seed'}: the process ended with {ran.returncode}: {ran.stderr[-300:]}")
-        elif seed is None and caught:
-            wrong.append("no seed: expected everything right, " + ran.stdout)
-        elif seed and not caught:
-            wrong.append(f"{seed.name}: not caught")
+    with ThreadPoolExecutor(2) as pool:
+        for line, failure in pool.map(bench.attempt, (None, *(s for s in SEEDS if not names or s.name in names))):
+            print(line, flush=True)
+            wrong += [failure] if failure else []
     for line in wrong:
         print("FAILED", line)
     return 1 if wrong else 0
