@@ -1,11 +1,11 @@
 // The first rung of the ladder for convolution and its gradients on a GPU. Any strides, sizes, groups and dilation; formulas in
 // conv2d.h.
 //
-//   forward, backward_x   "naive": one thread an output, a loop over channels and taps. The same kernels are the best for depthwise
-//                         filters, whose outputs share nothing that a tile could keep: there they are called "depthwise"
-//   backward_w            "naive" and "depthwise": the sum over pictures by a thread, a warp or a block, as its length asks
-//                         (kernels/reduce/reduction.cuh)
-//   backward_b            "groups": a reduction like any other
+//   "naive"      one thread an output, a loop over its products
+//   "depthwise"  the same kernels of forward and backward_x, for filters of one channel each, whose outputs share nothing that
+//                a tile could keep; of backward_w, with the sum over pictures by a thread, a warp or a block, as its length asks
+//                (kernels/reduce/reduction.cuh)
+//   "groups"     backward_b: a reduction like any other
 // Bound by the latency of global memory; depthwise by bytes.
 #include "kernels/common/epilogue.cuh"
 #include "kernels/conv2d/conv2d.h"
@@ -124,16 +124,18 @@ void backward_x(const Call& call) {
                                 call.view(2));
 }
 
-template <class T>
-void backward_w(const Call& call) {
+template <int group, class T>
+void launch_backward_w(const Call& call) {
     const View& grad_w = call.view(0);
-    const Sizes z(Conv2d::backward_w(call));
     if (grad_w.size() == 0) return;
-    const int64_t n = z.N * z.h.out * z.w.out;
-    with_group(n, [&](auto group) {
-        const LaunchConfig grid = reduction_grid(grad_w.size(), group, sizeof(Value<T>));
-        launch<naive_backward_w<decltype(group)::value, T>>(grid, z, grad_w, call.view(1), call.view(2));
-    });
+    const LaunchConfig grid = reduction_grid(grad_w.size(), group, sizeof(Value<T>));
+    launch<naive_backward_w<group, T>>(grid, Sizes(Conv2d::backward_w(call)), grad_w, call.view(1), call.view(2));
+}
+template <class T>
+void grouped_backward_w(const Call& call) {
+    const View& grad_y = call.view(2);
+    with_group(grad_y.size() / std::max<int64_t>(1, grad_y.shape[1]),
+               [&](auto group) { launch_backward_w<decltype(group)::value, T>(call); });
 }
 
 template <class T>
@@ -152,14 +154,14 @@ bool depthwise_backward_w(const Call& call) { return is_depthwise(Conv2d::backwa
 
 constexpr auto run_forward = by_float<forward<float>, forward<double>>;
 constexpr auto run_backward_x = by_float<backward_x<float>, backward_x<double>>;
-constexpr auto run_backward_w = by_float<backward_w<float>, backward_w<double>>;
 constexpr Kernel kernels[] = {
     {&kConv2dForward, "naive", WW_DEVICE_NAME, kFloats, run_forward},
     {&kConv2dForward, "depthwise", WW_DEVICE_NAME, kFloats, run_forward, 15, depthwise_forward},
     {&kConv2dBackwardX, "naive", WW_DEVICE_NAME, kFloats, run_backward_x},
     {&kConv2dBackwardX, "depthwise", WW_DEVICE_NAME, kFloats, run_backward_x, 15, depthwise_backward_x},
-    {&kConv2dBackwardW, "naive", WW_DEVICE_NAME, kFloats, run_backward_w},
-    {&kConv2dBackwardW, "depthwise", WW_DEVICE_NAME, kFloats, run_backward_w, 15, depthwise_backward_w},
+    {&kConv2dBackwardW, "naive", WW_DEVICE_NAME, kFloats, by_float<launch_backward_w<1, float>, launch_backward_w<1, double>>},
+    {&kConv2dBackwardW, "depthwise", WW_DEVICE_NAME, kFloats, by_float<grouped_backward_w<float>, grouped_backward_w<double>>, 15,
+     depthwise_backward_w},
     {&kConv2dBackwardB, "groups", WW_DEVICE_NAME, kFloats, by_float<backward_b<float>, backward_b<double>>},
 };
 const Registrar registrar(kernels);
