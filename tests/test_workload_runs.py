@@ -63,6 +63,11 @@ def test_a_killed_run_goes_on_to_the_bits_of_an_unbroken_one(run: str, tmp_path:
             train(name, *arguments, "--out", tmp_path / "broken")
     train(name, *arguments, "--out", tmp_path / "broken", "--resume")
     assert weights(tmp_path / "whole") == weights(tmp_path / "broken")
+    tasks = [
+        json.dumps(ww.load_checkpoint(tmp_path / run / "checkpoint.safetensors")["task"], default=repr)
+        for run in ("whole", "broken")
+    ]
+    assert tasks[0] == tasks[1]  # what a task keeps besides: states that go on, norms
 
 
 @pytest.mark.parametrize("run", RUNS)

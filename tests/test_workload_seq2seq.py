@@ -92,9 +92,10 @@ def test_padding_changes_nothing_and_attention_is_on_words_alone(attention: bool
         assert (weights[0][:, 2] == 0).all() and np.allclose(weights.sum(-1), 1)
 
 
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("attention", [False, True])
-def test_a_beam_finds_what_enumeration_finds(attention: bool) -> None:
-    ww.manual_seed(1)
+def test_a_beam_finds_what_enumeration_finds(attention: bool, seed: int) -> None:
+    ww.manual_seed(seed)
     net = Translator(6, 5, 4, 4, attention, 0.0).eval()
     with ww.no_grad():
         for p in net.parameters():

@@ -58,4 +58,5 @@ def last(name: str) -> dict[str, Any] | None:
     runs = recorded(name)
     if not runs:
         return None
-    return {**{key: runs[-1][key] for key in ("value", "metric", "reached")}, "from": f"recorded {runs[-1]['date']}"}
+    how = ", --quick" if runs[-1].get("quick") else ""
+    return {**{key: runs[-1][key] for key in ("value", "metric", "reached")}, "from": f"recorded {runs[-1]['date']}{how}"}
