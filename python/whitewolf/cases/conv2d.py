@@ -105,7 +105,16 @@ def _torch(name: str) -> Callable[..., Any]:
     def call(*tensors: Any, activation: str = "none", **attrs: Any) -> Any:
         import torch
 
-        y = getattr(torch.nn.functional, name)(*tensors, **attrs)
+        function = getattr(torch.nn.functional, name)
+        try:
+            y = function(*tensors, **attrs)
+        except RuntimeError as error:
+            if "Output size is too small" not in str(error):
+                raise
+            # PyTorch refuses a transposed convolution to a picture without pixels: what padding leaves of it is cut out here.
+            h, w = np.broadcast_to(attrs["padding"], 2)
+            y = function(*tensors, **{**attrs, "padding": 0})
+            y = y[:, :, h : y.shape[2] - h, w : y.shape[3] - w]
         return torch.relu(y) if activation == "relu" else y
 
     return call
