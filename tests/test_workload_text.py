@@ -165,7 +165,7 @@ def test_transformer_learns_as_its_twin(tmp_path: Path) -> None:
 
     # The LSTM beside it has its own twin above: without it, clipping sees the GPT's gradients alone in both.
     only_gpt(task)
-    follow(task, GPT(), 1.0, adam=True)
+    follow(task, GPT(), 1.0, model=own)
 
 
 def only_gpt(task: Any) -> None:

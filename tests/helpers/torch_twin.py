@@ -22,7 +22,7 @@ def follow(
         adam: else plain SGD; the rate of each step is what the task set.
         model: the part of the task's model that is the twin's; all of it unless given.
     """
-    own = model if model is not None else task.model["gpt"] if hasattr(twin, "blocks") else task.model
+    own = task.model if model is None else model
     torch.set_num_threads(1)
     twin.double()
     twin.load_state_dict({name: torch.tensor(w.numpy()) for name, w in own.state_dict().items()})
