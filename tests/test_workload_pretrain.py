@@ -114,10 +114,12 @@ def test_a_killed_run_is_resumed_to_the_same_bits(method: str, tmp_path: Path, m
     check_resume("pretrain", tmp_path, monkeypatch, 30, "--method", method)
 
 
-@pytest.mark.parametrize("method", ["rbm", "denoising"])
-def test_steps_on_the_simulated_gpu_are_those_on_the_cpu(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "done"), [("rbm", 0.0), ("denoising", 0.0), ("rbm", 0.7), ("autoencoder", 0.5), ("autoencoder", 0.7)]
+)
+def test_steps_on_the_simulated_gpu_are_those_on_the_cpu(method: str, done: float) -> None:
     pytest.importorskip("sklearn")
-    check_cudasim("pretrain", "--method", method, "--batch-size", "4")
+    check_cudasim("pretrain", "--method", method, "--batch-size", "4", done=done)
 
 
 @pytest.mark.parametrize(

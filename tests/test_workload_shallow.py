@@ -24,6 +24,14 @@ def test_hog_finds_the_orientation_of_an_edge() -> None:
     np.testing.assert_allclose(down[:, 4], down[:, 5], rtol=1e-5)
 
 
+def test_orientations_of_0_and_180_degrees_are_the_same() -> None:
+    angle = np.deg2rad(170)  # between the last bin, at 160, and the first
+    y, x = np.mgrid[:8, :8]
+    cells = hog((x * np.cos(angle) + y * np.sin(angle))[None].astype(np.float32), 4).reshape(4, 9)
+    np.testing.assert_allclose(cells[:, 8], cells[:, 0], rtol=1e-3)
+    assert cells[:, 0].min() > 0.1 and np.abs(cells[:, 2:7]).max() < 0.1
+
+
 def test_hog_does_not_see_brightness_or_contrast() -> None:
     image = np.random.default_rng(0).random((1, 12, 12)).astype(np.float32)
     np.testing.assert_allclose(hog(image, 4), hog(3 * image + 1, 4), atol=1e-4)

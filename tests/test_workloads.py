@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import whitewolf as ww
+from helpers.devices import check_cudasim
 from whitewolf import cli
 from whitewolf.workloads import frame, plots
 from whitewolf.workloads.interrupt import Interruption
@@ -286,6 +287,10 @@ def test_steps_end_a_run_within_an_epoch_and_are_resumed(images: Path, tmp_path:
     assert train(*settings, "--resume", "--out", str(tmp_path / "a")) == 0  # nothing is left to do
     assert train("--data", str(images), "--steps", "18", "--batch-size", "16", "--resume", "--out", str(tmp_path / "a")) == 1
     assert train(*settings, "--epochs", "2") == 1
+
+
+def test_steps_on_the_simulated_gpu_are_those_on_the_cpu(images: Path) -> None:
+    check_cudasim("lenet", "--data", str(images), "--batch-size", "2")
 
 
 def test_the_first_signal_asks_and_the_second_interrupts() -> None:
