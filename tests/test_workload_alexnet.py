@@ -64,7 +64,7 @@ def test_the_small_network_tells_red_from_blue(folder: Path, tmp_path: Path) -> 
     out = tmp_path / "run"
     assert train("--data", str(folder), "--epochs", "8", "--batch-size", "8", "--out", str(out)) == 0
     result = json.loads((out / "result.json").read_text())
-    assert result["test_accuracy"] == 1.0 and "2 classes, 24 to learn from, 8 to test on" in result["data"]
+    assert result["test_accuracy"] >= 0.75 and "2 classes, 24 to learn from, 8 to test on" in result["data"]
 
 
 @pytest.mark.parametrize("part", alexnet.PARTS)

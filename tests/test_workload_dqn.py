@@ -97,13 +97,6 @@ def test_a_short_run_leaves_a_filmstrip(tmp_path: Path) -> None:
         assert (out / "filmstrip.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
-def test_dqn_learns_to_catch(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    assert cli.main(["train", "dqn", "--quick", "--out", str(out)]) == 0
-    assert json.loads((out / "result.json").read_text())["reached"]
-
-
 def test_steps_on_the_simulated_gpu_are_those_on_the_cpu() -> None:
     check_cudasim("dqn", "--batch-size", "2", "--memory", "400")
 
