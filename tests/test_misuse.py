@@ -53,6 +53,12 @@ def test_public_functions_take_any_argument_or_name_it(group: int) -> None:
     assert run("misuse", *names) > 40 * len(names)
 
 
+@pytest.mark.parametrize("group", range(2))
+def test_functions_of_nn_take_any_argument_or_name_it(group: int) -> None:
+    names = misuse.functional()[group::2]
+    assert len(names) > 40 and run("misuse", *names) > 100 * len(names)
+
+
 def test_each_public_function_is_among_them() -> None:
     names = misuse.functions()
     assert len(names) > 150 and {"matmul", "asarray", "sort", "grad", "where", "manual_seed"} <= set(names)

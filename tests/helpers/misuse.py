@@ -7,6 +7,7 @@ The contract: a call either works, or raises a typed error whose text names the 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -75,6 +76,39 @@ GOOD_FOR: dict[str, dict[str, Callable[[], Any]]] = {
 }  # fmt: skip
 
 
+# The same for nn.functional: a picture, and what goes with it.
+FUNCTIONAL: dict[str, Callable[[], Any]] = {
+    **dict.fromkeys(("input", "x", "input1", "input2", "x1", "x2", "anchor", "positive", "negative", "query", "key", "value", "var"), lambda: floats(2, 2)),
+    "target": lambda: floats(2, 2), "weight": lambda: floats(2, 2), "kernel_size": lambda: 2, "output_size": lambda: 2, "num_groups": lambda: 2,
+    "normalized_shape": lambda: 2, "dim": lambda: 0, "running_mean": lambda: floats(2), "running_var": lambda: floats(2), "size": lambda: 2,
+    "pad": lambda: (1, 1), "threshold": lambda: 0.5, "groups": lambda: 2, "norm_type": lambda: 2.0, "upscale_factor": lambda: 2,
+    "downscale_factor": lambda: 2, "indices": lambda: ints(1, 1, 2, 2), "tensor": lambda: ints(2),
+}  # fmt: skip
+
+
+def _picture(*more: str) -> dict[str, Callable[[], Any]]:
+    return {"input": lambda: floats(1, 4, 4, 4), **dict.fromkeys(more, lambda: floats(4, 4, 2, 2))}
+
+
+def _line(*more: str) -> dict[str, Callable[[], Any]]:
+    return {"input": lambda: floats(1, 4, 4), **dict.fromkeys(more, lambda: floats(4, 4, 2))}
+
+
+_CLASSES: dict[str, Callable[[], Any]] = {"target": lambda: ints(2)}
+
+FUNCTIONAL_FOR: dict[str, dict[str, Callable[[], Any]]] = {
+    **dict.fromkeys(("conv2d", "conv_transpose2d"), _picture("weight")), **dict.fromkeys(("conv1d", "conv_transpose1d"), _line("weight")),
+    **dict.fromkeys(("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "lp_pool2d", "interpolate", "upsample", "unfold", "pixel_shuffle",
+                     "pixel_unshuffle", "channel_shuffle", "dropout1d", "dropout2d", "dropout3d", "instance_norm", "local_response_norm"), _picture()),
+    **dict.fromkeys(("max_pool1d", "avg_pool1d", "adaptive_avg_pool1d", "adaptive_max_pool1d", "lp_pool1d", "dropout1d"), _line()),
+    **dict.fromkeys(("cross_entropy", "nll_loss", "multi_margin_loss"), _CLASSES), "cosine_embedding_loss": {"target": lambda: floats(2)},
+    "max_unpool2d": {"input": lambda: floats(1, 1, 2, 2), "indices": lambda: ints(1, 1, 2, 2)},
+    "max_unpool1d": {"input": lambda: floats(1, 1, 2), "indices": lambda: ints(1, 1, 2)}, "fold": {"input": lambda: floats(1, 4, 1)},
+    "bilinear": {"weight": lambda: floats(3, 2, 2)}, "prelu": {"weight": lambda: floats(2)},
+    "embedding": {"input": lambda: ints(2)}, "embedding_bag": {"input": lambda: ints(2, 2)}, "group_norm": {"x": lambda: floats(2, 4)},
+}  # fmt: skip
+
+
 class Stranger:
     def __repr__(self) -> str:
         return "<a stranger>"
@@ -97,6 +131,16 @@ def bad_values() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def find(name: str) -> Callable[..., Any]:
+    """The function of that name in `ww`, or for nn.functional.name there."""
+    return functools.reduce(getattr, name.split("."), ww)
+
+
+def functional() -> list[str]:
+    """The functions of nn.functional; those that the top namespace has as well are there."""
+    return [f"nn.functional.{name}" for name in ww.nn.functional.__all__ if not hasattr(ww, name)]
+
+
 def functions() -> list[str]:
     found = []
     for name in dir(ww):
@@ -116,8 +160,8 @@ def functions() -> list[str]:
 
 def calls(name: str) -> Iterator[tuple[str, str, Callable[[], Any], list[ww.Tensor]]]:
     """(argument, what it got, the call, the tensors that it must leave alone) for each bad value of each argument."""
-    function, parameters = getattr(ww, name), inspect.signature(getattr(ww, name)).parameters
-    special = GOOD_FOR.get(name, {})
+    function, parameters = find(name), inspect.signature(find(name)).parameters
+    special = {**FUNCTIONAL, **FUNCTIONAL_FOR.get(name.split(".")[-1], {})} if "." in name else GOOD_FOR.get(name, {})
     for wrong in parameters.values():
         for what, bad in bad_values().items():
             positional: list[Any] = []
@@ -125,7 +169,7 @@ def calls(name: str) -> Iterator[tuple[str, str, Callable[[], Any], list[ww.Tens
             for p in parameters.values():
                 if p is wrong:
                     value: Any = bad
-                elif p.name in special or p.default is p.empty:
+                elif p.default is p.empty or p.name in special and ("." not in name or p.name == "size"):
                     value = special.get(p.name, GOOD.get(p.name))()  # type: ignore[misc]
                 else:
                     continue
@@ -143,7 +187,9 @@ def calls(name: str) -> Iterator[tuple[str, str, Callable[[], Any], list[ww.Tens
             places = [p for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
             if wrong in places and len(positional) <= places.index(wrong):  # an optional one before it was left out
                 continue
-            tensors = [v for v in (*positional, *keywords.values()) if isinstance(v, ww.Tensor)]
+            changed = {"running_mean", "running_var"} | ({"weight"} if wrong.name == "max_norm" else set())  # as documented
+            given = [*zip(parameters, positional), *keywords.items()]
+            tensors = [v for name_, v in given if isinstance(v, ww.Tensor) and name_ not in changed]
             yield wrong.name, what, lambda p=positional, k=keywords: function(*p, **k), tensors
 
 
@@ -152,7 +198,10 @@ def named(name: str, text: str) -> bool:
 
     A device is looked up by `ww.device`, whose text begins with "device:"; a kernel's begins with its name and calls its output y.
     """
-    words = [*inspect.signature(getattr(ww, name)).parameters]
+    words = [*inspect.signature(find(name)).parameters]
+    if "." in name:
+        words += ["x", "w", "b"]  # nn.functional's formulas: input, weight and bias
+        name = name.split(".")[-1]
     if text.startswith("device: expected one of"):
         return bool({"device", "which"} & set(words))
     if re.match(r"\w+_forward: expected y of at most \d+ dimensions", text):  # an op made of kernels

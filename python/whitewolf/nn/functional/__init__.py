@@ -1,6 +1,7 @@
 """Functions under PyTorch's names, argument orders and defaults: thin covers of the ops."""
 
 from ...ops.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from ._named import named
 from .activation import (
     celu,
     elu,
@@ -67,3 +68,5 @@ __all__ = [
     "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
     "triplet_margin_loss", "unfold", "upsample",
 ]  # fmt: skip
+
+globals().update({name: named(globals()[name]) for name in __all__})

@@ -162,8 +162,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     >>> ww.nn.functional.pixel_shuffle(ww.reshape(ww.arange(4), (4, 1, 1)), 2).tolist()
     [[[0, 1], [2, 3]]]
     """
-    x, r = check_tensor("pixel_shuffle", "input", input), upscale_factor
-    if x.ndim < 3 or r < 1 or x.shape[-3] % (r * r):
+    x, r = check_tensor("pixel_shuffle", "input", input), check_count("pixel_shuffle", "upscale_factor", upscale_factor, 1)
+    if x.ndim < 3 or x.shape[-3] % (r * r):
         raise ValueError(f"pixel_shuffle: expected input [..., C * {r}^2, H, W], got input.shape == {x.shape}")
     lead, (channels, h, w) = x.shape[:-3], x.shape[-3:]
     n, out = len(lead), channels // (r * r)
@@ -181,8 +181,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     >>> ww.nn.functional.pixel_unshuffle(ww.ones((1, 4, 6)), 2).shape
     (4, 2, 3)
     """
-    x, r = check_tensor("pixel_unshuffle", "input", input), downscale_factor
-    if x.ndim < 3 or r < 1 or x.shape[-2] % r or x.shape[-1] % r:
+    x, r = check_tensor("pixel_unshuffle", "input", input), check_count("pixel_unshuffle", "downscale_factor", downscale_factor, 1)
+    if x.ndim < 3 or x.shape[-2] % r or x.shape[-1] % r:
         raise ValueError(f"pixel_unshuffle: expected input [..., C, H * {r}, W * {r}], got input.shape == {x.shape}")
     lead, (channels, h, w) = x.shape[:-3], x.shape[-3:]
     n = len(lead)

@@ -1,5 +1,6 @@
 """The layers: modules around the functions of nn.functional, one file per family."""
 
+from ..functional._named import named
 from .activation import (
     CELU,
     ELU,
@@ -120,3 +121,7 @@ __all__ = [
     "TransformerEncoderLayer", "TripletMarginLoss", "Unflatten", "Unfold", "Upsample", "UpsamplingBilinear2d",
     "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d",
 ]  # fmt: skip
+
+for _name in __all__:
+    _layer = globals()[_name]
+    _layer.__init__ = named(_layer.__init__, _name)
