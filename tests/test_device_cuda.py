@@ -18,9 +18,14 @@ import pytest
 import whitewolf as ww
 from helpers import fake_cupy
 from whitewolf import cases
+from whitewolf.bench import contests, machine
+from whitewolf.bench.report import report
+from whitewolf.bench.run import bench
+from whitewolf.bench.timing import QUICK
 from whitewolf.checks import Context, missing_kernel
 from whitewolf.checks.calls import compare, forward, gradients, reference
 from whitewolf.checks.values import differentiable
+from whitewolf.verify import verify
 
 STANDIN = os.environ.get("WHITEWOLF_CUDA_STANDIN", "")
 needs_standin = pytest.mark.skipif(not STANDIN, reason="WHITEWOLF_CUDA_STANDIN names no module; .ci/cuda builds one")
@@ -233,3 +238,22 @@ def test_workspaces_come_from_the_pool(compiled: Any, pool: Any) -> None:
 def test_the_runtime_says_why_there_is_no_gpu(compiled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WW_STANDIN_ERROR", "the CUDA runtime finds no GPU")
     assert ww.devices()["cuda"] == "the CUDA runtime finds no GPU"
+
+
+def test_verify_guards_and_lays_out_arrays_on_a_gpu(simulated: Any) -> None:
+    result = verify(["relu", "sgd"], ["value", "guards", "kernels"], "cuda")
+    assert result["ok"] and len(result["rows"]) == 2, result
+
+
+def test_bench_times_by_events_against_cupy_and_torch(simulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(contests.TORCH_DEVICES, "cuda", "cpu")
+    monkeypatch.setattr(contests, "has", lambda library: library != "torch" or importlib.util.find_spec("torch") is not None)
+    monkeypatch.setattr(machine, "COPY_BYTES", 4096)
+    device, table = ww.device("cuda"), next(t for t in cases.tables() if t.op == "matmul")
+    libraries = ["cupy", "torch"] if importlib.util.find_spec("torch") else ["cupy"]
+    build = partial(contests.from_table, table, table.cases[0], "float32", device, libraries, False)
+    result = bench([build], libraries, QUICK, "cuda")
+    report(result)
+    (row,) = result["rows"]
+    assert result["ok"] and row["device"] == "cuda" and set(row["reference_ms"]) == set(libraries)
+    assert result["environment"]["gpu"] == "a stand-in" and "no TF32" in result["environment"]["arithmetic"]

@@ -11,6 +11,7 @@ import gc
 import importlib
 import math
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -71,6 +72,49 @@ class Device:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.name,)
+
+
+def host(array: Any) -> Array:
+    """The array in the CPU's memory: itself, or a copy of one that lies on a GPU, in the same order of dimensions."""
+    return array if isinstance(array, np.ndarray) else array.get()  # type: ignore[no-any-return]
+
+
+def over(block: Any, shape: tuple[int, ...], dtype: Any, offset: int, strides: tuple[int, ...] | None = None) -> Any:
+    """An array over the memory of `block`, an array of bytes on any device, from byte `offset` on."""
+    if isinstance(block, np.ndarray):
+        return np.ndarray(shape, dtype, block.data, offset, strides)
+    return type(block)(shape, dtype, memptr=block.data + offset, strides=strides)
+
+
+def stopwatch(where: Device) -> Callable[[Callable[[], Any], int], float]:
+    """What times calls on a device, in seconds a call: `seconds = stopwatch(device)(run, calls)`.
+
+    On a GPU, between two events of the current stream: the clock of the host would see launches alone.
+    """
+
+    def by_events(run: Callable[[], Any], calls: int) -> float:
+        cuda = where.xp.cuda
+        start, end = cuda.Event(), cuda.Event()
+        start.record()
+        for _ in range(calls):
+            run()
+        end.record()
+        end.synchronize()
+        return float(cuda.get_elapsed_time(start, end)) / 1e3 / calls
+
+    def by_clock(run: Callable[[], Any], calls: int) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            run()
+        return (time.perf_counter() - start) / calls
+
+    return by_events if where.name == "cuda" else by_clock
+
+
+def gpu_name(where: Device) -> str:
+    """The GPU as its driver names it."""
+    name = where.xp.cuda.runtime.getDeviceProperties(where.xp.cuda.Device().id)["name"]
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 class Cupy:

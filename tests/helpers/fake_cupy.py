@@ -7,6 +7,7 @@ a pool that can run out. `install()` puts it where `import cupy` looks.
 from __future__ import annotations
 
 import sys
+import time
 import types
 from typing import Any
 
@@ -41,15 +42,35 @@ class Pool:
 
 
 POOL = Pool()
+
+
+class Event:
+    def record(self) -> None:
+        self.at = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
+
+
 STREAM = types.SimpleNamespace(ptr=0)
 DEVICES = [1]
 
 
 class Memory:
-    def __init__(self, size: int) -> None:
+    """A pointer into a block."""
+
+    def __init__(self, size: int, host: Any = None, offset: int = 0) -> None:
         if size + POOL.kept > POOL.limit:
             raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
-        self.host = np.empty(size, np.uint8)
+        self.host = np.empty(size, np.uint8) if host is None else host
+        self.offset = offset
+
+    @property
+    def ptr(self) -> int:
+        return int(self.host.ctypes.data) + self.offset
+
+    def __add__(self, offset: int) -> Memory:
+        return Memory(0, self.host, self.offset + offset)
 
 
 def host(value: Any) -> Any:
@@ -81,15 +102,18 @@ class ndarray:
     def __init__(self, shape: Any, dtype: Any = float, memptr: Memory | None = None, strides: Any = None, order: str = "C") -> None:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         memory = memptr or Memory(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-        self._host = np.ndarray(
-            shape, dtype, memory.host.data if memory.host.size else None, 0, strides if memory.host.size else None
-        )
+        some = memory.host.size > 0
+        self._host = np.ndarray(shape, dtype, memory.host.data if some else None, memory.offset, strides if some else None)
 
     @classmethod
     def _of(cls, array: np.ndarray) -> ndarray:
         self = object.__new__(cls)
         self._host = array
         return self
+
+    @property
+    def data(self) -> Memory:
+        return Memory(0, self._host.view(np.uint8))  # of blocks of bytes alone
 
     def get(self) -> np.ndarray:
         return self._host.copy(order="K")
@@ -219,9 +243,11 @@ def make() -> types.ModuleType:
         getDeviceCount=_device_count, memGetInfo=lambda: (POOL.limit // 2, POOL.limit), CUDARuntimeError=CUDARuntimeError
     )
     memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
+    runtime.getDeviceProperties = lambda which: {"name": b"a stand-in"}
     cupy.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
-        alloc=Memory, memory=memory, runtime=runtime, get_current_stream=lambda: STREAM
-    )
+        alloc=Memory, memory=memory, runtime=runtime, get_current_stream=lambda: STREAM, Event=Event,
+        get_elapsed_time=lambda start, end: 1e3 * (end.at - start.at), Device=lambda: types.SimpleNamespace(id=0),
+    )  # fmt: skip
     cupy.from_dlpack = lambda x: ndarray._of(np.from_dlpack(_Lent(x)))  # type: ignore[attr-defined]
     return cupy
 

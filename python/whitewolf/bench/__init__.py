@@ -22,7 +22,7 @@ QUICK_FLOPS, QUICK_BYTES = 3e9, 1.5e8  # of a call that `quick` times
 
 def run_bench(
     names: Sequence[str] = (),
-    against: Sequence[str] = LIBRARIES,
+    against: Sequence[str] | None = None,
     quick: bool = False,
     device: str = "cpu",
     seed: int = 0,
@@ -34,7 +34,7 @@ def run_bench(
     Args:
         names: ops, kernels or kernel families; or "sgd", "adam" (a step over all parameters), "lstm" (the whole layer), "step" (a step of
             a network).
-        against: reference libraries: "numpy", "torch".
+        against: reference libraries: "numpy" and "torch" on a CPU, "cupy" and "torch" on a GPU, which is what None stands for.
         quick: shorter runs, and fewer rows of the suite.
         device: whose kernels.
         seed: of the inputs.
@@ -45,10 +45,11 @@ def run_bench(
         ValueError: an op or a library of that name does not exist, or an op has nothing to time.
         ww.DeviceError: the device is not there.
     """
+    where = find_device(device)
+    against = (("cupy", "torch") if where == "cuda" else ("numpy", "torch")) if against is None else against
     unknown = [name for name in against if name not in LIBRARIES]
     if unknown:
         raise ValueError(f"bench: expected references among {', '.join(LIBRARIES)}, got {', '.join(unknown)}")
-    where = find_device(device)
     here = [name for name in against if has(name)]
     builders = list(_named(names, where, here, seed, quick) if names else _suite(suite, quick, where, here, seed))
     return bench(builders, against, QUICK if quick else Plan(), device, progress)

@@ -27,7 +27,9 @@ from ..device import Device
 from ..environment import has, version
 from ..ops.creation import asarray
 
-LIBRARIES = ("numpy", "torch")
+LIBRARIES = ("numpy", "torch", "cupy")
+CUPY_OPS = ("matmul", "relu", "exp", "tanh", "sum", "mean", "max", "softmax")  # whose NumPy reference CuPy runs as it is
+TORCH_DEVICES = {"cpu": "cpu", "cudasim": "cpu", "cuda": "cuda"}  # where PyTorch runs against a device of ours
 
 
 @dataclass
@@ -54,15 +56,29 @@ class Contest:
 
 def installed(library: str) -> str | None:
     """The version of a reference library, or None."""
-    return version(library) if has(library) else None
+    names = ("cupy", "cupy-cuda13x", "cupy-cuda12x") if library == "cupy" else (library,)
+    return next((found for found in map(version, names) if found), None) if has(library) else None
 
 
-def match_threads(libraries: Sequence[str], threads: int) -> None:
-    """Gives PyTorch as many threads as we have; NumPy's BLAS took its number from the environment when it was imported."""
+def on_device(array: Array, device: Device) -> Any:
+    """A copy of the array as PyTorch's tensor where it competes with `device`."""
+    import torch
+
+    return torch.from_numpy(np.array(array)).to(TORCH_DEVICES[device.name])
+
+
+def match_modes(libraries: Sequence[str], threads: int, device: Device) -> None:
+    """Gives PyTorch as many threads as we have, and on a GPU float32 that is float32 (no TF32) and cuDNN's choice by timing.
+
+    NumPy's BLAS took its number of threads from the environment when it was imported; CuPy's is float32 unless CUPY_TF32 is set.
+    """
     if "torch" in libraries:
         import torch
 
         torch.set_num_threads(threads)
+        if TORCH_DEVICES[device.name] == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cudnn.benchmark = True
 
 
 def relative_error(got: Sequence[Array], expected: Sequence[Array]) -> float:
@@ -89,10 +105,12 @@ def from_table(
     ours = {layout: run for layout, (run, _) in made.items()}
     checks = [check for _, check in made.values()]
     references: dict[str, dict[str, Callable[[], Any]]] = {}
-    if "numpy" in libraries and table.numpy is not None and not train:
+    if "numpy" in libraries and table.numpy is not None and not train and device != "cuda":
         references["numpy"] = {"": partial(table.numpy, *arrays, **case.attrs)}
+    if "cupy" in libraries and table.op in CUPY_OPS and table.numpy is not None and not train and device == "cuda":
+        references["cupy"] = {"": partial(table.numpy, *map(device.xp.asarray, arrays), **case.attrs)}  # NumPy's functions give way
     if "torch" in libraries and table.torch is not None:
-        references["torch"] = _torch(table, case, arrays, train)
+        references["torch"] = _torch(table, case, arrays, train, device)
     work = 3 if train else 1
     name = f"{case.name}, train" if train else case.name
     return Contest(
@@ -164,14 +182,14 @@ def _train(table: OpTable, case: Case, arrays: list[Array], dtype: str, context:
     return run, check
 
 
-def _torch(table: OpTable, case: Case, arrays: list[Array], train: bool) -> dict[str, Callable[[], Any]]:
+def _torch(table: OpTable, case: Case, arrays: list[Array], train: bool, device: Device) -> dict[str, Callable[[], Any]]:
     """The same call in torch, in its default layout and, where there are images, in channels_last."""
     import torch
 
     assert table.torch is not None
     found: dict[str, Callable[[], Any]] = {}
     for layout in layouts(arrays):
-        inputs = [torch.from_numpy(np.array(a)) for a in arrays]
+        inputs = [on_device(a, device) for a in arrays]
         if layout == "channels_last":
             inputs = [t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in inputs]
         if not train:
@@ -201,4 +219,14 @@ def _torch_train(function: Callable[..., Any], inputs: list[Any], attrs: dict[st
     return torch.autograd.grad(outputs, active, sent)
 
 
-__all__ = ["CheckFailure", "Contest", "LIBRARIES", "from_table", "installed", "layouts", "match_threads", "relative_error"]
+__all__ = [
+    "CheckFailure",
+    "Contest",
+    "LIBRARIES",
+    "from_table",
+    "installed",
+    "layouts",
+    "match_modes",
+    "on_device",
+    "relative_error",
+]

@@ -13,7 +13,7 @@ from ..autograd import grad
 from ..cases import Array
 from ..device import Device
 from ..ops.creation import asarray
-from .contests import CheckFailure, Contest, relative_error
+from .contests import TORCH_DEVICES, CheckFailure, Contest, on_device, relative_error
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def network(name: str, batch: int, device: Device, libraries: Sequence[str], see
     references: dict[str, dict[str, Callable[[], Any]]] = {}
     if "torch" in libraries:
         layouts = ("contiguous", "channels_last") if net.images else ("",)
-        references["torch"] = {layout: _torch_step(net, state, x, labels, layout) for layout in layouts}
+        references["torch"] = {layout: _torch_step(net, state, x, labels, layout, device) for layout in layouts}
     run = _our_step(model, x, labels, device)
     check = partial(_check_network, net, state, x, labels, device)
     return Contest("step", f"{name}, batch {batch}", "float32", {"": run}, check, references, 6 * net.macs * batch, 0)
@@ -143,12 +143,12 @@ def _our_step(model: Any, x: Array, labels: Array, device: Device) -> Callable[[
     return step
 
 
-def _torch_step(net: Net, state: dict[str, Array], x: Array, labels: Array, layout: str) -> Callable[[], Any]:
+def _torch_step(net: Net, state: dict[str, Array], x: Array, labels: Array, layout: str, device: Device) -> Callable[[], Any]:
     import torch
 
-    model = net.build(torch.nn)
+    model = net.build(torch.nn).to(TORCH_DEVICES[device.name])
     model.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state.items()})
-    inputs, y = torch.from_numpy(x), torch.from_numpy(labels)
+    inputs, y = on_device(x, device), on_device(labels, device)
     if layout == "channels_last":
         model, inputs = model.to(memory_format=torch.channels_last), inputs.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-5, momentum=0.9)
@@ -204,8 +204,8 @@ def small_multiply(train: bool, device: Device, libraries: Sequence[str], seed: 
     if "torch" in libraries:
         import torch
 
-        tx, ty = torch.from_numpy(a).requires_grad_(), torch.from_numpy(b).requires_grad_()
-        tg = torch.from_numpy(sent)
+        tx, ty = on_device(a, device).requires_grad_(), on_device(b, device).requires_grad_()
+        tg = on_device(sent, device)
         references["torch"] = {"": (lambda: torch.autograd.grad(tx * ty, (tx, ty), tg)) if train else (lambda: tx * ty)}
     ours = {"": (lambda: grad(x * y, (x, y), g)) if train else (lambda: x * y)}
     case = "4 x 4, recorded" + (", train" if train else "")

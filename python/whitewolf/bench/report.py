@@ -19,9 +19,11 @@ def number(value: float) -> str:
 def summary(result: dict[str, Any]) -> list[str]:
     """The lines under the table: peaks, references that are not there, and the geometric mean of the ratios."""
     machine, where = result["machine"], result["environment"]
+    arithmetic = f"{machine['gflops_float32']:.0f} GFLOP/s float32, {machine['gflops_float64']:.0f} float64, "
     lines = [
-        f"{where['cpu']}, {where['isa']}, {where['threads']} threads; peak measured in this run: "
-        f"{machine['gflops_float32']:.0f} GFLOP/s float32, {machine['gflops_float64']:.0f} float64, copy {machine['gbps']:.1f} GB/s"
+        (f"{where['gpu']}, {where['arithmetic']}; " if "gpu" in where else "")
+        + f"{where['cpu']}, {where['isa']}, {where['threads']} threads; peak measured in this run: "
+        + f"{arithmetic if machine['gflops_float32'] else ''}copy {machine['gbps']:.1f} GB/s"
     ]
     for library, state in where["references"].items():
         lines.append(f"{library} {state}" + (": no ratios against it" if state == "not installed" else ""))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..device import Device
+from ..device import Device, gpu_name, stopwatch
 from ..device import device as find_device
 from ..environment import environment
 from ..runtime import get_num_threads
-from .contests import CheckFailure, Contest, installed, match_threads
+from .contests import CheckFailure, Contest, installed, match_modes
 from .machine import Machine
 from .timing import Plan, Timing, interleave
 
@@ -35,7 +35,7 @@ def run_contest(contest: Contest, machine: Machine, plan: Plan) -> dict[str, Any
         calls: dict[str, Callable[[], Any]] = {}
         for library, ways in {"": contest.ours, **contest.references}.items():
             calls |= {f"{library}/{way}": call for way, call in ways.items()}
-        timings = interleave(calls, plan)
+        timings = interleave(calls, plan, stopwatch(machine.device))
         row["error"] = max(row["error"], contest.check())
     except CheckFailure as failure:
         return row | {"wrong": str(failure)}
@@ -76,7 +76,7 @@ def bench(
     """
     where = find_device(device)
     here = [name for name in libraries if installed(name)]
-    match_threads(here, get_num_threads())
+    match_modes(here, get_num_threads(), where)
     machine = Machine(where, get_num_threads())
     for _ in range(3):
         machine.sample()
@@ -91,5 +91,6 @@ def bench(
         if "seconds" in row:
             seconds, bound = machine.roof(row.pop("flops"), row.pop("bytes"), row["dtype"])
             row["share_of_peak"], row["bound"] = seconds / row.pop("seconds"), bound
-    described = environment() | {"references": {name: installed(name) or "not installed" for name in libraries}}
+    gpu = {"gpu": gpu_name(where), "arithmetic": "float32, no TF32; cudnn.benchmark"} if where == "cuda" else {}
+    described = environment() | gpu | {"references": {name: installed(name) or "not installed" for name in libraries}}
     return {"environment": described, "machine": machine.describe(), "rows": rows, "ok": all("wrong" not in r for r in rows)}

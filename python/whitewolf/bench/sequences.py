@@ -12,7 +12,7 @@ from ..autograd import grad
 from ..cases import Array
 from ..device import Device
 from ..ops.creation import asarray
-from .contests import CheckFailure, Contest, relative_error
+from .contests import TORCH_DEVICES, CheckFailure, Contest, on_device, relative_error
 
 
 def lstm(
@@ -32,7 +32,7 @@ def lstm(
     macs = steps * samples * 4 * units * (features + units + (layers - 1) * 2 * units)
     references: dict[str, dict[str, Callable[[], Any]]] = {}
     if "torch" in libraries:
-        references["torch"] = {"": _torch_lstm(features, units, layers, state, x, sent)}
+        references["torch"] = {"": _torch_lstm(features, units, layers, state, x, sent, device)}
     name = f"{steps} steps, batch {samples}, {features} to {layers} x {units}, train"
     run = _our_lstm(build, state, x, sent, device)
     check = partial(_check, build, state, x, sent, device)
@@ -53,12 +53,14 @@ def _our_lstm(
     return run
 
 
-def _torch_lstm(features: int, units: int, layers: int, state: dict[str, Array], x: Array, sent: Array) -> Callable[[], Any]:
+def _torch_lstm(
+    features: int, units: int, layers: int, state: dict[str, Array], x: Array, sent: Array, device: Device
+) -> Callable[[], Any]:
     import torch
 
-    model = torch.nn.LSTM(features, units, layers)
+    model = torch.nn.LSTM(features, units, layers).to(TORCH_DEVICES[device.name])
     model.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state.items()})
-    leaf, gradient = torch.from_numpy(x.copy()).requires_grad_(), torch.from_numpy(sent.copy())
+    leaf, gradient = on_device(x, device).requires_grad_(), on_device(sent, device)
     leaves = [leaf, *model.parameters()]
 
     def run() -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from ..cases import Array
 from ..device import Device
 from ..ops.creation import asarray
-from .contests import CheckFailure, Contest, relative_error
+from .contests import CheckFailure, Contest, on_device, relative_error
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "SGD": {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4},
@@ -64,12 +64,12 @@ def optimizer(name: str, n: int, device: Device, libraries: Sequence[str], seed:
         return error
 
     references: dict[str, dict[str, Callable[[], Any]]] = {}
-    if "numpy" in libraries:
+    if "numpy" in libraries and device != "cuda":
         references["numpy"] = {"in place": NumpyOptimizer(name, values, gradients).step}
     if "torch" in libraries:
         references["torch"] = {}
         for way, how in WAYS.items():
-            references["torch"][way] = _torch_optimizer(name, values, gradients, how)
+            references["torch"][way] = _torch_optimizer(name, values, gradients, how, device)
     return Contest(name.lower(), f"{n / 1e6:g}M parameters", "float32", {"": ours.step}, check, references, 0, BYTES[name] * n)
 
 
@@ -103,11 +103,13 @@ class NumpyOptimizer:
             p -= s["lr"] / (1 - one**self.steps) * first / g
 
 
-def _torch_optimizer(name: str, values: list[Array], gradients: list[Array], how: dict[str, Any]) -> Callable[[], Any]:
+def _torch_optimizer(
+    name: str, values: list[Array], gradients: list[Array], how: dict[str, Any], device: Device
+) -> Callable[[], Any]:
     import torch
 
-    parameters = [torch.nn.Parameter(torch.from_numpy(v.copy())) for v in values]
+    parameters = [torch.nn.Parameter(on_device(v, device)) for v in values]
     for parameter, gradient in zip(parameters, gradients):
-        parameter.grad = torch.from_numpy(gradient)
+        parameter.grad = on_device(gradient, device)
     step: Callable[[], Any] = getattr(torch.optim, name)(parameters, **SETTINGS[name], **how).step
     return step

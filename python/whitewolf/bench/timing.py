@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..device import device as find_device
+from ..device import stopwatch
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -61,23 +64,25 @@ class Timing:
         return float(self.spread / 1.349 * 1.2533 / len(self.seconds) ** 0.5)
 
 
-def _calibrate(run: Callable[[], Any], plan: Plan) -> int:
+Stopwatch = Callable[[Callable[[], Any], int], float]  # seconds a call: `whitewolf.device.stopwatch`
+
+
+def _calibrate(run: Callable[[], Any], plan: Plan, seconds: Stopwatch) -> int:
     run()
-    start = time.perf_counter()
-    run()
-    once = time.perf_counter() - start
+    once = seconds(run, 1)
     return max(1, min(100_000, round(plan.block / max(once, 1e-7))))
 
 
-def interleave(contestants: Mapping[str, Callable[[], Any]], plan: Plan) -> dict[str, Timing]:
-    """Times the contestants against each other; see the top of this file.
+def interleave(contestants: Mapping[str, Callable[[], Any]], plan: Plan, seconds: Stopwatch | None = None) -> dict[str, Timing]:
+    """Times the contestants against each other; see the top of this file. `seconds` times calls; the clock of the CPU does unless given.
 
     Raises:
         ValueError: there is no contestant.
     """
     if not contestants:
         raise ValueError("interleave: expected a contestant, got none")
-    timings = {name: Timing(_calibrate(run, plan)) for name, run in contestants.items()}
+    seconds = seconds or stopwatch(find_device("cpu"))
+    timings = {name: Timing(_calibrate(run, plan, seconds)) for name, run in contestants.items()}
     end = time.perf_counter() + plan.budget
     least, most = plan.blocks
     for round_ in range(most):
@@ -86,11 +91,7 @@ def interleave(contestants: Mapping[str, Callable[[], Any]], plan: Plan) -> dict
             time.sleep(plan.rest)
             for _ in range(max(1, timing.calls // 8)):
                 run()
-            calls = range(timing.calls)
-            start = time.perf_counter()
-            for _ in calls:
-                run()
-            timing.seconds.append((time.perf_counter() - start) / timing.calls)
+            timing.seconds.append(seconds(run, timing.calls))
         if round_ + 1 >= least and (all(t.uncertainty <= plan.settle for t in timings.values()) or time.perf_counter() > end):
             break
     return timings

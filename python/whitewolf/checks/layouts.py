@@ -6,34 +6,35 @@ The memory around the values is NaN (all bits set), so that a read beside them s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ..cases import Array
+from ..device import over
 
 GUARD = 256  # bytes on either side of a block
 
 
-def poisoned(bytes_: int) -> Array:
-    """Bytes, all bits set, 64-byte aligned at offset GUARD."""
-    raw = np.full(bytes_ + 2 * GUARD + 64, 0xFF, np.uint8)
-    start = -(raw.ctypes.data + GUARD) % 64
+def poisoned(bytes_: int, like: Array | None = None) -> Array:
+    """Bytes, all bits set, 64-byte aligned at offset GUARD, where the array `like` lies: without one, on the CPU."""
+    raw = np.full_like(np.empty(0, np.uint8) if like is None else like, 0xFF, np.uint8, shape=(bytes_ + 2 * GUARD + 64,))
+    address = raw.ctypes.data if isinstance(raw, np.ndarray) else raw.data.ptr
+    start = -(address + GUARD) % 64
     return raw[start : start + bytes_ + 2 * GUARD]
 
 
-def _place(shape: tuple[int, ...], dtype: Any, steps: tuple[int, ...], order: tuple[int, ...], pad: int = 0) -> Array:
-    """An array of poison. Dimension order[-1] varies fastest; i holds every |steps[i]|-th slot, backwards if negative.
+def _place(like: Array, steps: tuple[int, ...], order: tuple[int, ...], pad: int = 0) -> Array:
+    """An array of poison, shaped like `like`. Dimension order[-1] varies fastest; i holds every |steps[i]|-th slot, backwards if negative.
 
     `pad` is a number of slots left free after each run of the fastest dimension.
     """
-    dtype = np.dtype(dtype)
+    shape, dtype = like.shape, like.dtype
     strides, distance = [0] * len(shape), dtype.itemsize
     for at, i in enumerate(reversed(order)):
         strides[i] = distance * abs(steps[i])
         distance *= max(shape[i] * abs(steps[i]) + (pad if at == 0 else 0), 1)
-    block = poisoned(max(distance, dtype.itemsize))
-    array = np.ndarray(shape, dtype, block.data, GUARD, tuple(strides))
+    block = poisoned(max(distance, dtype.itemsize), like)
+    array: Array = over(block, shape, dtype, GUARD, tuple(strides))
     return array[(..., *(slice(None, None, -1) if s < 0 else slice(None) for s in steps))]  # ...: an array also where 0-d
 
 
@@ -42,7 +43,7 @@ Axes = Callable[[int], "tuple[int, ...]"]  # from the number of dimensions
 
 def _ordered(order: Axes, steps: Axes, pad: int = 0) -> Callable[[Array], Array]:
     def make(like: Array) -> Array:
-        return _place(like.shape, like.dtype, steps(like.ndim), order(like.ndim), pad)
+        return _place(like, steps(like.ndim), order(like.ndim), pad)
 
     return make
 
@@ -52,8 +53,8 @@ def _c(n: int) -> tuple[int, ...]:
 
 
 def _offset(like: Array) -> Array:
-    block = poisoned((like.size + 1) * like.itemsize)
-    return np.ndarray(like.shape, like.dtype, block.data, GUARD + like.itemsize)
+    block = poisoned((like.size + 1) * like.itemsize, like)
+    return over(block, like.shape, like.dtype, GUARD + like.itemsize)  # type: ignore[no-any-return]
 
 
 # name -> an array of poison shaped like the argument

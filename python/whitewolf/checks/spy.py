@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..cases import Array
-from ..device import Device, Kernels
+from ..device import Device, Kernels, host, over
 from . import layouts
 from .calls import LOOSER, CheckFailure, compare, floating
 
@@ -67,18 +67,19 @@ class Watch:
     def _guarded_empty(self, shape: tuple[int, ...], dtype: Any, layout: Any = None) -> Array:
         model = self._empty(shape, dtype, layout)
         size = max(model.size, 1) * model.itemsize
-        block = layouts.poisoned(size)
+        block = layouts.poisoned(size, model)
         self.blocks.append((block, size, f"an output of shape {tuple(shape)}"))
-        return np.ndarray(model.shape, model.dtype, block.data, layouts.GUARD, model.strides)
+        return over(block, model.shape, model.dtype, layouts.GUARD, model.strides)  # type: ignore[no-any-return]
 
     def workspace(self, kernel: str, size: int) -> Array:
-        block = layouts.poisoned(size)
+        block = layouts.poisoned(size, self._empty((0,), np.uint8))
         self.blocks.append((block, size, f"the workspace ({size} bytes) of {kernel}"))
         return block[layouts.GUARD : layouts.GUARD + size]
 
     def check_guards(self, after: str) -> None:
         """Raises if a byte beside a block was written."""
-        for block, size, what in self.blocks:
+        for memory, size, what in self.blocks:
+            block = host(memory)
             for name, band in (("before", block[: layouts.GUARD]), ("after", block[layouts.GUARD + size :])):
                 written = np.flatnonzero(band != 0xFF)
                 if written.size:
@@ -101,6 +102,12 @@ def _map(value: Any, f: Callable[[Array], Array]) -> Any:
     if isinstance(value, (list, tuple)):
         return [f(v) for v in value]
     return None if value is None else f(value)
+
+
+def _may_share(a: Array, b: Array) -> bool:
+    return type(a) is type(b) and bool(
+        np.may_share_memory(a, b)
+    )  # what lies on the host beside a GPU's arrays shares none of theirs
 
 
 class _Watched:
@@ -136,9 +143,9 @@ class _Watched:
             self.kernel(*args, **attrs)
         outs = list(_arrays(written))
         for at, (now, was) in enumerate(zip(_arrays(read), before)):
-            if not any(np.may_share_memory(now, out) for out in outs) and now.tobytes() != was.tobytes():
+            if not any(_may_share(now, out) for out in outs) and host(now).tobytes() != host(was).tobytes():
                 raise CheckFailure(f"{self.op}: expected its inputs unchanged, got other values in input {at}")
-        aliased = any(np.may_share_memory(a, o) for a in _arrays(read) for o in outs)
+        aliased = any(_may_share(a, o) for a in _arrays(read) for o in outs)
         if watch.retry is not None and not aliased and sum(a.size for a in outs) < 1 << 16:
             self._again(views, directions, args[n:], attrs, initial)
 
@@ -161,7 +168,7 @@ class _Watched:
                 moved = [_map(v, partial(layouts.lay, pattern=pattern)) for v in base]
                 self._compare(variant, f"everything in {pattern}", moved, directions, plain, rest, attrs)
         for at, (value, direction) in enumerate(zip(base, directions)):
-            if not direction and isinstance(value, np.ndarray) and floating(value):
+            if not direction and hasattr(value, "dtype") and floating(value):
                 self._broadcast(at, base, directions, rest, attrs)
 
     def _broadcast(self, at: int, base: list[Any], directions: list[str], rest: Sequence[Any], attrs: dict[str, Any]) -> None:
@@ -202,7 +209,7 @@ class _Watched:
         for at, direction in enumerate(directions):
             if not direction or found[at] is None:
                 continue
-            pairs = zip(*(v if isinstance(v, list) else [v] for v in (found[at], plain[at])))
+            pairs = zip(*(list(map(host, v)) if isinstance(v, list) else [host(v)] for v in (found[at], plain[at])))
             for got, expected in pairs:
                 looser = self.watch.looser[self.op, variant]
                 allowed = partial(self._allowed, looser, terms, got.dtype)
@@ -219,7 +226,7 @@ def _fresh(array: Array, poison: bool) -> Array:
         return array.copy()
     low = sum(min(0, (n - 1) * s) for n, s in zip(array.shape, array.strides))
     high = sum(max(0, (n - 1) * s) for n, s in zip(array.shape, array.strides)) + array.itemsize
-    made = np.ndarray(array.shape, array.dtype, layouts.poisoned(high - low).data, layouts.GUARD - low, array.strides)
+    made: Array = over(layouts.poisoned(high - low, array), array.shape, array.dtype, layouts.GUARD - low, array.strides)
     if not poison:
         made[...] = array
     return made
