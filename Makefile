@@ -2,12 +2,14 @@
 # make test   the tests
 # make build  only the environment and the build (again after a change of engine/ or kernels/: incremental)
 # make lint   form and types
+# make gpu    on a machine with a GPU: all proofs and measurements that are owed there, as JSON in runs/gpu;
+#             PYTHON=... names a Python that has pybind11, cmake, CuPy and, to compare with, PyTorch
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find engine kernels -type f -not -path '*/__pycache__/*' 2>/dev/null) CMakeLists.txt setup.py pyproject.toml
 
-.PHONY: demo test build lint clean
+.PHONY: demo test build lint gpu clean
 
 build: $(VENV)/.built
 
@@ -31,10 +33,13 @@ test: build
 
 lint: build
 	$(BIN)/python -m pip install --quiet ruff==0.17.6 mypy==2.4.1 clang-format==19.1.7
-	$(BIN)/ruff check python tests docs kernels setup.py
-	$(BIN)/ruff format --check python tests docs kernels setup.py
+	$(BIN)/ruff check python tests docs kernels benchmarks setup.py
+	$(BIN)/ruff format --check python tests docs kernels benchmarks setup.py
 	$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(shell find engine kernels tests/cpp tests/cuda -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+
+gpu:
+	$(PYTHON) benchmarks/gpu.py runs/gpu
 
 clean:
 	rm -rf build $(VENV) runs python/whitewolf/_*.so python/*.egg-info

@@ -1,0 +1,74 @@
+"""`make gpu` where there is no GPU: its command lines against what the programs know, its record, its error."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from whitewolf import cases, cli
+from whitewolf.checks import CHECKS
+from whitewolf.verify import select
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Any:
+    spec = importlib.util.spec_from_file_location("gpu_script", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["gpu_script"] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_stage_of_the_issue_is_there_in_order(gpu: Any, tmp_path: Path) -> None:
+    names = [stage.name for stage in gpu.stages(tmp_path, "80", False)]
+    assert names == ["build", "conformance", "table", "memcheck", "racecheck", "initcheck", "synccheck", "bench"]
+
+
+def test_the_commands_are_ones_that_the_programs_take(gpu: Any, tmp_path: Path) -> None:
+    for stage in gpu.stages(tmp_path, "90a", True):
+        words = list(stage.command)
+        if "whitewolf" in words:
+            options = cli.parser().parse_args(words[words.index("whitewolf") + 1 :])
+            assert options.device == "cuda"
+            assert all(check in CHECKS for check in getattr(options, "check", []))
+            select(list(cases.tables()), getattr(options, "op", []))
+    made = next(s for s in gpu.stages(tmp_path, "90a", True) if s.name == "conformance").command
+    said = subprocess.run([*made, "--dry-run"], cwd=SCRIPT.parents[1], capture_output=True, text=True)
+    assert said.returncode == 0 and "arch=compute_90a,code=sm_90a" in said.stdout, said.stderr
+
+
+def test_a_failed_stage_is_recorded_and_the_next_ones_run(gpu: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    todo = [
+        gpu.Stage("bad", (sys.executable, "-c", "print('why'); raise SystemExit(3)")),
+        gpu.Stage("absent", ("no-such-program-at-all",)),
+        gpu.Stage("slow", (sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(60)"), seconds=5),
+        gpu.Stage(
+            "good", (sys.executable, "-c", "import os; print(os.environ['WHITEWOLF_CUDA'])"), environment=(("WHITEWOLF_CUDA", "1"),)
+        ),
+    ]
+    record = tmp_path / "gpu.json"
+    gpu.prove(todo, record)
+    found = {stage["name"]: stage for stage in json.loads(record.read_text())["stages"]}
+    assert {name: stage["state"] for name, stage in found.items()} == {
+        "bad": "FAILED", "absent": "missing", "slow": "FAILED", "good": "passed",
+    }  # fmt: skip
+    assert found["bad"]["output"] == "why\nexit status 3" and "stopped after 5 s" in found["slow"]["output"]
+    assert "begun" in found["slow"]["output"] and found["good"]["command"].startswith("WHITEWOLF_CUDA=1 ")
+    assert "--- bad: FAILED" in capsys.readouterr().out
+
+
+def test_without_a_gpu_it_says_so_and_runs_nothing(
+    gpu: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "gpu", lambda: "the NVIDIA driver is not installed (no libcuda.so.1)")
+    assert gpu.main([str(tmp_path / "out")]) == 1
+    assert "expected a GPU to prove the kernels on, got none: the NVIDIA driver is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
