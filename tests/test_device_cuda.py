@@ -165,7 +165,7 @@ def test_absence_is_told_in_words_and_nothing_falls_back() -> None:
         assert reason() == "CuPy finds no GPU: cudaErrorNoDevice: no CUDA-capable device is detected"
         fake_cupy.install(fake_cupy.SimulatedCuda(ww.device("cpu").module))
         sys.modules["cupy"] = None  # type: ignore[assignment]  # import cupy is a ModuleNotFoundError
-        assert reason() == "CuPy is not installed: pip install 'whitewolf[cuda]'"
+        assert reason() == "CuPy is not installed: pip install 'whitewolf[cuda]', or whitewolf[cuda13] for CUDA 13"
     finally:
         fake_cupy.uninstall()
 

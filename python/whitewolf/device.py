@@ -130,7 +130,9 @@ class Cupy:
         except ImportError as error:
             absent = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
             raise DeviceError(
-                "CuPy is not installed: pip install 'whitewolf[cuda]'" if absent else f"CuPy does not load: {error}"
+                "CuPy is not installed: pip install 'whitewolf[cuda]', or whitewolf[cuda13] for CUDA 13"
+                if absent
+                else f"CuPy does not load: {error}"
             ) from None
         try:
             count = cupy.cuda.runtime.getDeviceCount()

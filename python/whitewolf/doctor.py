@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import console
+from . import console, numba_cuda, toolkit
 from .device import devices
 from .environment import cores, environment, has, version
 from .kernels import list as list_kernels
@@ -25,9 +25,8 @@ EXTRAS = {
     "bench": (("rich", "tables and progress bars"),),
     "train": (("sklearn", "the digits that `whitewolf train lenet` learns"), ("matplotlib", "plots of curves and filters")),
     "test": (("pytest", "the tests"), ("hypothesis", "the tests"), ("safetensors", "the tests"), ("ml_dtypes", "bfloat16")),
-    "cuda": (("cupy", "arrays on the GPU"),),
 }
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "ml_dtypes": "ml-dtypes", "cupy": "cupy-cuda12x"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "ml_dtypes": "ml-dtypes"}
 
 
 def info() -> dict[str, Any]:
@@ -129,7 +128,7 @@ def _devices() -> list[Finding]:
     remedies = {
         "cpu": "pip install --force-reinstall --no-binary whitewolf whitewolf",
         "cudasim": "pip install --force-reinstall --no-binary whitewolf whitewolf",
-        "cuda": "needs an NVIDIA GPU, its driver, and a build with nvcc on the path: pip install 'whitewolf[cuda]'",
+        "cuda": "see the lines on CUDA",
     }
     return [
         Finding(f"device {name}", "ok", state)
@@ -137,6 +136,40 @@ def _devices() -> list[Finding]:
         else Finding(f"device {name}", "missing", state, _setting(state) or remedies[name])
         for name, state in devices().items()
     ]
+
+
+REBUILD = "WHITEWOLF_CUDA=1 pip install --force-reinstall --no-binary whitewolf whitewolf"
+
+
+def _cuda() -> list[Finding]:
+    """What device cuda is made of, each part with the command that brings it."""
+    driver = toolkit.gpu()
+    tools, reason = toolkit.find_toolkit()
+    cuda = tools.version.split(".")[0] if tools else "13"
+    found = [
+        Finding("CUDA: GPU", "missing", driver, "needs an NVIDIA GPU and its driver")
+        if driver
+        else Finding("CUDA: GPU", "ok", "the driver finds one"),
+        Finding("CUDA: nvcc", "ok", f"{tools.version}, {tools.nvcc} (to build the module for GPUs)")
+        if tools
+        else Finding("CUDA: nvcc", "missing", reason, "pip install nvidia-cuda-nvcc nvidia-cuda-runtime, or NVCC=/path/to/nvcc"),
+        Finding("CUDA: whitewolf._cuda", "ok", "built")
+        if has("whitewolf._cuda")
+        else Finding("CUDA: whitewolf._cuda", "missing", "the module for GPUs is not built", REBUILD),
+    ]
+    names = [name for name in ("cupy", "cupy-cuda13x", "cupy-cuda12x") if version(name)]
+    found.append(
+        Finding("CUDA: CuPy", "ok", f"{version(names[0])} (arrays on the GPU)")
+        if names
+        else Finding("CUDA: CuPy", "missing", "not installed (arrays on the GPU)", f"pip install cupy-cuda{cuda}x")
+    )
+    for device in ("cuda", "cudasim"):
+        why = numba_cuda.missing(device)
+        wanted = [] if has("numba_cuda") else ["pip install 'whitewolf[numba]'"]
+        remedy = ", then ".join(wanted + (["NUMBA_ENABLE_CUDASIM=1 python ..."] if device == "cudasim" else []))
+        what = f"Numba variants on {device}"
+        found.append(Finding(what, "missing", why, remedy) if why else Finding(what, "ok", "registered as variant numba"))
+    return found
 
 
 def _extras() -> list[Finding]:
@@ -170,6 +203,7 @@ def doctor() -> list[Finding]:
     remedy = "see device cpu"
     return [
         *_devices(),
+        *_cuda(),
         _looked_at("kernels on cpu", _kernels, remedy),
         _looked_at("instruction set", _instruction_set, remedy),
         _looked_at("threads", _threads, remedy),

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from . import toolkit
 from ._errors import DeviceError
 from .overlay import Overlay, PythonKernel
 
@@ -110,6 +111,8 @@ def missing(device: str) -> str:
         return "NUMBA_ENABLE_CUDASIM is set: Numba simulates"
     if importlib.util.find_spec("numba_cuda") is None:
         return "numba-cuda is not installed"
+    if device == "cuda" and (reason := toolkit.gpu()):
+        return reason
     try:
         from numba import cuda
 
