@@ -12,7 +12,7 @@ from ..device import Device
 from ..device import device as find_device
 from ..environment import has
 from ..verify import select
-from .contests import LIBRARIES, Contest, from_table
+from .contests import GPU_LIBRARIES, LIBRARIES, Contest, from_table
 from .core import STEPS, SUITES, Step
 from .run import bench
 from .timing import QUICK, Plan
@@ -46,10 +46,11 @@ def run_bench(
         ww.DeviceError: the device is not there.
     """
     where = find_device(device)
-    against = (("cupy", "torch") if where == "cuda" else ("numpy", "torch")) if against is None else against
-    unknown = [name for name in against if name not in LIBRARIES]
+    known = GPU_LIBRARIES if where == "cuda" else LIBRARIES
+    against = known if against is None else against
+    unknown = [name for name in against if name not in known]
     if unknown:
-        raise ValueError(f"bench: expected references among {', '.join(LIBRARIES)}, got {', '.join(unknown)}")
+        raise ValueError(f"bench: expected references among {', '.join(known)}, got {', '.join(unknown)}")
     here = [name for name in against if has(name)]
     builders = list(_named(names, where, here, seed, quick) if names else _suite(suite, quick, where, here, seed))
     return bench(builders, against, QUICK if quick else Plan(), device, progress)

@@ -27,7 +27,7 @@ from ..device import Device
 from ..environment import has, version
 from ..ops.creation import asarray
 
-LIBRARIES = ("numpy", "torch", "cupy")
+LIBRARIES, GPU_LIBRARIES = ("numpy", "torch"), ("cupy", "torch")
 CUPY_OPS = ("matmul", "relu", "exp", "tanh", "sum", "mean", "max", "softmax")  # whose NumPy reference CuPy runs as it is
 TORCH_DEVICES = {"cpu": "cpu", "cudasim": "cpu", "cuda": "cuda"}  # where PyTorch runs against a device of ours
 
