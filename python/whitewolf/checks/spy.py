@@ -72,7 +72,7 @@ class Watch:
         return over(block, model.shape, model.dtype, layouts.GUARD, model.strides)  # type: ignore[no-any-return]
 
     def workspace(self, kernel: str, size: int) -> Array:
-        block = layouts.poisoned(size, self._empty((0,), np.uint8))
+        block = layouts.poisoned(size, self._empty((0,), np.dtype(np.uint8)))
         self.blocks.append((block, size, f"the workspace ({size} bytes) of {kernel}"))
         return block[layouts.GUARD : layouts.GUARD + size]
 
