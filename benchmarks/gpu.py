@@ -26,8 +26,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "python" / "whitewolf"))
+PACKAGE = str(ROOT / "python" / "whitewolf")
+sys.path.insert(0, PACKAGE)
 from toolkit import gpu  # noqa: E402  (not the package: it may not be built yet)
+
+sys.path.remove(PACKAGE)  # its numba_cuda.py must not pass for numba-cuda
 
 TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 

@@ -106,8 +106,10 @@ def test_memory_is_lent_to_and_by_others(simulated: Any) -> None:
     assert interface["shape"] == (2, 3) and interface["typestr"] == "<f4"
     assert x.__dlpack_device__()[0] == 2
     y = ww.from_dlpack(x)
-    y[0, 0] = 5
-    assert y.device == "cuda" and x[0, 0].item() == 5
+    assert y.device == "cuda" and np.shares_memory(y._data, x._data)
+    if y._data.flags.writeable:  # NumPy before 2.2, in CuPy's place, lends memory to read
+        y[0, 0] = 5
+        assert x[0, 0].item() == 5
     assert ww.from_dlpack(x, device="cpu").device == "cpu"
     with pytest.raises(ValueError, match="expected copy=None to bring x to cpu"):
         ww.from_dlpack(x, device="cpu", copy=False)
