@@ -76,7 +76,7 @@ class Device:
 
 def host(array: Any) -> Array:
     """The array in the CPU's memory: itself, or a copy of one that lies on a GPU, in the same order of dimensions."""
-    return array if isinstance(array, np.ndarray) else array.get()  # type: ignore[no-any-return]
+    return array if isinstance(array, np.ndarray) else array.get()  # type: ignore[no-any-return]  # CuPy has no types
 
 
 def over(block: Any, shape: tuple[int, ...], dtype: Any, offset: int, strides: tuple[int, ...] | None = None) -> Any:

@@ -172,7 +172,7 @@ class Overlay:
     def _stack(self) -> builtins.list[tuple[int, str, str, int | None]]:  # scope, family, variant, scope of the compiled module
         if not hasattr(self._forced, "stack"):
             self._forced.stack = []
-        return self._forced.stack  # type: ignore[no-any-return]
+        return self._forced.stack  # type: ignore[no-any-return]  # a threading.local's attributes are Any
 
     def push_variant(self, family: str, variant: str) -> int:
         own = any(f == family and self.kernels[op].variant == variant for op, f in self._families.items())

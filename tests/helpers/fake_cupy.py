@@ -184,7 +184,7 @@ class ndarray:
     def __repr__(self) -> str:
         return f"fake {self._host!r}"
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # as CuPy's arrays: they compare elementwise
 
 
 def _operator(name: str) -> Any:
@@ -236,19 +236,19 @@ def _device_count() -> int:
 
 
 def make() -> types.ModuleType:
-    cupy = _Module("cupy")
-    cupy.ndarray = ndarray  # type: ignore[attr-defined]
-    cupy.get_default_memory_pool = lambda: POOL  # type: ignore[attr-defined]
+    cupy: Any = _Module("cupy")
+    cupy.ndarray = ndarray
+    cupy.get_default_memory_pool = lambda: POOL
     runtime = types.SimpleNamespace(
         getDeviceCount=_device_count, memGetInfo=lambda: (POOL.limit // 2, POOL.limit), CUDARuntimeError=CUDARuntimeError
     )
     memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
     runtime.getDeviceProperties = lambda which: {"name": b"a stand-in"}
-    cupy.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
+    cupy.cuda = types.SimpleNamespace(
         alloc=Memory, memory=memory, runtime=runtime, get_current_stream=lambda: STREAM, Event=Event,
         get_elapsed_time=lambda start, end: 1e3 * (end.at - start.at), Device=lambda: types.SimpleNamespace(id=0),
     )  # fmt: skip
-    cupy.from_dlpack = lambda x: ndarray._of(np.from_dlpack(_Lent(x)))  # type: ignore[attr-defined]
+    cupy.from_dlpack = lambda x: ndarray._of(np.from_dlpack(_Lent(x)))
     return cupy
 
 
@@ -291,10 +291,11 @@ class SimulatedCuda:
             self.streams.append(self._stream())
             kernel(*host(args), **host(attrs))
 
-        run.choice = lambda *args, **attrs: kernel.choice(*host(args), **host(attrs))  # type: ignore[attr-defined]
-        run.workspace_bytes = lambda *args, **attrs: kernel.workspace_bytes(*host(args), **host(attrs))  # type: ignore[attr-defined]
-        run.signature, run.__doc__ = kernel.signature, kernel.__doc__  # type: ignore[attr-defined]
-        return run
+        made: Any = run
+        made.choice = lambda *args, **attrs: kernel.choice(*host(args), **host(attrs))
+        made.workspace_bytes = lambda *args, **attrs: kernel.workspace_bytes(*host(args), **host(attrs))
+        made.signature, made.__doc__ = kernel.signature, kernel.__doc__
+        return made
 
 
 def install(module: Any) -> types.ModuleType:

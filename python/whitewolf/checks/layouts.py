@@ -54,7 +54,7 @@ def _c(n: int) -> tuple[int, ...]:
 
 def _offset(like: Array) -> Array:
     block = poisoned((like.size + 1) * like.itemsize, like)
-    return over(block, like.shape, like.dtype, GUARD + like.itemsize)  # type: ignore[no-any-return]
+    return over(block, like.shape, like.dtype, GUARD + like.itemsize)  # type: ignore[no-any-return]  # NumPy's or CuPy's: `over` is Any
 
 
 # name -> an array of poison shaped like the argument

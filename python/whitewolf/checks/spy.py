@@ -69,7 +69,7 @@ class Watch:
         size = max(model.size, 1) * model.itemsize
         block = layouts.poisoned(size, model)
         self.blocks.append((block, size, f"an output of shape {tuple(shape)}"))
-        return over(block, model.shape, model.dtype, layouts.GUARD, model.strides)  # type: ignore[no-any-return]
+        return over(block, model.shape, model.dtype, layouts.GUARD, model.strides)  # type: ignore[no-any-return]  # as in layouts
 
     def workspace(self, kernel: str, size: int) -> Array:
         block = layouts.poisoned(size, self._empty((0,), np.dtype(np.uint8)))

@@ -36,7 +36,7 @@ class ImageFolder(Dataset):
 
     def __init__(self, folder: str | os.PathLike[str], size: int, classes: list[str] | None = None) -> None:
         try:
-            import PIL.Image  # noqa: F401
+            import PIL.Image  # noqa: F401  (only to see that it is there)
         except ImportError:
             raise ImportError("ImageFolder: pictures are read with Pillow, which is not installed: pip install pillow") from None
         root = Path(folder)

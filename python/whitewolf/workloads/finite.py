@@ -58,10 +58,10 @@ def origin(model: Module, again: Callable[[], Any]) -> str:
         return result
 
     try:
-        Module.__call__ = watched  # type: ignore[method-assign]
+        Module.__call__ = watched  # type: ignore[method-assign]  # for one step, so that hooks cost nothing else
         again()
     except NotFinite:
         pass
     finally:
-        Module.__call__ = call  # type: ignore[method-assign]
+        Module.__call__ = call  # type: ignore[method-assign]  # as it was
     return found[0] if found else unsound(model, gradients=True) or "it began in the loss: each layer's output is finite"

@@ -211,6 +211,7 @@ class MachineTask(Task):
         page.savefig(folder / "heads.png", dpi=120)
         error = {key: (lambda e, key=key: e[key]) for key in history[-1] if key.startswith("error_at")}
         loss = {"training": lambda e: e["loss"]}
+        # The dicts' values are of a narrower type, and dicts are invariant in it.
         panels: plots.Panels = {"loss (nats a bit)": loss, "share of wrong bits": error}  # type: ignore[dict-item]
         return [folder / "heads.png", plots.curves(history, folder / "curves.png", panels)]
 

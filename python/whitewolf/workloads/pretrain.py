@@ -257,6 +257,7 @@ class _PretrainTask(Task):
             }
         else:
             names = {"pretrained": "pretrained_error", "random start": "random_error"}
+            # mypy infers no type for a lambda whose default binds the loop's variable.
             panels = {"error (fraction)": {label: (lambda e, k=key: e[k]) for label, key in names.items()}}  # type: ignore[misc]
         first = self.model["stacks"][0][0].up.weight.detach().numpy()
         side = int(self.sizes[0] ** 0.5)

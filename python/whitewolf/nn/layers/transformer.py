@@ -116,7 +116,7 @@ class TransformerEncoderLayer(_Layer):
 
         def attend(x: Tensor) -> Tensor:
             out, _ = self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, is_causal=is_causal)
-            return self.dropout1(out)  # type: ignore[no-any-return]
+            return self.dropout1(out)  # type: ignore[no-any-return]  # a module's call is Any
 
         x = self._residual(check_tensor("TransformerEncoderLayer", "src", src), self.norm1, attend)
         return self._residual(x, self.norm2, lambda x: self._feed_forward(x, self.dropout2))
@@ -186,11 +186,11 @@ class TransformerDecoderLayer(_Layer):
 
         def attend(x: Tensor) -> Tensor:
             out, _ = self.self_attn(x, x, x, tgt_key_padding_mask, False, tgt_mask, is_causal=tgt_is_causal)
-            return self.dropout1(out)  # type: ignore[no-any-return]
+            return self.dropout1(out)  # type: ignore[no-any-return]  # a module's call is Any
 
         def attend_to_memory(x: Tensor) -> Tensor:
             out, _ = self.multihead_attn(x, memory, memory, memory_key_padding_mask, False, memory_mask, is_causal=memory_is_causal)
-            return self.dropout2(out)  # type: ignore[no-any-return]
+            return self.dropout2(out)  # type: ignore[no-any-return]  # a module's call is Any
 
         check_tensor("TransformerDecoderLayer", "memory", memory)
         x = self._residual(check_tensor("TransformerDecoderLayer", "tgt", tgt), self.norm1, attend)
@@ -243,7 +243,7 @@ class TransformerEncoder(Module):
         x = src
         for layer in self.layers:
             x = layer(x, mask, src_key_padding_mask, bool(is_causal))
-        return x if self.norm is None else self.norm(x)  # type: ignore[no-any-return]
+        return x if self.norm is None else self.norm(x)  # type: ignore[no-any-return]  # a module's call is Any
 
 
 class TransformerDecoder(Module):
@@ -282,7 +282,7 @@ class TransformerDecoder(Module):
         x = tgt
         for layer in self.layers:
             x = layer(x, memory, *masks, bool(tgt_is_causal), memory_is_causal)
-        return x if self.norm is None else self.norm(x)  # type: ignore[no-any-return]
+        return x if self.norm is None else self.norm(x)  # type: ignore[no-any-return]  # a module's call is Any
 
 
 class Transformer(Module):
