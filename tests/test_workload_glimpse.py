@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -40,6 +41,28 @@ def test_the_places_are_learned_from_the_reward_alone() -> None:
     assert model.core.weight.grad is None  # only the layer that says where
     np.testing.assert_allclose(path[0], np.tanh(0.5 * draws[0]), rtol=1e-6)
     assert np.abs(model.look.weight.grad.numpy()).max() > 0
+
+
+@pytest.mark.parametrize("towards", [0.2, 1.8])  # tanh: 0.20, and 0.95, from where half of the places lie near the edge or beyond
+def test_reinforce_is_the_gradient_of_the_expected_reward(towards: float) -> None:
+    model = glimpse.Glimpses(patch=4, hidden=16)
+    quantiles = NormalDist()
+    z = np.array([quantiles.inv_cdf((i + 0.5) / 4000) for i in range(4000)])
+    draws = np.zeros((2, len(z), 2), np.float32)
+    draws[1, :, 0] = z
+
+    def looks(bias: float) -> tuple[float, ww.Tensor]:
+        """The mean over all draws of the reward, here the square of the row, and of reward x log p."""
+        model.look.load_state_dict({"weight": np.zeros((2, 16), np.float32), "bias": np.array([bias, 0.3], np.float32)})
+        _, log_p, _, path = model(np.zeros((len(z), 12, 12), np.float32), draws)
+        reward = path[1, :, 0] ** 2
+        return float(reward.mean()), (ww.asarray(reward) * log_p[0]).mean()
+
+    _, estimate = looks(towards)
+    estimate.backward()
+    expected = (looks(towards + 0.02)[0] - looks(towards - 0.02)[0]) / 0.04
+    assert model.look.bias.grad is not None
+    np.testing.assert_allclose(model.look.bias.grad.numpy()[0], expected, rtol=0.01)
 
 
 def test_reinforce_finds_where_the_reward_is() -> None:

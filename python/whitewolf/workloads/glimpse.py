@@ -50,16 +50,21 @@ class Glimpses(Module):
     def retina(self, images: Array, places: Array) -> Array:
         """The glimpses of `images` [N, H, W] around `places` [N, 2], rows and columns in [-1, 1]: [N, scales * patch * patch]."""
         n, height, width = images.shape
+        edge = self.patch * 2 ** (self.scales - 1)
+        return self.cut(np.pad(images, ((0, 0), (edge, edge), (edge, edge))), (height, width), places)
+
+    def cut(self, padded: Array, size: tuple[int, int], places: Array) -> Array:
+        """The same of images of that height and width that are padded already, by the width of the coarsest patch."""
+        n = len(padded)
         found = np.empty((n, self.scales, self.patch, self.patch), np.float32)
         edge = self.patch * 2 ** (self.scales - 1)
-        padded = np.pad(images, ((0, 0), (edge, edge), (edge, edge)))
-        centres = np.rint((places + 1) / 2 * np.array([height, width]) + edge).astype(np.int64)
+        centres = np.rint((places + 1) / 2 * np.array(size) + edge).astype(np.int64)
         for scale in range(self.scales):
             wide, step = self.patch * 2**scale, 2**scale
             offsets = np.arange(wide) - wide // 2
             rows, columns = (np.clip(centres[:, axis, None] + offsets, 0, padded.shape[axis + 1] - 1) for axis in (0, 1))
-            cut = padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
-            found[:, scale] = cut.reshape(n, self.patch, step, self.patch, step).mean(axis=(2, 4))
+            seen = padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+            found[:, scale] = seen.reshape(n, self.patch, step, self.patch, step).mean(axis=(2, 4))
         return found.reshape(n, -1)
 
     def forward(self, images: Array, draws: Array, device: Any = None) -> tuple[Any, list[Any], list[Any], Array]:
@@ -89,8 +94,10 @@ class Glimpses(Module):
                 known = state.detach()
                 mean = self.look(known).tanh()
                 values.append(self.value(known).reshape((-1,)))
-                places = np.clip(mean.detach().numpy() + SPREAD * draws[time + 1], -1, 1).astype(np.float32)
-                apart = (asarray(places, device=device) - mean) / SPREAD
+                # The density is that of the place drawn: looking at the edge instead of beyond it is what the world does with it.
+                drawn = (mean.detach().numpy() + SPREAD * draws[time + 1]).astype(np.float32)
+                places = np.clip(drawn, -1, 1)
+                apart = (asarray(drawn, device=device) - mean) / SPREAD
                 log_p.append((apart * apart).sum(axis=1) * -0.5)
                 path.append(places)
         return self.answer(state), log_p, values, np.stack(path)
