@@ -25,6 +25,7 @@ from .frame import Task, Workload
 
 PRETRAIN = 0.6  # of all steps, shared by the layers from the bottom up; the rest fine-tunes
 MASKED = 0.25  # of the inputs of a denoising autoencoder
+DENOISING_RATE = 0.1  # of the loss summed over the inputs, with momentum 0.9
 COPIES = 3  # of the experiment, each with its own numbers and labels
 
 
@@ -173,6 +174,7 @@ class _PretrainTask(Task):
                 begun = fraction / PRETRAIN * (len(self.sizes) - 1) - depth  # Hinton 2010, section 9: momentum grows
                 losses.append(layer.contrast(v, 0.001 if layer.linear else 0.1, 0.5 if begun < 0.2 else 0.9))
         if self.method == "denoising":
+            self.optimizer.param_groups[0]["lr"] = DENOISING_RATE
             return self.learn(sum(losses[1:], losses[0])) / len(losses)
         return float(sum(losses)) / len(losses)
 
@@ -190,6 +192,7 @@ class _PretrainTask(Task):
                 total = loss if total is None else total + loss
                 hits += float((scores.numpy().argmax(axis=1) == labels[rows]).sum())
         nets = 2 * len(self.labelled)
+        self.optimizer.param_groups[0]["lr"] = self.facts["lr"]
         return self.learn(total) / nets * n, hits / nets, n
 
     def tune_autoencoder(self, images: Any) -> float:
@@ -306,7 +309,7 @@ class Pretrain(Workload):
         few = options.labels or few
         if not 10 <= few <= len(train) or few % 10:
             raise ValueError(f"pretrain: expected --labels to be a multiple of 10 from 10 to {len(train)}, got {few}")
-        epochs, batch, lr = options.epochs or epochs, options.batch_size or batch, options.lr or 1e-3
+        epochs, batch, lr = options.epochs or epochs, options.batch_size or batch, options.lr or (1e-3 if coding else 0.1)
         copies = 1 if coding else COPIES
         stacks = [stack(sizes, coding) for _ in range(copies)]
         parts: dict[str, Any] = {"stacks": ww.nn.ModuleList(stacks)}
@@ -316,7 +319,10 @@ class Pretrain(Workload):
             parts["pretrained"] = ww.nn.ModuleList([Classifier(sizes, layers) for layers in stacks])
             parts["random"] = ww.nn.ModuleList([Classifier(sizes) for _ in stacks])
         model = ww.nn.ModuleDict(parts).to(options.device)
-        optimizer = ww.optim.Adam(model.parameters(), lr=lr)
+        # Adam would soon undo what was learned without labels: each weight moves as fast as any, however small its gradient.
+        optimizer: Any = (
+            ww.optim.Adam(model.parameters(), lr=lr) if coding else ww.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+        )
         loader = ww.data.DataLoader(train, batch, shuffle=True, seed=options.seed, num_workers=1, device=options.device)
         data = f"{name}, {len(train):,} without labels" + ("" if coding else f", {few} with") + f", {len(test):,} to test on"
         settings = {
