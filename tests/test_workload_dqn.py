@@ -97,6 +97,18 @@ def test_a_short_run_leaves_a_filmstrip(tmp_path: Path) -> None:
         assert (out / "filmstrip.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_short_run_learns_to_catch_more_than_chance_does(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ["train", "dqn", "--quick", "--steps", "2500", "--out", str(out)]
+    task = dqn.WORKLOAD.setup(cli.parser().parse_args(arguments))
+    returns, _ = task.play(1000, 1.0)
+    assert cli.main(arguments) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert result["target"] == 0.8 and result["quick"] is True
+    # 2,500 of the short run's 8,000 steps: 0.36 of the balls, where chance catches 0.2
+    assert result["caught"] > 1.25 * (returns > 0).mean() > 0.1
+
+
 def test_steps_on_the_simulated_gpu_are_those_on_the_cpu() -> None:
     check_cudasim("dqn", "--batch-size", "2", "--memory", "400")
 
