@@ -27,7 +27,6 @@ says so, with the reason. `DATA` stands for the folder of the data.
 
 # What the targets ask for and no record shows yet.
 OPEN = {
-    "shallow": "Not run: MNIST (targets: 8.4 % on pixels, 3 % on HOG).",
     "alexnet": "The run on 20,000 CIFAR-10 pictures (target 75 %) was broken off after 8 of 16 epochs for want of time, at 67.5 % (rising "
     "by about 2 points an epoch). Not run: the digits in full (target 98 %); its ablations of ReLU, dropout and augmentation; the full "
     "network to convergence (one step of it is a test).",
@@ -37,7 +36,6 @@ OPEN = {
     "glimpse": "The digits were broken off after 24 of 80 epochs for want of time, at an error of 0.31 (target 0.10, with --lr 0.002; 20 "
     "epochs with the default rate: 0.37). Not run: MNIST (target 4 %), cluttered MNIST.",
     "wordvec": "Not run: the State of the Union addresses, by either model (targets: below the trigram; neighbours of countries).",
-    "rnn": "Lag 100 was broken off after 2 of 10 epochs for want of time: GRU at 0.0009, LSTM at 0.166, RNN at 0.170.",
     "lstm-lm": "Not run: Python's library source in full, Zaremba's models on the Penn Treebank (which was not at hand).",
     "seq2seq": "Not run: numbers below 1,000,000; a corpus with and without attention; the effect of reversal over three seeds.",
     "ntm": "Not run: lengths 1 to 20 measured at 20 and 80; repeat copy and recall to convergence.",
