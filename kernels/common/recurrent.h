@@ -28,24 +28,40 @@ namespace recurrent {
 constexpr int64_t kSerialWork = 16 * 1024;  // multiply-adds a step below which meeting costs more than another thread gives
 constexpr int64_t kFewSamples = 4;
 
+// Elements side by side: a choice of stride at every load would cost a tenth of an LSTM's step.
+template <class T>
+struct Line {
+    T* data;
+    WW_INLINE Vec<T> load(int64_t i, int n) const { return load_lanes<T>(data + i, n); }
+    WW_INLINE void store(int64_t i, int n, Vec<T> v) const { store_lanes(data + i, n, v); }
+};
+
+// Whether each row of the arrays with these places in the call (the last dimension of one with a single one) can be a Line. What is
+// packed or only multiplied may have any strides.
+template <int... places>
+bool rows_are_dense(const Call& call) {
+    auto dense = [&](int place) {
+        const View& v = call.view(place);
+        return !call.has(place) || v.shape[v.ndim - 1] <= 1 || v.strides[v.ndim - 1] == 1;
+    };
+    return (dense(places) && ...);
+}
+
 template <class T>
 struct Matrix {
     T* data;
-    int64_t row, column;
+    int64_t row;
 
-    explicit Matrix(const View& v)
-        : data(v.present() ? v.ptr<T>() : nullptr), row(v.present() ? v.strides[0] : 0), column(v.present() ? v.strides[1] : 0) {}
-    Matrix(T* d, int64_t r, int64_t c) : data(d), row(r), column(c) {}
+    explicit Matrix(const View& v) : data(v.present() ? v.ptr<T>() : nullptr), row(v.present() ? v.strides[0] : 0) {}
 
     explicit operator bool() const { return data; }
-    Row<T> at(int64_t i, int64_t j) const { return {data + i * row + j * column, column}; }
+    Line<T> at(int64_t i, int64_t j) const { return {data + i * row + j}; }
 };
 
 // Asks for columns [j, j + width) of a row.
 template <class T>
 WW_INLINE void prefetch(const Matrix<T>& m, int64_t i, int64_t j, int64_t width) {
     constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
-    if (m.column != 1) return;
     const T* const from = m.data + i * m.row + j;
     for (int64_t at = 0; at < width; at += line) __builtin_prefetch(from + at, 0, 2);
     __builtin_prefetch(from + width - 1, 0, 2);
@@ -128,7 +144,8 @@ template <class T, class Cell>
 void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, const View& hidden_view, const View& final_view,
              const View& weight, const View& initial_view, const View& input_view = {}, const View& input_weight = {}) {
     const int64_t units = weight.shape[1], samples = initial_view.shape[0];
-    const Matrix<T> hidden(hidden_view), final_hidden(final_view), initial(initial_view), input(input_view);
+    const Matrix<T> hidden(hidden_view), final_hidden(final_view), initial(initial_view);
+    auto input = [&](int64_t row) { return input_view.ptr<T>() + row * input_view.strides[0]; };
     if (steps.count == 0)
         for (int64_t n = 0; n < samples; n++)
             for_row<T>(units,
@@ -161,10 +178,10 @@ void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, c
         const int height = static_cast<int>(plan.chunk * samples);
         for (int r = 0; r < Tile<T>::rows; r++) {
             const Step step = steps.at(position + r / samples);
-            rows[r] = input.at(r < height && r % samples < step.size ? step.begin + r % samples : 0, 0).data;
+            rows[r] = input(r < height && r % samples < step.size ? step.begin + r % samples : 0);
         }
         for (int g = 0; g < Cell::gates; g++)
-            multiply(rows, input.column, height, plan.packed_input.at(panel, g), plan.features, panels.width(panel), false,
+            multiply(rows, input_view.strides[1], height, plan.packed_input.at(panel, g), plan.features, panels.width(panel), false,
                      products(panel, g));
     };
     auto advance = [&](int64_t position, int64_t begin, int64_t most, int64_t panel) {
@@ -179,10 +196,12 @@ void forward(const Cell& cell, const Steps& steps, const ForwardPlan<T>& plan, c
         const bool here = plan.features && plan.chunk == 1, ahead = plan.features && plan.chunk > 1;
         if (ahead && position % plan.chunk == 0) look_ahead(position, panel);
         const T* inputs[Tile<T>::rows];
-        for (int r = 0; here && r < Tile<T>::rows; r++) inputs[r] = input.at(now.begin + begin + std::min(r, height - 1), 0).data;
+        for (int r = 0; here && r < Tile<T>::rows; r++) inputs[r] = input(now.begin + begin + std::min(r, height - 1));
         for (int g = 0; g < Cell::gates; g++) {
             for (int r = 0; r < height; r++) cell.prefetch(now.begin + begin + r, g, j0, width);
-            if (here) multiply(inputs, input.column, height, plan.packed_input.at(panel, g), plan.features, width, false, sums[g]);
+            if (here)
+                multiply(inputs, input_view.strides[1], height, plan.packed_input.at(panel, g), plan.features, width, false,
+                         sums[g]);
             multiply(rows, 1, height, plan.packed.at(panel, g), units, width, here, sums[g]);
         }
         const int64_t looked_up = position % plan.chunk * samples;
@@ -257,13 +276,12 @@ void backward(const Cell& cell, const Steps& steps, const BackwardPlan<T>& plan,
             const T* rows[Tile<T>::rows];
             for (int r = 0; r < Tile<T>::rows; r++)
                 rows[r] = sent.at(after.begin + begin + std::min(r, products - 1), g * units).data;
-            multiply(rows, sent.column, products, plan.packed.at(panel, 0) + g * units * round_to_lanes<T>(width), units, width,
-                     g > 0, sums);
+            multiply(rows, 1, products, plan.packed.at(panel, 0) + g * units * round_to_lanes<T>(width), units, width, g > 0, sums);
         }
         for (int r = 0; r < height; r++) {
             const int64_t n = begin + r, row = now.begin + n;
             const bool ends = r >= products;
-            const Row<T> carried = grad_initial.at(n, j0);
+            const Line<T> carried = grad_initial.at(n, j0);
             auto incoming = [&](int64_t j, int lanes) {
                 if (ends) return grad_final ? grad_final.at(n, j0).load(j, lanes) : Vec<T>::zero();
                 const Vec<T> h = Vec<T>::load(sums + r * Tile<T>::columns + j);

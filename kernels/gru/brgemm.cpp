@@ -6,23 +6,25 @@
 namespace ww::WW_ISA {
 namespace {
 
+using recurrent::Line;
 using recurrent::Matrix;
+using recurrent::rows_are_dense;
 
 template <class T>
 struct Gates {
     static constexpr int gates = 3;
     int64_t units;
     Matrix<T> projected, activated;
-    Row<T> bias;  // of the recurrent product, or nothing
+    Line<T> bias;  // of the recurrent product, or nothing
 
     void prefetch(int64_t row, int g, int64_t j0, int64_t width) const {
         recurrent::prefetch(projected, row, g * units + j0, width);
         recurrent::prefetch(activated, row, g * units + j0, width);
     }
     auto row(int64_t row, int64_t, int64_t, bool, int64_t j0) const {
-        const Row<T> a[3] = {projected.at(row, j0), projected.at(row, units + j0), projected.at(row, 2 * units + j0)};
-        const Row<T> to[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
-                              activated.at(row, 3 * units + j0)};
+        const Line<T> a[3] = {projected.at(row, j0), projected.at(row, units + j0), projected.at(row, 2 * units + j0)};
+        const Line<T> to[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
+                               activated.at(row, 3 * units + j0)};
         return [=, this](int64_t j, int lanes, const Vec<T>* sum, Vec<T> before) {
             auto product = [&](int g) { return bias.data ? sum[g] + bias.load(g * units + j0 + j, lanes) : sum[g]; };
             const Vec<T> r = gate_sigmoid(a[0].load(j, lanes) + product(0)), z = gate_sigmoid(a[1].load(j, lanes) + product(1));
@@ -46,11 +48,11 @@ struct GateGradients {
         recurrent::prefetch(sent, row, g * units + j0, width);
     }
     auto row(int64_t row, int64_t n, int64_t before, bool, int64_t j0) const {
-        const Row<T> from[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
-                                activated.at(row, 3 * units + j0)};
-        const Row<T> to[3] = {grad.at(row, j0), grad.at(row, units + j0), grad.at(row, 2 * units + j0)};
-        const Row<T> too[3] = {sent.at(row, j0), sent.at(row, units + j0), sent.at(row, 2 * units + j0)};
-        const Row<T> last = before < 0 ? initial.at(n, j0) : hidden.at(before, j0);
+        const Line<T> from[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
+                                 activated.at(row, 3 * units + j0)};
+        const Line<T> to[3] = {grad.at(row, j0), grad.at(row, units + j0), grad.at(row, 2 * units + j0)};
+        const Line<T> too[3] = {sent.at(row, j0), sent.at(row, units + j0), sent.at(row, 2 * units + j0)};
+        const Line<T> last = before < 0 ? initial.at(n, j0) : hidden.at(before, j0);
         return [=](int64_t j, int lanes, Vec<T> h) {
             const Vec<T> one(T(1)), r = from[0].load(j, lanes), z = from[1].load(j, lanes), m = from[2].load(j, lanes);
             const Vec<T> by_n = h * (one - z) * (one - m * m);
@@ -78,7 +80,7 @@ void forward(const Call& call) {
     const auto plan = forward_plan<T>(call);
     const Steps steps(call.view(7), hidden.shape[0], final_hidden.shape[0], call.flag(0), plan.offsets);
     const Gates<T> gates{hidden.shape[1], Matrix<T>(call.view(3)), Matrix<T>(call.view(1)),
-                         Row<T>{bias.present() ? bias.ptr<T>() : nullptr, bias.present() ? bias.strides[0] : 0}};
+                         Line<T>{bias.present() ? bias.ptr<T>() : nullptr}};
     recurrent::forward<T>(gates, steps, plan, hidden, final_hidden, call.view(4), call.view(6));
 }
 
@@ -102,10 +104,10 @@ size_t backward_bytes(const Call& call) {
 }
 
 constexpr Kernel kernels[] = {
-    {&kGruForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10, nullptr,
+    {&kGruForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10, rows_are_dense<0, 1, 2, 3, 5, 6>,
      bytes_by_float<forward_bytes<float>, forward_bytes<double>>},
-    {&kGruBackward, "brgemm", WW_ISA_NAME, kFloats, by_float<backward<float>, backward<double>>, 10, nullptr,
-     bytes_by_float<backward_bytes<float>, backward_bytes<double>>},
+    {&kGruBackward, "brgemm", WW_ISA_NAME, kFloats, by_float<backward<float>, backward<double>>, 10,
+     rows_are_dense<0, 1, 2, 3, 4, 5, 6, 8>, bytes_by_float<backward_bytes<float>, backward_bytes<double>>},
 };
 const Registrar registrar(kernels);
 

@@ -6,7 +6,9 @@
 namespace ww::WW_ISA {
 namespace {
 
+using recurrent::Line;
 using recurrent::Matrix;
+using recurrent::rows_are_dense;
 
 template <class T>
 struct Gates {
@@ -20,12 +22,12 @@ struct Gates {
         if (g == 0) recurrent::prefetch(cell, row, j0, width);
     }
     auto row(int64_t row, int64_t n, int64_t before, bool ends, int64_t j0) const {
-        const Row<T> a[4] = {projected.at(row, j0), projected.at(row, units + j0), projected.at(row, 2 * units + j0),
-                             projected.at(row, 3 * units + j0)};
-        const Row<T> to[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
-                              activated.at(row, 3 * units + j0)};
-        const Row<T> last = before < 0 ? initial_cell.at(n, j0) : cell.at(before, j0);
-        const Row<T> now = cell.at(row, j0), end = final_cell.at(n, j0);
+        const Line<T> a[4] = {projected.at(row, j0), projected.at(row, units + j0), projected.at(row, 2 * units + j0),
+                              projected.at(row, 3 * units + j0)};
+        const Line<T> to[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
+                               activated.at(row, 3 * units + j0)};
+        const Line<T> last = before < 0 ? initial_cell.at(n, j0) : cell.at(before, j0);
+        const Line<T> now = cell.at(row, j0), end = final_cell.at(n, j0);
         return [=](int64_t j, int lanes, const Vec<T>* sum, Vec<T>) {
             const Vec<T> i = gate_sigmoid(a[0].load(j, lanes) + sum[0]), f = gate_sigmoid(a[1].load(j, lanes) + sum[1]);
             const Vec<T> g = gate_tanh(a[2].load(j, lanes) + sum[2]), o = gate_sigmoid(a[3].load(j, lanes) + sum[3]);
@@ -51,14 +53,14 @@ struct GateGradients {
         if (g == 0) recurrent::prefetch(cell, row, j0, width);
     }
     auto row(int64_t row, int64_t n, int64_t before, bool ends, int64_t j0) const {
-        const Row<T> from[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
-                                activated.at(row, 3 * units + j0)};
-        const Row<T> to[4] = {grad.at(row, j0), grad.at(row, units + j0), grad.at(row, 2 * units + j0),
-                              grad.at(row, 3 * units + j0)};
-        const Row<T> last = before < 0 ? initial_cell.at(n, j0) : cell.at(before, j0);
-        const Row<T> now = cell.at(row, j0), carried = grad_cell.at(n, j0);
+        const Line<T> from[4] = {activated.at(row, j0), activated.at(row, units + j0), activated.at(row, 2 * units + j0),
+                                 activated.at(row, 3 * units + j0)};
+        const Line<T> to[4] = {grad.at(row, j0), grad.at(row, units + j0), grad.at(row, 2 * units + j0),
+                               grad.at(row, 3 * units + j0)};
+        const Line<T> last = before < 0 ? initial_cell.at(n, j0) : cell.at(before, j0);
+        const Line<T> now = cell.at(row, j0), carried = grad_cell.at(n, j0);
         const bool zero = ends && !grad_final_cell;
-        const Row<T> incoming = ends ? grad_final_cell.at(n, j0) : carried;
+        const Line<T> incoming = ends ? grad_final_cell.at(n, j0) : carried;
         return [=](int64_t j, int lanes, Vec<T> h) {
             const Vec<T> one(T(1)), squashed = gate_tanh(now.load(j, lanes));
             const Vec<T> i = from[0].load(j, lanes), f = from[1].load(j, lanes), g = from[2].load(j, lanes),
@@ -129,10 +131,10 @@ size_t backward_bytes(const Call& call) {
 }
 
 constexpr Kernel kernels[] = {
-    {&kLstmForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10, nullptr,
-     bytes_by_float<forward_bytes<float>, forward_bytes<double>>},
-    {&kLstmBackward, "brgemm", WW_ISA_NAME, kFloats, by_float<backward<float>, backward<double>>, 10, nullptr,
-     bytes_by_float<backward_bytes<float>, backward_bytes<double>>},
+    {&kLstmForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10,
+     rows_are_dense<0, 1, 2, 3, 4, 5, 7, 8>, bytes_by_float<forward_bytes<float>, forward_bytes<double>>},
+    {&kLstmBackward, "brgemm", WW_ISA_NAME, kFloats, by_float<backward<float>, backward<double>>, 10,
+     rows_are_dense<0, 1, 2, 3, 4, 5, 6, 7, 9>, bytes_by_float<backward_bytes<float>, backward_bytes<double>>},
 };
 const Registrar registrar(kernels);
 

@@ -6,7 +6,9 @@
 namespace ww::WW_ISA {
 namespace {
 
+using recurrent::Line;
 using recurrent::Matrix;
+using recurrent::rows_are_dense;
 
 template <class T>
 struct Unit {
@@ -16,7 +18,7 @@ struct Unit {
 
     void prefetch(int64_t row, int, int64_t j0, int64_t width) const { recurrent::prefetch(projected, row, j0, width); }
     auto row(int64_t row, int64_t, int64_t, bool, int64_t j0) const {
-        const Row<T> a = projected.at(row, j0);
+        const Line<T> a = projected.at(row, j0);
         return [a, relu = relu](int64_t j, int lanes, const Vec<T>* sum, Vec<T>) {
             const Vec<T> x = a.load(j, lanes) + sum[0], zero = Vec<T>::zero();
             return relu ? where<T>(x < zero, zero, x) : gate_tanh(x);  // NaN is not below zero: it stays
@@ -33,7 +35,7 @@ struct UnitGradient {
 
     void prefetch(int64_t row, int, int64_t j0, int64_t width) const { recurrent::prefetch(hidden, row, j0, width); }
     auto row(int64_t row, int64_t, int64_t, bool, int64_t j0) const {
-        const Row<T> to = grad.at(row, j0), from = hidden.at(row, j0);
+        const Line<T> to = grad.at(row, j0), from = hidden.at(row, j0);
         return [to, from, relu = relu](int64_t j, int lanes, Vec<T> h) {
             const Vec<T> y = from.load(j, lanes), zero = Vec<T>::zero();
             to.store(j, lanes, relu ? where<T>(y <= zero, zero, h) : h * (Vec<T>(T(1)) - y * y));
@@ -78,9 +80,9 @@ size_t backward_bytes(const Call& call) {
 }
 
 constexpr Kernel kernels[] = {
-    {&kRnnForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10, nullptr,
+    {&kRnnForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10, rows_are_dense<0, 1, 2, 4>,
      bytes_by_float<forward_bytes<float>, forward_bytes<double>>},
-    {&kRnnBackward, "brgemm", WW_ISA_NAME, kFloats, by_float<backward<float>, backward<double>>, 10, nullptr,
+    {&kRnnBackward, "brgemm", WW_ISA_NAME, kFloats, by_float<backward<float>, backward<double>>, 10, rows_are_dense<0, 1, 2, 3, 4>,
      bytes_by_float<backward_bytes<float>, backward_bytes<double>>},
 };
 const Registrar registrar(kernels);

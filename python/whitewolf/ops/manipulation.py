@@ -310,7 +310,14 @@ def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
         if x.shape != xs[0].shape:
             raise ValueError(f"stack: expected arrays[{i}].shape == {xs[0].shape}, got {x.shape}")
     at = normalize_axis("stack", axis, xs[0].ndim + 1)
-    return concat([expand_dims(x, axis=at) for x in xs], axis=at)
+    if any(x.dtype != xs[0].dtype or x.device is not xs[0].device for x in xs):  # concat promotes, or says why it cannot
+        return concat([expand_dims(x, axis=at) for x in xs], axis=at)
+    lead = (slice(None),) * at
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return tuple(grad[(*lead, i)] if need else None for i, need in enumerate(node.needs))
+
+    return record("stack", xs[0].device.xp.stack([x._data for x in xs], axis=at), tuple(xs), backward)  # type: ignore[no-any-return]
 
 
 def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:

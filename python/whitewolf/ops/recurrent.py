@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .._precision import run_product
+from ..device import Device
 from ..graph import Node, is_grad_enabled, record, save_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor
@@ -15,7 +17,6 @@ from .activation import relu, sigmoid
 from .elementwise import add, multiply, subtract, tanh
 from .manipulation import concat, matrix_transpose, reshape, split
 from .matmul import matmul
-from .reduce import sum
 
 Sizes = Sequence[int] | None
 
@@ -56,18 +57,27 @@ class _Sequence:
         return np.concatenate([initial, hidden])[np.where(inside, self.samples + starts[last] + samples, samples)]
 
 
-def _check(op: str, gates: int, projected: Tensor, weight: Tensor, sizes: Sizes, reverse: bool, **states: Tensor) -> _Sequence:
+def _check(
+    op: str,
+    gates: int,
+    projected: Tensor,
+    weight: Tensor,
+    sizes: Sizes,
+    reverse: bool,
+    input: Tensor | None = None,
+    **states: Tensor,
+) -> _Sequence:
+    """The rows of a call whose arguments fit together; those of `input` where `projected` is a bias."""
     tensors = {"projected": projected, "weight": weight, **states}
-    for name, tensor in tensors.items():
-        check_float(op, name, check_tensor(op, name, tensor))
-    check_same_device(op, **tensors)
-    check_same_dtype(op, **tensors)
+    _check_alike(op, tensors)
     lead = ("R",) if sizes is not None else ("S", "N")
     size = f"{gates}U" if gates > 1 else "U"
-    if projected.ndim != len(lead) + 1 or projected.shape[-1] % gates:
-        raise ValueError(f"{op}: expected projected.shape == [{', '.join(lead)}, {size}], got {projected.shape}")
+    like, name = (projected, "projected") if input is None else (input, "input")
+    if like.ndim != len(lead) + 1 or not projected.ndim or projected.shape[-1] % gates:
+        size = size if input is None else "D"
+        raise ValueError(f"{op}: expected {name}.shape == [{', '.join(lead)}, {size}], got {like.shape}")
     units, first = projected.shape[-1] // gates, next(iter(states))
-    samples = projected.shape[1] if sizes is None else states[first].shape[0] if states[first].ndim else 0
+    samples = like.shape[1] if sizes is None else states[first].shape[0] if states[first].ndim else 0
     shapes = {"weight": (gates * units, units)} | dict.fromkeys(states, (samples, units)) | {"bias": (gates * units,)}
     for name, tensor in list(tensors.items())[1:]:
         if tensor.shape != shapes[name]:
@@ -80,8 +90,15 @@ def _check(op: str, gates: int, projected: Tensor, weight: Tensor, sizes: Sizes,
         if given.ndim != 1 or given.size and given.dtype.kind not in "iu":
             raise TypeError(f"{op}: expected batch_sizes to be a sequence of ints, got {sizes!r}")
         given = given.astype(np.int64)
-    rows = projected.shape[0] * (1 if sizes is not None else samples)
-    return _Sequence(projected.shape[:-1], rows, samples, units, given, bool(reverse))
+    rows = like.shape[0] * (1 if sizes is not None else samples)
+    return _Sequence(like.shape[:-1], rows, samples, units, given, bool(reverse))
+
+
+def _check_alike(op: str, tensors: dict[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        check_float(op, name, check_tensor(op, name, tensor))
+    check_same_device(op, **tensors)
+    check_same_dtype(op, **tensors)
 
 
 def lstm(
@@ -103,7 +120,7 @@ def lstm(
 
     Args:
         projected: float32 or float64 [S, N, 4U], or [R, 4U] with batch_sizes: the input's part of the gates in PyTorch's order
-            i, f, g, o.
+            i, f, g, o. With `input` also [4U], a bias for every row.
         weight: [4U, U], the recurrent weights.
         initial_hidden, initial_cell: [N, U], the states before the first step.
         input, input_weight: [S, N, D] or [R, D], and [4U, D]: inputs whose product is not in `projected` yet; both or neither.
@@ -118,15 +135,16 @@ def lstm(
         ValueError: the shapes do not fit.
         TypeError: the dtypes differ.
     """
-    at = _check("lstm", 4, projected, weight, batch_sizes, reverse, initial_hidden=initial_hidden, initial_cell=initial_cell)
     more = _check_input("lstm", projected, input, input_weight)
+    one = input if more and projected.ndim == 1 else None
+    at = _check("lstm", 4, projected, weight, batch_sizes, reverse, one, initial_hidden=initial_hidden, initial_cell=initial_cell)
     device, dtype, empty = projected.device, projected.dtype, projected.device.empty
     hidden, before = at.states(device, dtype, initial_hidden._data)
     cell, gates = empty((at.rows, at.units), dtype), empty((at.rows, 4 * at.units), dtype)
     last_hidden, last_cell = empty(initial_hidden.shape, dtype), empty(initial_cell.shape, dtype)
+    parts = _dense(projected, at.rows, 4 * at.units) if one is None else np.broadcast_to(_dense(projected), gates.shape)
     device.kernels["lstm_forward"](
-        hidden, cell, gates, last_hidden, last_cell, projected._data.reshape(at.rows, 4 * at.units), weight._data,
-        initial_hidden._data, initial_cell._data, at.sizes,
+        hidden, cell, gates, last_hidden, last_cell, parts, weight._data, _dense(initial_hidden), _dense(initial_cell), at.sizes,
         *(t._data.reshape(at.rows, t.shape[-1]) if t is input else t._data for t in more), reverse=at.reverse,
     )  # fmt: skip
     inputs = (projected, weight, initial_hidden, initial_cell, *more)
@@ -143,14 +161,12 @@ def _check_input(op: str, projected: Tensor, input: Tensor | None, weight: Tenso
         raise ValueError(
             f"{op}: expected input and input_weight, or neither, got only {'input' if weight is None else 'input_weight'}"
         )
-    check_tensor(op, "input", input), check_tensor(op, "input_weight", weight)
-    check_same_device(op, projected=projected, input=input, input_weight=weight)
-    check_same_dtype(op, projected=projected, input=input, input_weight=weight)
-    if input.shape[:-1] != projected.shape[:-1]:
+    _check_alike(op, {"projected": projected, "input": input, "input_weight": weight})
+    if projected.ndim != 1 and input.shape[:-1] != projected.shape[:-1]:
         raise ValueError(f"{op}: expected input.shape == {(*projected.shape[:-1], 'D')} (as projected), got {input.shape}")
-    if weight.shape != (projected.shape[-1], input.shape[-1]):
+    if not input.ndim or not projected.ndim or weight.shape != (projected.shape[-1], input.shape[-1]):
         raise ValueError(
-            f"{op}: expected input_weight.shape == {(projected.shape[-1], input.shape[-1])} (input {input.shape}), got {weight.shape}"
+            f"{op}: expected input_weight.shape == {(*projected.shape[-1:], *input.shape[-1:])} (input {input.shape}), got {weight.shape}"
         )
     return input, weight
 
@@ -164,18 +180,43 @@ def _lstm_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor
     change = empty((at.rows, 4 * at.units), dtype)
     for_hidden, for_cell = empty(initial_hidden.shape, dtype), empty(initial_cell.shape, dtype)
     device.kernels["lstm_backward"](
-        change, for_hidden, for_cell, *_rows(grads, at), gates, cell, weight._data, initial_cell._data, at.sizes, reverse=at.reverse
+        change,
+        for_hidden,
+        for_cell,
+        *_rows(grads, at),
+        gates,
+        cell,
+        weight._data,
+        _dense(initial_cell),
+        at.sizes,
+        reverse=at.reverse,
     )
     for_weight = _weight_gradient(change, out, before, initial_hidden, at) if node.needs[1] else None
-    found = wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device), wrap(for_cell, device)
+    if projected.shape == (4 * at.units,):
+        for_projected = _column_sums(change, device) if node.needs[0] else None
+    else:
+        for_projected = wrap(change.reshape(projected.shape), device)
+    found = for_projected, for_weight, wrap(for_hidden, device), wrap(for_cell, device)
     if not given:
         return found
     input, input_weight = given
-    rows = wrap(change, device)
-    for_input = reshape(matmul(rows, input_weight), input.shape) if node.needs[4] else None
+    for_input = _product(change, input_weight._data, device, input.shape) if node.needs[4] else None
     if not node.needs[5]:
         return (*found, for_input, None)
-    return (*found, for_input, matmul(matrix_transpose(rows), reshape(input, (at.rows, input.shape[-1]))))
+    return (*found, for_input, _product(change.T, input._data.reshape(at.rows, input.shape[-1]), device))
+
+
+def _product(left: Any, right: Any, device: Device, shape: tuple[int, ...] | None = None) -> Tensor:
+    """matmul for a backward that is not recorded, without what differentiable ops cost beside a product of 0.7 ms."""
+    data = device.empty((left.shape[0], right.shape[1]), left.dtype)
+    run_product(device, "matmul_forward", data, left, right)
+    return wrap(data if shape is None else data.reshape(shape), device)
+
+
+def _column_sums(rows: Any, device: Device) -> Tensor:
+    data = device.empty(rows.shape[1:], rows.dtype)
+    device.kernels["sum_forward"](data[None], rows)
+    return wrap(data, device)
 
 
 def _add_product(
@@ -226,8 +267,8 @@ def gru(
     hidden, before = at.states(device, dtype, initial_hidden._data)
     gates, last = empty((at.rows, 4 * at.units), dtype), empty(initial_hidden.shape, dtype)
     device.kernels["gru_forward"](
-        hidden, gates, last, projected._data.reshape(at.rows, 3 * at.units), weight._data, None if bias is None else bias._data,
-        initial_hidden._data, at.sizes, reverse=at.reverse,
+        hidden, gates, last, _dense(projected, at.rows, 3 * at.units), weight._data, None if bias is None else _dense(bias),
+        _dense(initial_hidden), at.sizes, reverse=at.reverse,
     )  # fmt: skip
     inputs = (projected, weight, initial_hidden, *more.values())
     results = record("gru", (hidden.reshape(*at.lead, at.units), last), inputs, _gru_backward, inputs, (at, before, gates))
@@ -244,11 +285,11 @@ def _gru_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor 
     change, sent = empty((at.rows, 3 * at.units), dtype), empty((at.rows, 3 * at.units), dtype)
     for_hidden, hidden = empty(initial.shape, dtype), out._data.reshape(at.rows, at.units)
     device.kernels["gru_backward"](
-        change, sent, for_hidden, *_rows(grads, at), gates, hidden, weight._data, initial._data, at.sizes, reverse=at.reverse
+        change, sent, for_hidden, *_rows(grads, at), gates, hidden, weight._data, _dense(initial), at.sizes, reverse=at.reverse
     )
     for_weight = _weight_gradient(sent, out, before, initial, at) if node.needs[1] else None
     found = (wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device))
-    return (*found, sum(wrap(sent, device), axis=0) if node.needs[3] else None) if bias else found
+    return (*found, _column_sums(sent, device) if node.needs[3] else None) if bias else found
 
 
 def _gru_step(x: Tensor, weight: Tensor, hidden: Tensor, *bias: Tensor) -> tuple[Tensor, ...]:
@@ -293,7 +334,7 @@ def rnn(
     hidden, before = at.states(device, dtype, initial_hidden._data)
     last = device.empty(initial_hidden.shape, dtype)
     device.kernels["rnn_forward"](
-        hidden, last, projected._data.reshape(at.rows, at.units), weight._data, initial_hidden._data, at.sizes, reverse=at.reverse,
+        hidden, last, _dense(projected, at.rows, at.units), weight._data, _dense(initial_hidden), at.sizes, reverse=at.reverse,
         activation=activation,
     )  # fmt: skip
     inputs = (projected, weight, initial_hidden)
@@ -326,17 +367,25 @@ def _rnn_step_relu(x: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Tensor, .
     return (relu(add(x, matmul(hidden, matrix_transpose(weight)))),)
 
 
+def _dense(x: Tensor, *rows: int) -> Any:
+    """x's array, rows of `rows` elements if that is given, each with its elements side by side: what the fast kernels take."""
+    data = x._data.reshape(*rows) if rows else x._data
+    return data if data.strides[-1] == data.itemsize else x.device.xp.ascontiguousarray(data)
+
+
 def _rows(grads: tuple[Tensor | None, ...], at: _Sequence) -> list[Any]:
     """The gradients of an op's outputs as its backward kernel takes them."""
     first = grads[0]
-    rows = None if first is None else first._data.reshape(at.rows, at.units)
-    return [rows, *(None if g is None else g._data for g in grads[1:])]
+    return [
+        None if first is None else _dense(first, at.rows, at.units),
+        *(None if g is None else _dense(g) for g in grads[1:]),
+    ]
 
 
 def _weight_gradient(change: Any, out: Tensor, before: Any, initial: Tensor, at: _Sequence) -> Tensor:
     if before is None:
         before = at.before(out._data.reshape(at.rows, at.units), initial._data)
-    return matmul(wrap(change.T, out.device), wrap(before, out.device))
+    return _product(change.T, before, out.device)
 
 
 def _replay(

@@ -9,7 +9,7 @@ from ...ops._common import check_flag, check_tensor
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
-from ...ops.manipulation import broadcast_to, concat, expand_dims, stack, transpose
+from ...ops.manipulation import concat, expand_dims, stack, transpose
 from ...ops.recurrent import gru, lstm, rnn
 from ...ops.recurrent_projected import lstm_projected
 from ...tensor import Tensor
@@ -57,7 +57,7 @@ class _Unit(Module):
 
     def _check_input(self, input: Any) -> None:
         name = type(self).__name__
-        weight = next(iter(self.parameters()))
+        weight = cast(Tensor, next(iter(self._parameters.values())))
         if check_tensor(name, "input", input).dtype != weight.dtype:
             raise TypeError(f"{name}: expected input.dtype == {weight.dtype} (as the weights), got {input.dtype}")
 
@@ -142,8 +142,7 @@ class _LSTM(_Unit):
             bias = zeros(w.weight_ih.shape[0], dtype=x.dtype, device=x.device)
         if w.weight_hr is not None:
             return lstm_projected(F.linear(x, w.weight_ih, bias), w.weight_hh, states[0], states[1], w.weight_hr, **how)
-        biases = broadcast_to(bias, (*x.shape[:-1], w.weight_ih.shape[0]))
-        return lstm(biases, w.weight_hh, states[0], states[1], x, w.weight_ih, **how)
+        return lstm(bias, w.weight_hh, states[0], states[1], x, w.weight_ih, **how)
 
 
 class _Layers(_Unit):
@@ -219,7 +218,8 @@ class _Layers(_Unit):
         lead = (count,) if single else (count, samples)
         given = self._check_states(hx, lead, "_0", " (layers x directions, U)" if single else " (layers x directions, N, U)", x)
         if not given:
-            return [tuple(zeros((samples, size), dtype=x.dtype, device=x.device) for size in self._state_sizes)] * count
+            each = {size: zeros((samples, size), dtype=x.dtype, device=x.device) for size in set(self._state_sizes)}
+            return [tuple(each[size] for size in self._state_sizes)] * count
         if single:
             given = tuple(expand_dims(state, axis=1) for state in given)
         if packed is not None and packed.sorted_indices is not None:
