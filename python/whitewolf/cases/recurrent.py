@@ -85,14 +85,30 @@ def _rnn(
     return _walk(step, projected, (hidden,), batch_sizes, reverse)
 
 
-def _case(name: str, gates: int, states: int, s: int, n: int, u: int, bias: bool = False, features: int = 0, **attrs: Any) -> Case:
-    """Sequences of one length or, with batch_sizes, of several: then s * n is the number of rows, n that of samples."""
+def _case(
+    name: str,
+    gates: int,
+    states: int,
+    s: int,
+    n: int,
+    u: int,
+    bias: bool = False,
+    features: int = 0,
+    one_bias: bool = False,
+    **attrs: Any,
+) -> Case:
+    """Sequences of one length or, with batch_sizes, of several: then s * n is the number of rows, n that of samples.
+
+    With `features`, inputs whose product is taken in the op; with `one_bias`, a bias for all rows in place of what is projected.
+    """
     heavy = {"heavy": True, "bench": True, "train": True} if s * n * u > 10000 else {}
     sizes = attrs.get("batch_sizes")
     rows = s * n if sizes is None else sum(sizes)
     whole = Input((s, n, gates * u), batch=1) if sizes is None else Input((rows, gates * u))
     inputs = (whole, Input((gates * u, u)), *(Input((n, u), batch=0 if sizes is None else None),) * states)
     if features:
+        if one_bias:
+            inputs = (Input((gates * u,)), *inputs[1:])
         batch = 1 if sizes is None else None
         lead = (s, n) if sizes is None else (rows,)
         inputs += (Input((*lead, features), batch=batch), Input((gates * u, features)))
@@ -200,7 +216,12 @@ TABLES = [
         recurrent.lstm,
         _lstm,
         ("lstm_forward", "lstm_backward"),
-        _cases(4, 2, features=11),
+        (
+            *_cases(4, 2, features=11),
+            _case("bias", 4, 2, 3, 19, 53, features=11, one_bias=True),
+            _case("bias, no steps", 4, 2, 0, 3, 4, features=2, one_bias=True),
+            _case("bias, lengths, reversed", 4, 2, 5, 4, 7, features=3, one_bias=True, batch_sizes=(4, 3, 3, 1, 1), reverse=True),
+        ),
         ulps=32,
         bad=(
             BadCall(
@@ -214,6 +235,12 @@ TABLES = [
                 lambda: recurrent.lstm(_zeros(2, 3, 8), _zeros(8, 2), _zeros(3, 2), _zeros(3, 2), _zeros(1, 3, 5), _zeros(8, 5)),
                 ValueError,
                 ("lstm", "input.shape == (2, 3, 'D')", "(1, 3, 5)"),
+            ),
+            BadCall(
+                "input's dimensions",
+                lambda: recurrent.lstm(_zeros(8), _zeros(8, 2), _zeros(3, 2), _zeros(3, 2), _zeros(3, 5), _zeros(8, 5)),
+                ValueError,
+                ("lstm", "input.shape == [S, N, D]", "(3, 5)"),
             ),
             BadCall(
                 "input's weight",
