@@ -20,7 +20,11 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 }
 
 
-def integers(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+def numpy_dtype(name: str) -> Any:
+    return np.dtype(pytest.importorskip("ml_dtypes").bfloat16 if name == "bfloat16" else name)
+
+
+def integers(shape: tuple[int, ...], dtype: Any, seed: int) -> Array:
     return np.random.default_rng(seed).integers(-3, 4, shape).astype(dtype)
 
 
@@ -45,21 +49,24 @@ def products(device: str, variant: str | None, x: Array, w: Array, b: Array, gra
 )
 def test_integers_have_the_bits_of_the_cpu(variant: str, dtype: str, case: str) -> None:
     x_shape, w_shape, attrs = CASES[case]
-    x, w, b = integers(x_shape, dtype, 1), integers(w_shape, dtype, 2), integers(w_shape[:1], dtype, 3)
-    y_shape = ww.nn.functional.conv2d(ww.asarray(x), ww.asarray(w), **attrs).shape
-    grad = integers(y_shape, dtype, 4)
-    expected = products("cpu", None, x, w, b, grad, attrs)
+    kind = numpy_dtype(dtype)
+    x, w, b = integers(x_shape, kind, 1), integers(w_shape, kind, 2), integers(w_shape[:1], kind, 3)
+    wide = "float32" if kind.itemsize == 2 else dtype  # what the cpu has, and what 16-bit products are summed in
+    y_shape = ww.nn.functional.conv2d(ww.asarray(x.astype(wide)), ww.asarray(w.astype(wide)), **attrs).shape
+    grad = integers(y_shape, kind, 4)
+    expected = [a.astype(kind) for a in products("cpu", None, *(a.astype(wide) for a in (x, w, b, grad)), attrs)]
     for lay in (np.ascontiguousarray, channels_last):
         for got, want in zip(products("cudasim", variant, lay(x), lay(w), b, lay(grad), attrs), expected):
             np.testing.assert_array_equal(got, want)
 
 
-def test_large_tiles_have_the_bits_of_small_ones() -> None:
+@pytest.mark.parametrize(("variant", "dtype"), [("mma_tf32", "f4"), ("mma", "f2")])
+def test_large_tiles_have_the_bits_of_small_ones(variant: str, dtype: str) -> None:
     """Enough outputs for tiles of 128 x 128, and a part of the same pictures alone."""
     rng = np.random.default_rng(0)
-    x, w = (channels_last(rng.standard_normal(s).astype("f4")) for s in ((4, 4, 128, 128), (16, 4, 1, 1)))
-    kernel = ww.kernels.get("conv2d_forward", device="cudasim", variant="mma_tf32")
-    whole, part = (np.full((n, 16, 128, 128), np.nan, "f4") for n in (4, 1))
+    x, w = (channels_last(rng.standard_normal(s).astype(dtype)) for s in ((4, 8, 128, 128), (16, 8, 1, 1)))
+    kernel = ww.kernels.get("conv2d_forward", device="cudasim", variant=variant)
+    whole, part = (np.full((n, 16, 128, 128), np.nan, dtype) for n in (4, 1))
     kernel(whole, x, w)
     kernel(part, x[2:3], w)
     np.testing.assert_array_equal(whole[2:3], part)

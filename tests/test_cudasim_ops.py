@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import whitewolf as ww
+from helpers.broken import PythonKernel, PythonModule
 from whitewolf import cases, verify
 from whitewolf.cases import OpTable
 from whitewolf.checks import CHECKS, CheckFailure, Context, missing_kernel, unlisted
+from whitewolf.device import Device
+from whitewolf.tensor import wrap
 
 LIGHT = ("value", "nonfinite", "exact", "guards", "gradient", "second gradient", "float32 gradient", "variants", "batch")
 # Their second gradients are ops, step by step: thousands of small launches, which `.ci/cuda` checks.
@@ -86,3 +91,53 @@ def test_a_schedule_dependent_result_is_caught() -> None:
     table = OpTable("unsteady", unsteady, lambda x: x, (), (cases.Case("one", (cases.Input((3,)),)),), gradient="none is needed")
     with pytest.raises(CheckFailure, match="order reverse, asynchrony late"):
         CHECKS["schedules"](table, CONTEXT)
+
+
+def test_a_schedule_dependent_variant_is_caught_though_nobody_chose_it() -> None:
+    def steady(y: Any, x: Any) -> None:
+        y[...] = x
+
+    def unsteady(y: Any, x: Any) -> None:
+        y[...] = x + (ww.device("cudasim").module.schedule()[1] == "eager")
+
+    def identity(x: ww.Tensor) -> ww.Tensor:
+        y = np.empty_like(x._data)
+        x.device.kernels["toy_forward"](y, x._data)
+        return wrap(y, x.device)
+
+    toy = PythonKernel("toy_forward", "out y: T[n], x: T[n]", {"steady": steady, "unsteady": unsteady})
+    device = Device("cudasim", PythonModule(toy), np)
+    one = (cases.Case("one", (cases.Input((3,), grad=False),)),)
+    table = OpTable("identity", identity, lambda x: x, ("toy_forward",), one, gradient="none is needed")
+    with pytest.raises(CheckFailure, match="order lockstep, asynchrony eager, seed 0, toy_forward:unsteady"):
+        CHECKS["schedules"](table, Context(device=device))
+
+
+class RoundsTwice:
+    """The simulator's module with a 16-bit matmul that rounds its sums before it adds the bias."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ww.device("cudasim").module, name)
+
+    def get(self, op: str, variant: str | None = None) -> Any:
+        kernel = ww.device("cudasim").module.get(op, variant)
+        return kernel if (op, variant) != ("matmul_forward", "mma") else Twice(kernel)
+
+
+class Twice:
+    def __init__(self, kernel: Any) -> None:
+        self.choice, self.kernel = kernel.choice, kernel
+
+    def __call__(self, out: Any, x: Any, w: Any, bias: Any = None, **attrs: Any) -> None:
+        self.kernel(out, x, w)
+        if bias is not None:
+            ones = np.ones((out.shape[0], 1), out.dtype)
+            self.kernel(
+                out, np.concatenate([out, ones], 1), np.concatenate([np.eye(out.shape[1], dtype=out.dtype), bias[None]]), **attrs
+            )
+
+
+def test_16_bits_that_are_rounded_twice_are_caught() -> None:
+    linear = next(t for t in TABLES if t.op == "linear")
+    with pytest.raises(CheckFailure, match="linear, case .*, check 'half precision': matmul_forward:mma, "):
+        CHECKS["half precision"](linear, Context(device=Device("cudasim", RoundsTwice(), np)))

@@ -1,4 +1,4 @@
-// The kernels of every tiled variant of conv2d: a mainloop of kernels/matmul or kernels/common over the sources of gather.cuh.
+// The kernels of every tiled variant of conv2d: a mainloop of kernels/matmul over the sources of gather.cuh.
 //
 // forward, backward_x   x of the grid counts tiles, y the parts (groups and lattices)
 // backward_w            z of the grid cuts the long sum over pictures into slices, because a filter has few elements: each slice

@@ -1,10 +1,11 @@
-// The fourth rung for convolution: implicit GEMM on tensor cores, float32 operands rounded to tf32 ("mma_tf32"), which nobody gets
-// without asking. The mainloop is kernels/common/mma_mainloop.cuh.
+// The fourth rung for convolution: implicit GEMM on tensor cores. bfloat16 and float16 operands with float32 sums ("mma"), and
+// float32 operands rounded to tf32 ("mma_tf32"), which nobody gets without asking. The mainloop is kernels/matmul/mma_mainloop.cuh.
 //
 // Channels-last pictures and filters whose channels come in whole runs of 16 bytes are read by such runs; all others, among them
 // the first layer with its 3 channels, element by element. The gradient of w sums over pictures, along which nothing lies side by
-// side in channels-last memory, and tf32 has no transposing ldmatrix: it reads element by element.
-#include "kernels/common/mma_mainloop.cuh"
+// side in channels-last memory: 16-bit operands are read by runs of channels and transposed by ldmatrix, and tf32, for which there
+// is no such ldmatrix, element by element.
+#include "kernels/matmul/mma_mainloop.cuh"
 #include "kernels/conv2d/implicit_gemm.cuh"
 
 namespace ww::cuda {
@@ -50,22 +51,51 @@ void launch_mma(const Gather& p, const ConvOperands<T>& o) {
     launch_gather<Small<T, single, single>, T>(p, o);
 }
 
+template <class T>
 void forward(const Call& call) {
-    if (call.view(0).size() > 0) launch_mma<float>(Gather::forward(call), forward_operands<float>(call));
+    if (call.view(0).size() > 0) launch_mma<T>(Gather::forward(call), forward_operands<T>(call));
 }
+template <class T>
 void backward_x(const Call& call) {
-    if (call.view(0).size() > 0) launch_mma<float>(Gather::backward_x(call), backward_x_operands<float>(call));
+    if (call.view(0).size() > 0) launch_mma<T>(Gather::backward_x(call), backward_x_operands<T>(call));
+}
+
+// May the gradient of y be read by runs of 16 bytes along the outputs of a group?
+template <class T>
+bool outputs_by_runs(const Gather& p, const T* grad_y) {
+    return aligned(grad_y) && p.made.c == 1 && p.columns % kRun<T> == 0 && p.made.n % kRun<T> == 0 && p.made.h % kRun<T> == 0 &&
+           p.made.w % kRun<T> == 0;
+}
+template <class T>
+void backward_w(const Call& call) {
+    if constexpr (sizeof(T) == 2) {
+        const Gather p = Gather::backward_w(call);
+        if (rows_by_runs(p, call.view(1).ptr<T>()) && outputs_by_runs(p, call.view(2).ptr<T>()))
+            return launch_weights<Small<T, Access::row_vector, Access::row_vector>, T>(call);
+    }
+    launch_weights<Small<T, Access::scalar, Access::scalar>, T>(call);
+}
+
+template <void (*of_bfloat16)(const Call&), void (*of_half)(const Call&)>
+void either(const Call& call) {
+    call.dtype == DType::bfloat16 ? of_bfloat16(call) : of_half(call);
 }
 
 constexpr Kernel tf32(const Contract& contract, void (*fn)(const Call&), bool (*accepts)(const Call&),
                       size_t (*bytes)(const Call&) = nullptr) {
     return {&contract, "mma_tf32", WW_DEVICE_NAME, dtype_bit(DType::float32), fn, 0, accepts, bytes, Determinism::bitwise, "tf32"};
 }
+constexpr Kernel short_floats(const Contract& contract, void (*fn)(const Call&), bool (*accepts)(const Call&),
+                              size_t (*bytes)(const Call&) = nullptr) {
+    return {&contract, "mma", WW_DEVICE_NAME, dtype_bit(DType::bfloat16) | dtype_bit(DType::float16), fn, 20, accepts, bytes};
+}
 constexpr Kernel kernels[] = {
-    tf32(kConv2dForward, forward, fits_forward),
-    tf32(kConv2dBackwardX, backward_x, fits_backward_x),
-    tf32(kConv2dBackwardW, launch_weights<Small<float, Access::scalar, Access::scalar>, float>, fits_backward_w,
-         weight_gemm_bytes<float>),
+    tf32(kConv2dForward, forward<float>, fits_forward),
+    tf32(kConv2dBackwardX, backward_x<float>, fits_backward_x),
+    tf32(kConv2dBackwardW, backward_w<float>, fits_backward_w, weight_gemm_bytes<float>),
+    short_floats(kConv2dForward, either<forward<bfloat16>, forward<half>>, fits_forward),
+    short_floats(kConv2dBackwardX, either<backward_x<bfloat16>, backward_x<half>>, fits_backward_x),
+    short_floats(kConv2dBackwardW, either<backward_w<bfloat16>, backward_w<half>>, fits_backward_w, weight_gemm_bytes<half>),
 };
 const Registrar registrar(kernels);
 

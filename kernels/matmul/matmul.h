@@ -1,4 +1,17 @@
 // Matrix product: out[..., i, j] = activation(sum over l of x[..., i, l] w[..., l, j] + bias[j]).
+//
+// This folder is a ladder: each rung computes the same, faster than the one before, and says what it adds. In order:
+//
+//   CUDA  problem.cuh        a call as the kernels see it, the end they share, and the source that says where an operand lies
+//         naive.cu           one thread an output, everything from global memory
+//         tiled.cuh, .cu     a block brings tiles of both operands to shared memory, which its threads use many times
+//         warp_tiled.cuh, .cu  each thread keeps 8 x 4 sums in registers, and loads the next tile while it computes on this one
+//         mma_mainloop.cuh, mma.cu  tensor cores: cp.async brings slices ahead in stages, ldmatrix reads them, mma.sync multiplies
+//         matmul_numba.py    the tiled rung once more, in Python
+//   CPU   naive.cpp          the sum as it is written
+//         brgemm.cpp         blocks for the caches, packed, on the microkernel kernels/common/brgemm.h
+//
+// conv2d climbs the same rungs with the same mainloops, over sources that gather pictures (kernels/conv2d/gather.cuh).
 #pragma once
 
 #include "engine/registry.h"

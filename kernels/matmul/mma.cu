@@ -1,5 +1,5 @@
 // The fourth rung: tensor cores. bfloat16 and float16 operands with float32 sums ("mma"), and float32 operands rounded to tf32, 10
-// bits of fraction ("mma_tf32"), which nobody gets without asking. The mainloop is kernels/common/mma_mainloop.cuh.
+// bits of fraction ("mma_tf32"), which nobody gets without asking. The mainloop is kernels/matmul/mma_mainloop.cuh.
 //
 //   block         64 x 64 outputs, 4 warps of 32 x 32; 128 x 128 and 8 warps of 64 x 32 where both operands come in 16-byte runs
 //                 and the output is large enough to fill a GPU with such blocks
@@ -7,7 +7,7 @@
 //   shared bytes  24576, or 49152
 // An operand is read in runs of 16 bytes along k, or along its other dimension (16-bit types), where strides and alignment allow,
 // else element by element: every transposition and any stride works. Bound by arithmetic, or by bytes when m or n is small.
-#include "kernels/common/mma_mainloop.cuh"
+#include "kernels/matmul/mma_mainloop.cuh"
 #include "kernels/matmul/problem.cuh"
 
 namespace ww::cuda {

@@ -10,6 +10,8 @@ from . import cases, console
 from ._errors import DeviceError
 from .cases import OpTable
 from .checks import CHECKS, CheckFailure, Context, missing_kernel, unlisted
+from .checks.half_precision import half_dtypes
+from .checks.replay import variants
 from .device import device as find_device
 from .environment import environment
 from .simulator import schedules
@@ -111,12 +113,19 @@ def _row(table: OpTable, context: Context, checks: Sequence[str]) -> dict[str, A
         "op": table.op,
         "kernels": sorted({r["op"] for r in kernels}),
         "variants": sorted({r["variant"] for r in kernels}),
-        "dtypes": list(context.dtypes),
+        "dtypes": [*context.dtypes, *_half_dtypes(table, context, checks)],
         "cases": len(list(context.cases(table))),
         "error": max((o.get("error", 0.0) for o in outcomes.values()), default=0.0),
         "ok": all(o["ok"] for o in outcomes.values()),
         "checks": outcomes,
     }
+
+
+def _half_dtypes(table: OpTable, context: Context, checks: Sequence[str]) -> list[str]:
+    """The 16-bit dtypes that the table's kernels take, if they are checked."""
+    if "half precision" not in checks:
+        return []
+    return [d.name for d in half_dtypes() if any(variants(context.device, op, d) for op in table.kernels)]
 
 
 def report(result: dict[str, Any]) -> None:

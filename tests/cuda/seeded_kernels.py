@@ -32,7 +32,7 @@ class Seed:
     probe: str  # of PROBES
 
 
-MAINLOOP, MMA, WARP, TILED = "common/mma_mainloop.cuh", "matmul/mma.cu", "matmul/warp_tiled.cuh", "matmul/tiled.cuh"
+MAINLOOP, MMA, WARP, TILED = "matmul/mma_mainloop.cuh", "matmul/mma.cu", "matmul/warp_tiled.cuh", "matmul/tiled.cuh"
 MATMUL, GATHER, CONV, NAIVE = "matmul/problem.cuh", "conv2d/gather.cuh", "conv2d/implicit_gemm.cuh", "conv2d/naive.cu"
 MAX_POOL, AVG_POOL = "pool2d/max_pool2d.cu", "pool2d/avg_pool2d.cu"
 SEEDS = (

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..cases import OpTable
 from .calls import CheckFailure, Context, missing_kernel
 from .gradients import float32_gradient, gradient, gradient_strides, kernels, second_gradient
+from .half_precision import half_precision
 from .schedules import schedules
 from .stability import batch, errors, threads, unlisted, variants
 from .values import exact, guards, nonfinite, strides, value
@@ -28,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "float32 gradient": float32_gradient,
     "gradient strides": gradient_strides,
     "kernels": kernels,
+    "half precision": half_precision,
     "variants": variants,
     "threads": threads,
     "batch": batch,

@@ -13,6 +13,7 @@ from .._errors import DeviceError
 from ..cases import Array, Case, Input, OpTable
 from ..device import Device
 from ..device import device as find_device
+from ..dtypes import is_floating
 from ..ops.creation import asarray
 from ..tensor import Tensor
 
@@ -225,7 +226,7 @@ def same_bits(which: str, got: Sequence[Array], expected: Sequence[Array]) -> No
 
 def _bits(array: Array) -> Array:
     flat = np.ascontiguousarray(array)
-    return flat.view(f"u{flat.dtype.itemsize}").reshape(array.shape) if flat.dtype.kind == "f" else flat.reshape(array.shape)
+    return flat.view(f"u{flat.dtype.itemsize}").reshape(array.shape) if is_floating(flat.dtype) else flat.reshape(array.shape)
 
 
 def gradient_tolerance(table: OpTable, case: Case, dtype: Any, terms: int) -> Callable[[Array], Array]:

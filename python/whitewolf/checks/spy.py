@@ -1,14 +1,15 @@
 """Watching each kernel call that an op makes: every call of every device goes through `device.kernels`, so the checks hang there.
 
 Watch counts calls. With `guard`, outputs and workspaces get NaN on both sides and inside, and inputs are compared after the call.
-With `retry`, each call is run again on every variant that takes it, in every layout, and must give the same values.
+With `retry`, each call is run again on every variant that takes it, in every layout, and must give the same values. With `record`,
+calls are kept, each kind of call once, to be run again later (replay.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ from ..cases import Array
 from ..device import Device, Kernels, host, over
 from . import layouts
 from .calls import LOOSER, CheckFailure, compare, floating
+from .replay import RawCall, arrays_of, fresh, mapped
 
 Tolerance = Callable[[int, Any, Array], Array]  # of a sum of so many terms, in a dtype, with these expected values
 _PARAMETER = re.compile(r"\s*(?:(out|inout)\s+)?(\w+)\s*:")
@@ -37,12 +39,15 @@ class Watch:
     Attributes:
         calls: how often each (kernel, variant) ran.
         refused: how often each (kernel, variant) was tried and did not accept the call.
+        recorded: the calls, by what tells one kind from another: kernel, shapes, strides, dtypes, attributes.
     """
 
-    def __init__(self, device: Device, *, guard: bool = False, retry: Tolerance | None = None) -> None:
+    def __init__(self, device: Device, *, guard: bool = False, retry: Tolerance | None = None, record: bool = False) -> None:
         self.device = device
         self.guard = guard
         self.retry = retry
+        self.record = record
+        self.recorded: dict[str, RawCall] = {}
         self.calls: Counter[tuple[str, str]] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
         self.worst = 0.0
@@ -90,20 +95,6 @@ class Watch:
         return self._variants[kernel]
 
 
-def _arrays(values: Sequence[Any]) -> Iterator[Array]:
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            yield from value
-        elif value is not None:
-            yield value
-
-
-def _map(value: Any, f: Callable[[Array], Array]) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [f(v) for v in value]
-    return None if value is None else f(value)
-
-
 def _may_share(a: Array, b: Array) -> bool:
     return type(a) is type(b) and bool(
         np.may_share_memory(a, b)
@@ -123,15 +114,18 @@ class _Watched:
     def __call__(self, *args: Any, **attrs: Any) -> None:
         watch, n = self.watch, len(self.views)
         watch.calls[self.op, self.kernel.choice(*args, **attrs)] += 1
+        views = list(args[:n])
+        directions = [direction for direction, _ in self.views[: len(views)]]
+        if watch.record:
+            call = RawCall(self.op, [mapped(v, fresh) for v in views], directions, args[n:], attrs)
+            watch.recorded.setdefault(call.kind, call)
         if not watch.guard and watch.retry is None:
             self.kernel(*args, **attrs)
             return
-        views = list(args[:n])
-        directions = [direction for direction, _ in self.views[: len(views)]]
         written = [v for v, d in zip(views, directions) if d]
         read = [v for v, d in zip(views, directions) if not d]
-        before = [a.copy() for a in _arrays(read)]
-        initial = [_map(v, np.copy) for v in written]
+        before = [a.copy() for a in arrays_of(read)]
+        initial = [mapped(v, np.copy) for v in written]
         if watch.guard:
             attrs = dict(attrs)
             size = self.kernel.workspace_bytes(*args, **attrs)
@@ -141,11 +135,11 @@ class _Watched:
             watch.check_guards(self.op)
         else:
             self.kernel(*args, **attrs)
-        outs = list(_arrays(written))
-        for at, (now, was) in enumerate(zip(_arrays(read), before)):
+        outs = list(arrays_of(written))
+        for at, (now, was) in enumerate(zip(arrays_of(read), before)):
             if not any(_may_share(now, out) for out in outs) and host(now).tobytes() != host(was).tobytes():
                 raise CheckFailure(f"{self.op}: expected its inputs unchanged, got other values in input {at}")
-        aliased = any(_may_share(a, o) for a in _arrays(read) for o in outs)
+        aliased = any(_may_share(a, o) for a in arrays_of(read) for o in outs)
         if watch.retry is not None and not aliased and sum(a.size for a in outs) < 1 << 16:
             self._again(views, directions, args[n:], attrs, initial)
 
@@ -154,7 +148,7 @@ class _Watched:
     ) -> None:
         start = iter(initial)
         base = [next(start) if d else v for v, d in zip(views, directions)]
-        plain = [_map(v, np.copy) if d else v for v, d in zip(views, directions)]
+        plain = [mapped(v, np.copy) if d else v for v, d in zip(views, directions)]
         for variant in self.watch.variants(self.op):
             self._compare(variant, "as called", base, directions, plain, rest, attrs)
             for at, value in enumerate(views):
@@ -162,10 +156,10 @@ class _Watched:
                     continue
                 for pattern in layouts.EMPTY:
                     moved = list(base)
-                    moved[at] = _map(base[at], partial(layouts.lay, pattern=pattern))
+                    moved[at] = mapped(base[at], partial(layouts.lay, pattern=pattern))
                     self._compare(variant, f"{self.views[at][1]} in {pattern}", moved, directions, plain, rest, attrs)
             for pattern in ("all stepped", "negative", "mixed"):
-                moved = [_map(v, partial(layouts.lay, pattern=pattern)) for v in base]
+                moved = [mapped(v, partial(layouts.lay, pattern=pattern)) for v in base]
                 self._compare(variant, f"everything in {pattern}", moved, directions, plain, rest, attrs)
         for at, (value, direction) in enumerate(zip(base, directions)):
             if not direction and hasattr(value, "dtype") and floating(value):
@@ -183,17 +177,10 @@ class _Watched:
 
     def _run(self, variant: str | None, views: list[Any], directions: list[str], rest: Sequence[Any], attrs: dict[str, Any]) -> Any:
         """What the call writes, from fresh outputs; None where the variant does not accept it."""
-        fresh = [_map(v, partial(_fresh, poison=d == "out")) if d else v for v, d in zip(views, directions)]
-        kernel = self.kernel if variant is None else self.watch.device.module.get(self.op, variant)
-        try:
-            kernel.choice(*fresh, *rest, **attrs)
-        except ValueError as error:
-            if variant is None or f"that variant '{variant}' accepts" not in str(error):
-                raise
+        found = RawCall(self.op, views, directions, rest, attrs).run(self.watch.device, variant)
+        if found is None and variant is not None:
             self.watch.refused[self.op, variant] += 1
-            return None
-        kernel(*fresh, *rest, **attrs)
-        return fresh
+        return found
 
     def _allowed(self, looser: float, terms: int, dtype: Any, expected: Array) -> Array:
         assert self.watch.retry is not None
@@ -205,7 +192,7 @@ class _Watched:
         if found is None:
             return
         self.watch.calls[self.op, variant] += 1
-        terms = max((a.size for a in _arrays(views)), default=1)
+        terms = max((a.size for a in arrays_of(views)), default=1)
         for at, direction in enumerate(directions):
             if not direction or found[at] is None:
                 continue
@@ -218,15 +205,3 @@ class _Watched:
                 except CheckFailure as error:
                     raise CheckFailure(f"{self.op}:{variant}, {how}: {self.views[at][1]}: {error}") from error
                 self.watch.worst = max(self.watch.worst, worst)
-
-
-def _fresh(array: Array, poison: bool) -> Array:
-    """An array with the same strides and, unless `poison`, the same values; what lies between its elements is poison."""
-    if not array.size:
-        return array.copy()
-    low = sum(min(0, (n - 1) * s) for n, s in zip(array.shape, array.strides))
-    high = sum(max(0, (n - 1) * s) for n, s in zip(array.shape, array.strides)) + array.itemsize
-    made: Array = over(layouts.poisoned(high - low, array), array.shape, array.dtype, layouts.GUARD - low, array.strides)
-    if not poison:
-        made[...] = array
-    return made
