@@ -479,7 +479,7 @@ def test_float16_is_numpy_s(name: str) -> None:
 def test_bfloat16_never_becomes_float32_silently() -> None:
     pytest.importorskip("ml_dtypes")
     x = ww.asarray(np.array([[0.5, 1.5], [2.0, -1.0]]), dtype=ww.bfloat16)
-    kept, refused = set(), set()
+    kept = set()
     for name in STANDARD:
         function = getattr(ww, name)
         parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_ONLY]
@@ -489,16 +489,9 @@ def test_bfloat16_never_becomes_float32_silently() -> None:
             try:
                 results = function(*arguments)
             except (TypeError, ValueError, IndexError, AttributeError):
-                refused.add(name)
                 continue
             for result in results if isinstance(results, (tuple, list)) else (results,):
                 if isinstance(result, ww.Tensor):
                     assert result.dtype == ww.bfloat16 or result.dtype.kind in "biu", (name, arguments)
                     kept.add(name)
-    assert {"reshape", "concat", "flip", "stack", "equal"} <= kept
-    assert {"exp", "add", "sum", "matmul", "mean", "maximum"} <= refused
-    for name in ("exp", "add", "sum", "matmul", "mean", "cumulative_sum", "cumulative_prod", "nextafter", "var"):
-        with pytest.raises(TypeError, match="bfloat16"):
-            getattr(ww, name)(
-                *((x, x) if name in ("add", "matmul", "nextafter") else (x,)), **({"axis": 0} if name.startswith("cum") else {})
-            )
+    assert {"reshape", "concat", "equal", "exp", "add", "sum", "matmul", "mean", "maximum", "nextafter", "sort", "clip"} <= kept

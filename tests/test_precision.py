@@ -222,7 +222,7 @@ def test_scaler_s_errors_name_it() -> None:
         scaler.scale(3)
     half = ww.tensor([1.0], dtype="float16", requires_grad=True)
     half.grad = ww.ones(1, dtype="float16")
-    with pytest.raises(TypeError, match="GradScaler.unscale_: expected gradients of float32 or float64, got float16"):
+    with pytest.raises(TypeError, match=r"GradScaler.unscale_: expected gradients that hold .*, got float16"):
         ww.amp.GradScaler().unscale_(ww.optim.SGD([half], lr=0.1))
 
 

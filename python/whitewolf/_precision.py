@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .device import Array, Device
+from .dtypes import float32, is_sixteen_bit
 from .graph import _mode
 
 NAMES = ("float32", "tf32", "bfloat16", "float16")
@@ -81,13 +82,52 @@ def run_product(device: Device, op: str, out: Array, left: Array, right: Array, 
     """Runs a kernel that multiplies `left` with `right`, in the precision of the scope."""
     name = _mode.precision
     if name == "float32" or out.dtype != np.float32:
-        device.kernels[op](out, left, right, *rest, **attributes)
+        if out.dtype.itemsize == 2 and not _takes(device, op, out.dtype.name):
+            run_rounded(device, op, out, left, right, *rest, **attributes)
+        else:
+            device.kernels[op](out, left, right, *rest, **attributes)
         return
     kernel = _variant(device, op, name)
     if kernel is not None:
         kernel(out, left, right, *rest, **attributes)
     else:
         device.kernels[op](out, rounded(left, name), rounded(right, name), *rest, **attributes)
+
+
+def run_rounded(device: Device, op: str, out: Array, *arrays: Any, **attributes: Any) -> None:
+    """Runs a kernel on float32 copies of its 16-bit arrays, which hold them exactly, and rounds its result into `out`."""
+    wide = device.empty(out.shape, float32, out)
+    device.kernels[op](wide, *(widened(a) for a in arrays), **attributes)
+    round_into(out, wide)
+
+
+def run_step(device: Device, op: str, *lists: list[Any], **attributes: Any) -> None:
+    """Runs a kernel that changes lists of arrays of one dtype in place; 16-bit ones as float32, rounded back once."""
+    if not any(is_sixteen_bit(a.dtype) for a in lists[0]):
+        device.kernels[op](*lists, **attributes)
+        return
+    wide = [[widened(a) for a in arrays] for arrays in lists]
+    device.kernels[op](*wide, **attributes)
+    for arrays, new in zip(lists, wide):
+        for array, values in zip(arrays, new):
+            round_into(array, values)
+
+
+def widened(array: Any) -> Any:
+    """A 16-bit array as float32; anything else as it is."""
+    return array if array is None or not is_sixteen_bit(array.dtype) else array.astype(float32)
+
+
+def round_into(out: Array, wide: Array) -> None:
+    """out[...] = wide: to nearest, ties to even, and infinity beyond the range."""
+    with np.errstate(all="ignore"):
+        out[...] = wide
+
+
+@cache
+def _takes(device: Device, op: str, dtype: str) -> bool:
+    """Whether the device has a kernel for arrays of that dtype: tensor cores have, for 16-bit products."""
+    return any(row["op"] == op and dtype in row["dtypes"] for row in device.module.list())
 
 
 @cache

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from ._precision import run_step
 from .autograd import no_grad
+from .dtypes import float16
 from .nn.utils import _alike
-from .ops._common import KERNEL_FLOATS, check_flag, check_number
+from .ops._common import check_flag, check_number
 from .optim import Optimizer
 from .tensor import Tensor
 
@@ -83,7 +85,7 @@ class GradScaler:
 
         Raises:
             RuntimeError: they were divided already since the last `update`.
-            TypeError: a gradient is not of float32 or float64.
+            TypeError: a gradient is of float16, which underflows without the scale: keep parameters in float32.
         """
         if not self._enabled:
             return
@@ -95,11 +97,13 @@ class GradScaler:
             raise RuntimeError("GradScaler.unscale_: expected one call for an optimizer since the last update, got a second")
         given = [p.grad.detach() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         for grad in given:
-            if grad.dtype not in KERNEL_FLOATS:
-                raise TypeError(f"GradScaler.unscale_: expected gradients of float32 or float64, got {grad.dtype}")
+            if grad.dtype == float16:
+                raise TypeError(
+                    "GradScaler.unscale_: expected gradients that hold what is divided by the scale (float32, float64, bfloat16), got float16"
+                )
         with no_grad():
             for device, arrays in _alike(given):
-                device.kernels["scale_step"](arrays, factor=1 / self._scale)
+                run_step(device, "scale_step", arrays, factor=1 / self._scale)
         for grad in given:
             grad._overwritten()
         self._finite[key] = all(bool(grad.device.xp.isfinite(grad._data).all()) for grad in given)

@@ -45,6 +45,11 @@ def is_floating(dtype: DType) -> Any:
     return dtype.kind == "f" or is_bfloat16(dtype)
 
 
+def is_sixteen_bit(dtype: DType) -> Any:
+    """float16 or bfloat16."""
+    return dtype.itemsize == 2 and dtype.kind in "fV"
+
+
 def find_dtype(op: str, dtype: Any, name: str = "dtype") -> DType:
     """The dtype that a name, a Python type or a dtype stands for.
 

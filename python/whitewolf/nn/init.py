@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from .._precision import run_rounded
+from ..dtypes import float32, is_sixteen_bit
 from ..ops._common import check_float, check_tensor
 from ..ops.creation import asarray
 from ..random import take_blocks
@@ -21,10 +24,13 @@ from .parameter import overwrite
 def _fill(op: str, tensor: Tensor, kernel: str, **attributes: float) -> Tensor:
     """Fills a tensor with random numbers from the next blocks of the stream."""
     tensor = check_tensor(op, "tensor", tensor)
-    check_float(op, "tensor", tensor)
-    per_block = 16 // tensor.dtype.itemsize  # a block is 128 bits
+    short = is_sixteen_bit(tensor.dtype)
+    if not short:
+        check_float(op, "tensor", tensor)
+    per_block = 4 if short else 16 // tensor.dtype.itemsize  # a block is 128 bits, and 16-bit floats are drawn as float32
     seed, offset = take_blocks(-(-tensor.size // per_block))
-    tensor.device.kernels[kernel](tensor._data, **attributes, seed=seed, offset=offset)
+    run = partial(run_rounded, tensor.device, kernel) if short else tensor.device.kernels[kernel]
+    run(tensor._data, **attributes, seed=seed, offset=offset)
     tensor._overwritten()
     return tensor
 
@@ -120,11 +126,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     if not tensor.size:
         return tensor
     rows = tensor.shape[0]
-    flat = normal_(wrap(tensor.device.empty((rows, tensor.size // rows), tensor.dtype), tensor.device)).numpy()
+    dtype = float32 if is_sixteen_bit(tensor.dtype) else tensor.dtype
+    flat = normal_(wrap(tensor.device.empty((rows, tensor.size // rows), dtype), tensor.device)).numpy()
     wide = flat.shape[0] < flat.shape[1]
     q, r = np.linalg.qr((flat.T if wide else flat).astype(np.float64))
     q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # or the factorisation's choice of signs would not be uniform
-    values = np.ascontiguousarray((q.T if wide else q) * gain, dtype=tensor.dtype).reshape(tensor.shape)
+    values = np.ascontiguousarray((q.T if wide else q) * gain).astype(tensor.dtype).reshape(tensor.shape)
     overwrite(tensor, asarray(values))
     return tensor
 

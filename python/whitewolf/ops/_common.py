@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .._errors import DeviceError
-from ..dtypes import promote, scalar_dtype
+from ..dtypes import is_sixteen_bit, promote, scalar_dtype
 from ..tensor import Tensor, wrap
 
 if TYPE_CHECKING:
@@ -64,9 +64,15 @@ def check_same_device(op: str, **tensors: Tensor | None) -> None:
             )
 
 
+class SixteenBit(TypeError):
+    """16-bit floats, which an op's own kernels do not take: _sixteen.py computes it in float32."""
+
+
 def check_float(op: str, name: str, tensor: Tensor) -> None:
-    """Raises TypeError unless the dtype is float32 or float64, what the kernels compute in."""
+    """Raises TypeError unless the dtype is float32 or float64, what the kernels compute in: SixteenBit for 16-bit floats."""
     if tensor._data.dtype not in KERNEL_FLOATS:
+        if is_sixteen_bit(tensor.dtype):
+            raise SixteenBit(f"{op}: expected {name}.dtype == float32 or float64, got {tensor.dtype}")
         raise TypeError(f"{op}: expected {name}.dtype == float32 or float64, got {tensor.dtype}")
 
 

@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..dtypes import is_sixteen_bit
 from ..graph import record, save_output, saved_output
 from ..tensor import Tensor
 from ._common import KERNEL_FLOATS, check_float, check_tensor
+from ._sixteen import through_float32
 from .elementwise import _as_float, add, exp, fused_backward, multiply, square, subtract, tanh
 
 Slope = Callable[[Tensor, Tensor], Tensor]
@@ -17,6 +19,8 @@ Slope = Callable[[Tensor, Tensor], Tensor]
 def _activation(name: str, x: Tensor, attrs: dict[str, Any], slope: Slope | None, output: bool = False) -> Tensor:
     """`<name>_forward`, with `<name>_backward_x` as its gradient; `slope(g, x)` is g * f''(x) (of the output where `output`)."""
     x = check_tensor(name, "x", x)
+    if is_sixteen_bit(x.dtype):
+        return through_float32(_activation, name, x, attrs, slope, output)
     check_float(name, "x", x)
     data = x.device.empty(x._data.shape, x._data.dtype, x._data)
     x.device.kernels[name + "_forward"](data, x._data, **attrs)
@@ -39,6 +43,8 @@ def relu(x: Tensor, /) -> Tensor:
     """
     x = check_tensor("relu", "x", x)
     if x.dtype not in KERNEL_FLOATS:
+        if is_sixteen_bit(x.dtype):
+            return through_float32(relu, x)
         from .binary import maximum
 
         return maximum(x, 0)

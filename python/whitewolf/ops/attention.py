@@ -10,6 +10,7 @@ import numpy as np
 from ..graph import Node, is_grad_enabled, record, save_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor, unbroadcast
+from ._sixteen import takes_sixteen_bit
 from .elementwise import add, multiply, subtract
 from .manipulation import matrix_transpose
 from .matmul import matmul
@@ -18,6 +19,7 @@ from .select import where
 from .softmax import softmax
 
 
+@takes_sixteen_bit
 def attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, causal: bool = False, scale: float | None = None
 ) -> Tensor:

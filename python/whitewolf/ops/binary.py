@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import is_sixteen_bit
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import broadcast_shape, operands, unbroadcast
-from .elementwise import _as_float, _binary, _library, add, divide, exp, floor, log, multiply, negative, subtract
+from ._common import broadcast_shape, check_ordered, operands, unbroadcast
+from ._sixteen import through_float32
+from .elementwise import _as_float, _binary, add, divide, exp, floor, log, multiply, negative, subtract
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -39,6 +41,8 @@ def pow(x1: Operand, x2: Operand, /) -> Tensor:
     tensor([1., 8.])
     """
     a, b = operands("pow", x1, x2)
+    if is_sixteen_bit(a.dtype):
+        return through_float32(pow, a, b)
     if a.dtype.kind in "iu" and np.any(b.numpy() < 0):
         raise ValueError(f"pow: expected exponents >= 0 for dtype {a.dtype}, got a negative one")
 
@@ -102,6 +106,8 @@ def remainder(x1: Operand, x2: Operand, /) -> Tensor:
     tensor([2., 2.])
     """
     a, b = operands("remainder", x1, x2)
+    if is_sixteen_bit(a.dtype):
+        return through_float32(remainder, a, b)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         return _pair(node, lambda a, b: grad, lambda a, b: negative(multiply(grad, floor(divide(a, b)))))
@@ -132,6 +138,8 @@ def atan2(x1: Operand, x2: Operand, /) -> Tensor:
     tensor(0.)
     """
     a, b = _float_operands("atan2", x1, x2)
+    if is_sixteen_bit(a.dtype):
+        return through_float32(atan2, a, b)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         def over(a: Tensor, b: Tensor) -> Tensor:
@@ -150,6 +158,8 @@ def hypot(x1: Operand, x2: Operand, /) -> Tensor:
     tensor(5.)
     """
     a, b = _float_operands("hypot", x1, x2)
+    if is_sixteen_bit(a.dtype):
+        return through_float32(hypot, a, b)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         return _pair(node, lambda a, b: multiply(grad, divide(a, hypot(a, b))), lambda a, b: multiply(grad, divide(b, hypot(a, b))))
@@ -165,6 +175,8 @@ def logaddexp(x1: Operand, x2: Operand, /) -> Tensor:
     tensor(1000.)
     """
     a, b = _float_operands("logaddexp", x1, x2)
+    if is_sixteen_bit(a.dtype):
+        return through_float32(logaddexp, a, b)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         def share(mine: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -202,8 +214,9 @@ def nextafter(x1: Operand, x2: Operand, /) -> Tensor:
     True
     """
     a, b = _float_operands("nextafter", x1, x2)
+    check_ordered("nextafter", "x1", a)  # of two that are promoted to one dtype
     broadcast_shape("nextafter", a, b)
-    return wrap(_library("nextafter", a, a._data, b._data), a.device)
+    return wrap(a.device.xp.nextafter(a._data, b._data), a.device)
 
 
 __all__ = [

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._precision import run_product
+from .._precision import run_product, run_rounded
 from ..autograd import Node, record, save_output, saved_output
 from ..device import Array
+from ..dtypes import is_sixteen_bit
 from ..tensor import Tensor
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor, pair
+from ._sixteen import through_float32
 from .elementwise import add, fused_backward
 from .indexing import getitem
 from .manipulation import broadcast_to, expand_dims, pad_constant, reshape, squeeze
@@ -167,6 +169,8 @@ def _transposed(
 ) -> Tensor:
     w = check_tensor(op, "w", weight)
     _check_operands(op, x, w, bias, dims)
+    if bias is not None and is_sixteen_bit(x.dtype):  # product and bias, rounded once
+        return through_float32(_transposed, op, x, w, bias, stride, padding, output_padding, groups, dilation, dims)
     attrs: Attrs = _attributes(op, stride, padding, dilation, groups, dims)
     left_over = pair(op, "output_padding", output_padding, dims)
     if x.shape[1] != w.shape[0] or w.shape[0] % groups:
@@ -222,7 +226,8 @@ def _check_operands(op: str, x: Tensor, w: Tensor, b: Tensor | None, dims: int) 
     if b is not None:
         check_tensor(op, "b", b)
     check_same_device(op, x=x, w=w, b=b)
-    check_float(op, "x", x)
+    if not is_sixteen_bit(x.dtype):  # run_product takes them
+        check_float(op, "x", x)
     check_same_dtype(op, x=x, w=w, b=b)
     if w.ndim != dims + 2:
         raise ValueError(f"{op}: expected w of {dims + 2} dimensions, got w.shape == {w.shape}")
@@ -350,7 +355,10 @@ def _backward_w_backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 def _backward_b(grad_y: Tensor) -> Tensor:
     data = grad_y.device.empty(grad_y.shape[1:2], grad_y.dtype)
-    grad_y.device.kernels["conv2d_backward_b"](data, grad_y._data)
+    if is_sixteen_bit(data.dtype):
+        run_rounded(grad_y.device, "conv2d_backward_b", data, grad_y._data)
+    else:
+        grad_y.device.kernels["conv2d_backward_b"](data, grad_y._data)
     return record("conv2d_backward_b", data, (grad_y,), _backward_b_backward, (), grad_y.shape)  # type: ignore[no-any-return]
 
 

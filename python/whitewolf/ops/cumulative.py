@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import is_bfloat16
+from ..dtypes import is_sixteen_bit
 from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_flag, check_same_device, check_tensor, normalize_axis
+from ._sixteen import through_float32
 from .elementwise import _library, add, divide, multiply, subtract
 from .logic import not_equal
 from .manipulation import concat, flip
@@ -23,8 +24,6 @@ def _start(op: str, x: Tensor, axis: int | None, dtype: Any, include_initial: bo
         raise ValueError(f"{op}: expected axis for x of {x.ndim} dimensions, got None")
     if x.ndim == 0:
         raise ValueError(f"{op}: expected x of at least 1 dimension, got a 0-d tensor")
-    if is_bfloat16(x.dtype):
-        raise TypeError(f"{op}: expected x of dtype float32 or float64 (bfloat16 is storage), got bfloat16")
     return x, normalize_axis(op, 0 if axis is None else axis, x.ndim)
 
 
@@ -60,6 +59,8 @@ def cumulative_sum(x: Tensor, /, *, axis: int | None = None, dtype: Any = None, 
     tensor([1., 3., 6.])
     """
     x, at = _start("cumulative_sum", x, axis, dtype, include_initial)
+    if is_sixteen_bit(x.dtype):
+        return through_float32(cumulative_sum, x, axis=at, include_initial=include_initial)
     if include_initial:
         return concat([_slice(x, at, 0), cumulative_sum(x, axis=at, dtype=x.dtype)], axis=at)
     if x._data.dtype in KERNEL_FLOATS:
@@ -82,6 +83,8 @@ def cumulative_prod(x: Tensor, /, *, axis: int | None = None, dtype: Any = None,
     tensor([1., 1., 2., 6.])
     """
     x, at = _start("cumulative_prod", x, axis, dtype, include_initial)
+    if is_sixteen_bit(x.dtype):
+        return through_float32(cumulative_prod, x, axis=at, include_initial=include_initial)
     if include_initial:
         return concat([_slice(x, at, 1), cumulative_prod(x, axis=at, dtype=x.dtype)], axis=at)
 
@@ -118,9 +121,9 @@ def diff(x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Tensor | None = N
     x = check_tensor("diff", "x", x)
     if x.ndim == 0:
         raise ValueError("diff: expected x of at least 1 dimension, got a 0-d tensor")
+    if is_sixteen_bit(x.dtype):
+        return through_float32(diff, x, axis=axis, n=n, prepend=prepend, append=append)
     at = normalize_axis("diff", axis, x.ndim)
-    if is_bfloat16(x.dtype):
-        raise TypeError("diff: expected x of dtype float32 or float64 (bfloat16 is storage), got bfloat16")
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"diff: expected n to be an int, got {type(n).__name__}")
     if n < 0:

@@ -6,8 +6,10 @@ from ..graph import record
 from ..random import take_blocks
 from ..tensor import Tensor
 from ._common import check_float, check_tensor
+from ._sixteen import takes_sixteen_bit
 
 
+@takes_sixteen_bit
 def dropout(x: Tensor, p: float = 0.5) -> Tensor:
     """x / (1 - p) at each element with probability 1 - p, else 0 (Srivastava et al. 2014, section 10).
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..dtypes import float16, float32, is_bfloat16
+from .._precision import round_into, run_rounded, widened
+from ..dtypes import float32, is_bfloat16, is_sixteen_bit
 from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, broadcast_shape, check_tensor, operands, share_memory, unbroadcast
+from ._sixteen import through_float32
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -32,23 +34,28 @@ _ORDERED_ONLY = frozenset(
 def _library(name: str, x: Tensor, *arrays: Any) -> Any:
     """NumPy's (CuPy's) function of that name on `arrays`, for dtypes that have no kernel; x is a tensor of their dtype."""
     dtype = x.dtype
-    if is_bfloat16(dtype):
-        which = "x" if len(arrays) == 1 else "x1 and x2"
-        raise TypeError(
-            f"{name}: expected {which} of dtype float32 or float64 (bfloat16 is storage: NumPy would compute it as float32), got bfloat16"
-        )
+    if is_sixteen_bit(dtype):
+        return _rounded(name, x, arrays)
     if dtype.kind == "b" and name in _NUMBERS_ONLY or dtype.kind == "c" and name in _ORDERED_ONLY:
         which = "x" if len(arrays) == 1 else "x1 and x2"
         raise TypeError(f"{name}: expected {which} of {'numbers' if dtype.kind == 'b' else 'real numbers'}, got dtype {dtype}")
-    function = getattr(x.device.xp, name, None)
     with np.errstate(all="ignore"):
-        if function is not None:
-            return function(*arrays)
-        # Not in NumPy: our kernel on the float32 that every float16 is, rounded back.
-        (data,) = arrays
-        out = x.device.empty(data.shape, float32, data)
-        x.device.kernels[name + "_forward"](out, data.astype(float32))
-        return out.astype(float16)
+        return getattr(x.device.xp, name)(*arrays)
+
+
+def _rounded(name: str, x: Tensor, arrays: tuple[Any, ...]) -> Any:
+    """The function computed in float32, by our kernel where there is one, and rounded to x's 16-bit dtype."""
+    kernel = {"power": "pow"}.get(name, name) + "_forward"
+    wide = [widened(a) for a in arrays]
+    if kernel not in x.device.kernels:
+        with np.errstate(all="ignore"):
+            return x.device.xp.asarray(getattr(x.device.xp, name)(*wide)).astype(x.dtype)
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    layout = next(a for a in arrays if a.shape == shape) if any(a.shape == shape for a in arrays) else None
+    out, data = x.device.empty(shape, float32, layout), x.device.empty(shape, x.dtype, layout)
+    x.device.kernels[kernel](out, *wide)
+    round_into(data, out)
+    return data
 
 
 def _unary(name: str, x: Tensor) -> Any:
@@ -167,7 +174,11 @@ def tanh(x: Tensor, /) -> Tensor:
     >>> ww.tanh(ww.asarray([0.0, 1.0]))
     tensor([0.    , 0.7616])
     """
-    x = _as_float(check_tensor("tanh", "x", x))
+    x = check_tensor("tanh", "x", x)
+    if x._data.dtype not in KERNEL_FLOATS:
+        if is_sixteen_bit(x.dtype):
+            return through_float32(tanh, x)
+        x = _as_float(x)
     return save_output(record("tanh", _unary("tanh", x), (x,), lambda node, grad: (_tanh_backward(grad, saved_output(node)),)))
 
 
@@ -185,7 +196,10 @@ def fused_backward(
     It is linear in grad, so its gradient there is itself; `slope(g, x)` is g * f''(x), None where f'' is zero.
     """
     data = grad.device.empty(grad._data.shape, grad._data.dtype, grad._data)
-    grad.device.kernels[name + "_backward_x"](data, grad._data, x._data, **attrs)
+    if data.dtype in KERNEL_FLOATS:
+        grad.device.kernels[name + "_backward_x"](data, grad._data, x._data, **attrs)
+    else:
+        run_rounded(grad.device, name + "_backward_x", data, grad._data, x._data, **attrs)
 
     def backward(node: Node, second: Tensor) -> tuple[Tensor | None, ...]:
         grad, x = node.saved
@@ -208,7 +222,9 @@ def _function(
 
     def op(x: Tensor, /) -> Tensor:
         x = check_tensor(name, "x", x)
-        if to_float:
+        if to_float and x._data.dtype not in KERNEL_FLOATS:
+            if is_sixteen_bit(x.dtype):
+                return through_float32(op, x)
             x = _as_float(x)
         if output:
             return save_output(record(name, _unary(name, x), (x,), lambda node, grad: (derivative(grad, saved_output(node)),)))  # type: ignore[misc]

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .._precision import widened
+from ..dtypes import float32, is_sixteen_bit
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor
@@ -17,7 +19,7 @@ from .creation import zeros
 from .elementwise import divide, multiply
 from .gather import gather, index_add
 from .indexing import getitem
-from .manipulation import expand_dims
+from .manipulation import astype, expand_dims
 from .select import where
 
 
@@ -59,7 +61,8 @@ def check_operands(op: str, index: Tensor, weight: Tensor) -> Any:
         ValueError: the weight is not a table.
     """
     check_tensor(op, "input", index)
-    check_float(op, "weight", check_tensor(op, "weight", weight))
+    if not is_sixteen_bit(check_tensor(op, "weight", weight).dtype):
+        check_float(op, "weight", weight)
     check_same_device(op, input=index, weight=weight)
     if weight.ndim != 2:
         raise ValueError(f"{op}: expected weight of shape [V, D], got weight.shape == {weight.shape}")
@@ -92,7 +95,12 @@ def check_padding(op: str, padding_idx: int | None, rows: int) -> int:
 def _look_up(weight: Tensor, places: Tensor, skip: int, hidden: int, factor: Tensor | None) -> Tensor:
     """weight[places], zeros where that is `skip`; no gradient reaches row `hidden`, and terms of the others are times `factor`."""
     data = weight.device.empty((*places.shape, weight.shape[1]), weight.dtype)
-    weight.device.kernels["embedding_forward"](data, places._data, weight._data, skip=skip)
+    if is_sixteen_bit(data.dtype):  # copied as they are: the whole table as float32 would cost more than its rows
+        taken = (places._data != skip)[..., None]
+        data[...] = weight._data[np.where(taken[..., 0], places._data, 0)] if weight.shape[0] else 0
+        data *= taken
+    else:
+        weight.device.kernels["embedding_forward"](data, places._data, weight._data, skip=skip)
     rows = weight.shape[0]
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
@@ -105,18 +113,18 @@ def _look_up(weight: Tensor, places: Tensor, skip: int, hidden: int, factor: Ten
 def _add_up(terms: Tensor, places: Tensor, rows: int, hidden: int) -> Tensor:
     """A table of so many rows, of the sums of the terms at their places; row `hidden` is zero."""
     device, size = terms.device, terms.shape[-1]
-    data = device.empty((rows, size), terms.dtype)
+    data = device.empty((rows, size), float32 if is_sixteen_bit(terms.dtype) else terms.dtype)
     data.fill(0)
     flat = places._data.reshape(-1)
     index = np.broadcast_to(flat, (size, flat.size))
-    device.kernels["scatter_add_forward"](data.T, terms._data.reshape(flat.size, size).T, index)
+    device.kernels["scatter_add_forward"](data.T, widened(terms._data).reshape(flat.size, size).T, index)
     if hidden >= 0:
         data[hidden] = 0
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
         return (_look_up(grad, node.saved[0], hidden, -1, None),)
 
-    return record("embedding_backward", data, (terms,), backward, (places,))  # type: ignore[no-any-return]
+    return record("embedding_backward", data.astype(terms.dtype, copy=False), (terms,), backward, (places,))  # type: ignore[no-any-return]
 
 
 def renormalize(op: str, weight: Tensor, places: Any, max_norm: float, norm_type: float) -> None:
@@ -132,11 +140,11 @@ def renormalize(op: str, weight: Tensor, places: Any, max_norm: float, norm_type
         if not value >= 0:
             raise ValueError(f"{op}: expected {name} >= 0, got {value}")
     named = np.unique(places)
-    rows = weight._data[named]
+    rows = widened(weight._data[named])
     norms = np.linalg.norm(rows, ord=norm_type, axis=1)
     large = norms > max_norm
     if large.any():
-        scale = (max_norm / (norms[large] + 1e-7)).astype(weight.dtype)
+        scale = (max_norm / (norms[large] + 1e-7)).astype(rows.dtype)
         weight._data[named[large]] = rows[large] * scale[:, None]
         weight._overwritten()
 
@@ -176,11 +184,19 @@ def embedding_bag(
     if mode == "max":
         return _largest(weight, places, bags, sizes)
     rows = embedding(wrap(places, weight.device), weight, scale_grad_by_freq=scale_grad_by_freq, op=op)
+    if is_sixteen_bit(rows.dtype):
+        wide = astype(rows, float32), None if per_sample_weights is None else astype(per_sample_weights, float32)
+        return astype(_pooled(*wide, bags, sizes, mode), weight.dtype)
+    return _pooled(rows, per_sample_weights, bags, sizes, mode)
+
+
+def _pooled(rows: Tensor, per_sample_weights: Tensor | None, bags: Any, sizes: Any, mode: str) -> Tensor:
+    """The sums or means of the rows of each bag."""
     if per_sample_weights is not None:
         rows = multiply(rows, expand_dims(per_sample_weights, axis=1))
-    total = zeros((count, weight.shape[1]), dtype=weight.dtype, device=weight.device)
-    total = index_add(total, 0, wrap(bags, weight.device), rows)
-    return divide(total, wrap(np.maximum(sizes, 1).astype(weight.dtype)[:, None], weight.device)) if mode == "mean" else total
+    total = zeros((sizes.size, rows.shape[1]), dtype=rows.dtype, device=rows.device)
+    total = index_add(total, 0, wrap(bags, rows.device), rows)
+    return divide(total, wrap(np.maximum(sizes, 1).astype(rows.dtype)[:, None], rows.device)) if mode == "mean" else total
 
 
 def _largest(weight: Tensor, places: Any, bags: Any, sizes: Any) -> Tensor:
@@ -192,7 +208,7 @@ def _largest(weight: Tensor, places: Any, bags: Any, sizes: Any) -> Tensor:
     table = np.zeros((count, longest), np.int64)  # a bag's indices, then row 0 for places that lose to any row
     table[bags, within] = places
     taken = np.arange(longest) < sizes[:, None]
-    rows = np.where(taken[..., None], weight.detach().numpy()[table], -np.inf)
+    rows = np.where(taken[..., None], widened(weight.detach().numpy())[table], -np.inf)
     chosen = np.take_along_axis(table, rows.argmax(1), 1)
     found = gather(weight, 0, wrap(chosen, weight.device))
     return where(wrap(empty, weight.device), 0.0, found) if empty.any() else found

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import is_sixteen_bit
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, SCALARS, check_number, check_same_device, check_same_dtype, check_tensor, normalize_axis
+from ._sixteen import through_float32
 from .creation import full, zeros
 from .elementwise import multiply
 from .manipulation import astype, broadcast_to, pad_constant, reshape
@@ -69,6 +71,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     check_tensor("scatter_add", "src", src)
     check_same_device("scatter_add", input=x, src=src)
     check_same_dtype("scatter_add", input=x, src=src)
+    if is_sixteen_bit(x.dtype):  # sums of many terms
+        return through_float32(scatter_add, x, at, index, src)
     sizes, places = index.shape, index._data
     if src.ndim != x.ndim or any(n > m for n, m in zip(sizes, src.shape)):
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 from ..graph import Node, is_grad_enabled, record
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_tensor
+from ._sixteen import takes_sixteen_bit
 from .binary import pow
 from .elementwise import add, divide, multiply, square, subtract
 from .manipulation import expand_dims, pad_constant, reshape
@@ -14,6 +15,7 @@ from .norm import _join, _order, _output
 from .pool2d import avg_pool2d
 
 
+@takes_sixteen_bit
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """input / (k + alpha / size (the sum of squares over `size` channels around))^beta (Krizhevsky et al. 2012, section 3.3).
 

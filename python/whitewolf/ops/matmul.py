@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._precision import run_product
+from ..dtypes import is_sixteen_bit
 from ..graph import Node, record
 from ..tensor import Tensor
 from ._common import KERNEL_FLOATS, check_int, check_ints, check_tensor, normalize_axis, operands, unbroadcast
+from ._sixteen import through_float32
 from .elementwise import _library, conj, multiply
 from .manipulation import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 from .reduce import sum
@@ -54,7 +56,7 @@ def matmul(x1: Operand, x2: Operand, /) -> Tensor:
         raise ValueError(
             f"matmul: expected leading dimensions that broadcast, got x1.shape == {a.shape}, x2.shape == {b.shape}"
         ) from None
-    if a._data.dtype in KERNEL_FLOATS:
+    if a._data.dtype in KERNEL_FLOATS or is_sixteen_bit(a.dtype):
         data = a.device.empty((*lead, a.shape[-2], n), a.dtype)
         left = a._data if a.shape[:-2] == lead else np.broadcast_to(a._data, (*lead, *a.shape[-2:]))
         right = b._data if b.shape[:-2] == lead else np.broadcast_to(b._data, (*lead, k, n))
@@ -126,6 +128,8 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     tensor(11.)
     """
     a, b = operands("vecdot", check_tensor("vecdot", "x1", x1), check_tensor("vecdot", "x2", x2))
+    if is_sixteen_bit(a.dtype):
+        return through_float32(vecdot, a, b, axis=axis)
     for t in (a, b):
         normalize_axis("vecdot", axis, t.ndim)
     if axis >= 0:

@@ -15,6 +15,7 @@ from ..device import Array
 from ..graph import Node, is_grad_enabled, record
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor
+from ._sixteen import takes_sixteen_bit
 from .elementwise import add, multiply, rsqrt, square, subtract
 from .manipulation import reshape
 from .reduce import mean, sum
@@ -22,6 +23,7 @@ from .reduce import mean, sum
 Axes = tuple[int, ...]
 
 
+@takes_sixteen_bit
 def layer_norm(
     x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -42,6 +44,7 @@ def layer_norm(
     return _row_norm("layer_norm", x, normalized_shape, weight, bias, eps, centered=True)
 
 
+@takes_sixteen_bit
 def rms_norm(x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """x / sqrt(mean of x^2 + eps) weight, the mean over the last dimensions (Zhang and Sennrich 2019).
 
@@ -63,6 +66,7 @@ def rms_norm(x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | 
     return _row_norm("rms_norm", x, normalized_shape, weight, None, eps, centered=False)
 
 
+@takes_sixteen_bit
 def group_norm(x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
     """(x - mean) / sqrt(var + eps) weight + bias, mean and variance over a sample's group of channels (Wu and He 2018).
 
@@ -93,6 +97,7 @@ class Statistics(NamedTuple):
     elements: int
 
 
+@takes_sixteen_bit
 def batch_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> tuple[Tensor, Statistics]:
     """(x - mean) / sqrt(var + eps) weight + bias, mean and variance over the batch (Ioffe and Szegedy 2015), and these two.
 
@@ -112,6 +117,7 @@ def batch_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = No
     return y, Statistics(means, variances, count)
 
 
+@takes_sixteen_bit
 def instance_norm(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> tuple[Tensor, Statistics]:
@@ -124,6 +130,7 @@ def instance_norm(
     return y, Statistics(means, variances, count)
 
 
+@takes_sixteen_bit
 def batch_norm_with(
     x: Tensor,
     mean: Tensor,

@@ -9,6 +9,7 @@ import numpy as np
 from ..graph import Node, is_grad_enabled, record
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_tensor, pair
+from ._sixteen import takes_sixteen_bit
 
 _COMPACT = 255  # windows of at most this many taps have indices of one byte
 
@@ -53,6 +54,7 @@ def _output_shape(op: str, x: Tensor, attributes: dict[str, tuple[int, ...]], ce
     return (*x.shape[:2], *sizes)
 
 
+@takes_sixteen_bit
 def max_pool2d(
     x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
     return_indices: bool = False,
@@ -118,6 +120,7 @@ def _gather(x: Tensor, indices: Tensor, shape: tuple[int, ...], call: dict[str, 
     return record("max_pool2d_gather", data, (x,), backward, (indices,))  # type: ignore[no-any-return]
 
 
+@takes_sixteen_bit
 def avg_pool2d(
     x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -147,6 +150,7 @@ def avg_pool2d(
     return _linear("avg_pool2d", x, shape, call, _layout(x._data), forward=True)
 
 
+@takes_sixteen_bit
 def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
     """The means of P x Q windows that cover x: window p spans floor(p H / P) to ceil((p + 1) H / P), and the same for columns.
 

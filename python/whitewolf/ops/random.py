@@ -11,6 +11,7 @@ from ..device import device as find_device
 from ..dtypes import float32, int64
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_float, check_tensor
+from ._sixteen import takes_sixteen_bit
 from .creation import _finish, _shape
 from .logic import less
 from .manipulation import astype
@@ -93,6 +94,7 @@ def randint(low: int, high: int | None = None, shape: Shape = (), *, device: Dev
     return wrap(data, found)
 
 
+@takes_sixteen_bit
 def bernoulli(p: Tensor) -> Tensor:
     """1 with probability p and 0 with 1 - p, for each element of p, outside the graph.
 

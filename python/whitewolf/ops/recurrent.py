@@ -13,6 +13,7 @@ from ..device import Device
 from ..graph import Node, is_grad_enabled, record, save_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor
+from ._sixteen import takes_sixteen_bit
 from .activation import relu, sigmoid
 from .elementwise import add, multiply, subtract, tanh
 from .manipulation import concat, matrix_transpose, reshape, split
@@ -101,6 +102,7 @@ def _check_alike(op: str, tensors: dict[str, Tensor]) -> None:
     check_same_dtype(op, **tensors)
 
 
+@takes_sixteen_bit
 def lstm(
     projected: Tensor,
     weight: Tensor,
@@ -232,6 +234,7 @@ def _lstm_step(x: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple
     return multiply(sigmoid(o), tanh(cell)), cell
 
 
+@takes_sixteen_bit
 def gru(
     projected: Tensor,
     weight: Tensor,
@@ -302,6 +305,7 @@ def _gru_step(x: Tensor, weight: Tensor, hidden: Tensor, *bias: Tensor) -> tuple
     return (add(multiply(subtract(1.0, z), n), multiply(z, hidden)),)
 
 
+@takes_sixteen_bit
 def rnn(
     projected: Tensor,
     weight: Tensor,

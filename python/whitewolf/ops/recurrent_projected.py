@@ -6,11 +6,13 @@ import numpy as np
 
 from ..tensor import Tensor
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor
+from ._sixteen import takes_sixteen_bit
 from .manipulation import matrix_transpose
 from .matmul import matmul
 from .recurrent import Sizes, _compose, _lstm_step, _Sequence
 
 
+@takes_sixteen_bit
 def lstm_projected(
     projected: Tensor,
     weight: Tensor,

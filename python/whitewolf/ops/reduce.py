@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import find_dtype, float16, float32, is_bfloat16
+from ..dtypes import find_dtype, is_sixteen_bit
 from ..graph import Node, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import (
@@ -21,6 +21,7 @@ from ._common import (
     normalize_axes,
     normalize_axis,
 )
+from ._sixteen import takes_sixteen_bit, through_float32
 from .elementwise import _as_float, divide, exp, multiply, sqrt, subtract
 from .manipulation import astype, broadcast_to, concat, permute_dims, reshape
 
@@ -54,10 +55,6 @@ def _run(name: str, x: Tensor, plan: _Plan, dtype: Any = None, **attrs: Any) -> 
 
 
 def _library(name: str, x: Tensor, plan: _Plan, keepdims: bool, **more: Any) -> Any:
-    if is_bfloat16(x.dtype):
-        raise TypeError(
-            f"{name}: expected x of dtype float32 or float64 (bfloat16 is storage: NumPy would reduce it as float32), got bfloat16"
-        )
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as in the kernel
         return x.device.xp.asarray(getattr(x.device.xp, name)(x._data, axis=plan.axes, keepdims=keepdims, **more))
@@ -90,6 +87,8 @@ def sum(x: Tensor, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = 
     tensor([4., 6.])
     """
     x = _wide("sum", check_tensor("sum", "x", x), dtype)
+    if is_sixteen_bit(x._data.dtype):
+        return through_float32(sum, x, axis, keepdims=keepdims)
     plan = _Plan("sum", x, axis, keepdims)
     data = _run("sum", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("sum", x, plan, keepdims, dtype=x.dtype)
     return record("sum", data, (x,), lambda node, grad: (plan.spread(grad),))  # type: ignore[no-any-return]
@@ -103,6 +102,8 @@ def mean(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     tensor(3.)
     """
     x = _as_float(check_tensor("mean", "x", x))
+    if is_sixteen_bit(x._data.dtype):
+        return through_float32(mean, x, axis, keepdims=keepdims)
     plan = _Plan("mean", x, axis, keepdims)
     data = _run("mean", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("mean", x, plan, keepdims)
     return record("mean", data, (x,), lambda node, grad: (plan.spread(divide(grad, plan.count or 1)),))  # type: ignore[no-any-return]
@@ -118,6 +119,8 @@ def prod(x: Tensor, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool =
     tensor(6.)
     """
     x = _wide("prod", check_tensor("prod", "x", x), dtype)
+    if is_sixteen_bit(x._data.dtype):
+        return through_float32(prod, x, axis, keepdims=keepdims)
     plan = _Plan("prod", x, axis, keepdims)
     data = _run("prod", x, plan) if x._data.dtype in KERNEL_FLOATS else _library("prod", x, plan, keepdims, dtype=x.dtype)
 
@@ -175,6 +178,8 @@ def min(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 def _extreme(name: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     x = check_tensor(name, "x", x)
+    if is_sixteen_bit(x._data.dtype):
+        return through_float32(_extreme, name, x, axis, keepdims)
     check_ordered(name, "x", x)
     plan = _Plan(name, x, axis, keepdims)
     if plan.count == 0:
@@ -190,6 +195,7 @@ def _extreme(name: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     return save_output(record(name, data, (x,), backward, (x,)))
 
 
+@takes_sixteen_bit
 def var(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The variance over `axis`: the sum of (x - mean)^2 divided by (n - correction); NaN where n <= correction.
 
@@ -202,8 +208,6 @@ def var(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: b
 
 def _var(op: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> Tensor:
     x = _as_float(check_tensor(op, "x", x))
-    if x.dtype == float16:  # squares of float16 overflow where their mean's root does not
-        return astype(_var(op, astype(x, float32), axis, correction, keepdims), float16)
     check_float(op, "x", x)
     check_number(op, "correction", correction)
     plan = _Plan(op, x, axis, keepdims)
@@ -217,6 +221,7 @@ def _var(op: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> T
     return record("var", _run("var", x, plan, correction=float(correction)), (x,), backward, (x,))  # type: ignore[no-any-return]
 
 
+@takes_sixteen_bit
 def std(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation over `axis`: the square root of `var`.
 
@@ -225,11 +230,11 @@ def std(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: b
     tensor(0.)
     """
     x = _as_float(check_tensor("std", "x", x))
-    if x.dtype == float16:
-        return astype(std(astype(x, float32), axis, correction=correction, keepdims=keepdims), float16)
+    check_float("std", "x", x)
     return sqrt(_var("std", x, axis, correction, keepdims))
 
 
+@takes_sixteen_bit
 def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum of e^x) over `axis`, without overflow; -Inf of nothing.
 
@@ -248,6 +253,7 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return save_output(record("logsumexp", _run("logsumexp", x, plan), (x,), backward, (x,)))
 
 
+@takes_sixteen_bit
 def argmax(x: Tensor, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
     """The int64 place of the first largest element along `axis` (None: in the flattened array); a NaN counts as the largest.
 
@@ -261,6 +267,7 @@ def argmax(x: Tensor, /, axis: int | None = None, *, keepdims: bool = False) -> 
     return _place("argmax", x, axis, keepdims)
 
 
+@takes_sixteen_bit
 def argmin(x: Tensor, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
     """The int64 place of the first smallest element along `axis` (None: in the flattened array); a NaN counts as the smallest.
 
@@ -282,8 +289,8 @@ def _place(name: str, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
         raise ValueError(f"{name}: expected at least one element to choose from, got x.shape == {x.shape} over axes {plan.axes}")
     if x._data.dtype in KERNEL_FLOATS:
         return wrap(_run(name, x, plan, np.dtype(np.int64)), x.device)
-    if is_bfloat16(x.dtype):
-        raise TypeError(f"{name}: expected x of dtype float32, float64 or integers, got bfloat16")
+    if is_sixteen_bit(x.dtype):
+        check_float(name, "x", x)
     return wrap(getattr(x.device.xp, name)(x._data, axis=axis, keepdims=keepdims), x.device)
 
 
@@ -299,6 +306,7 @@ def count_nonzero(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) ->
     return wrap((x._data != 0).sum(axis=plan.axes, keepdims=keepdims, dtype=np.int64), x.device)
 
 
+@takes_sixteen_bit
 def sum_squares(x: Tensor, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     """The sum of x * x over `axis`, in one read.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import is_floating
+from ..dtypes import is_floating, is_sixteen_bit
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import (
@@ -19,6 +19,7 @@ from ._common import (
     operands,
     unbroadcast,
 )
+from ._sixteen import through_float32
 from .binary import maximum, minimum
 from .elementwise import _library, fused_backward
 
@@ -99,6 +100,8 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
         result = x if min is None else maximum(x, min)
         return result if max is None else minimum(result, max)
     if x.dtype not in KERNEL_FLOATS:
+        if is_sixteen_bit(x.dtype):
+            return through_float32(clip, x, min, max)
         bounds = [_bound(name, bound, x) for name, bound in (("min", min), ("max", max))]
         return wrap(x._data.copy() if min is None and max is None else _library("clip", x, x._data, *bounds), x.device)
     low: Any = -np.inf if min is None else min

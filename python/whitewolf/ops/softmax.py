@@ -11,11 +11,13 @@ from ..device import Device
 from ..graph import Node, is_grad_enabled, record, save_output, saved_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor, normalize_axis
+from ._sixteen import takes_sixteen_bit
 from .elementwise import exp, multiply, subtract
 from .manipulation import broadcast_to, expand_dims, reshape
 from .reduce import sum
 
 
+@takes_sixteen_bit
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x) / (the sum of exp(x) along `axis`), without overflow (Bridle 1990).
 
@@ -29,6 +31,7 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     return _normalized("softmax", x, axis)
 
 
+@takes_sixteen_bit
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """x - log(the sum of exp(x) along `axis`), without overflow; arguments as `softmax`."""
     return _normalized("log_softmax", x, axis)
@@ -55,6 +58,7 @@ def _normalized_backward(name: str, grad: Tensor, y: Tensor, at: int) -> Tensor:
     return wrap(data, grad.device)
 
 
+@takes_sixteen_bit
 def cross_entropy(
     logits: Tensor,
     target: Tensor,

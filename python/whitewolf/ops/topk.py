@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._precision import widened
+from ..dtypes import is_sixteen_bit
 from ..tensor import Tensor, wrap
 from ._common import check_flag, check_tensor, normalize_axis
 from .gather import gather
@@ -43,7 +45,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     tensor([0, 3])
     """
     x = check_tensor("topk", "input", input)
-    if x.dtype.kind not in "biuf":
+    if x.dtype.kind not in "biuf" and not is_sixteen_bit(x.dtype):
         raise TypeError(f"topk: expected input of real numbers, got dtype {x.dtype}")
     check_flag("topk", "largest", largest)
     check_flag("topk", "sorted", sorted)
@@ -54,7 +56,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     n = x.shape[at]
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= n:
         raise ValueError(f"topk: expected k in [0, {n}] (input.shape[{at}]), got {k}")
-    places = wrap(np.moveaxis(_places(np.moveaxis(x._data, at, -1), int(k), largest), -1, at), x.device)
+    places = wrap(np.moveaxis(_places(np.moveaxis(widened(x._data), at, -1), int(k), largest), -1, at), x.device)
     return TopK(gather(x, at, places), places)
 
 

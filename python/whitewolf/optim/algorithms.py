@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._precision import run_step
 from ..ops.creation import zeros_like
 from ..tensor import Tensor
 from .optimizer import Optimizer
@@ -93,7 +94,9 @@ class SGD(Optimizer):
             if momentum != 0:
                 first = "momentum_buffer" not in self.state.get(bucket[0], {})
                 buffers = [zeros_like(p) if first else self.state[p]["momentum_buffer"] for p in bucket]
-            bucket[0].device.kernels["sgd_step"](
+            run_step(
+                bucket[0].device,
+                "sgd_step",
                 _arrays(bucket),
                 _grads(bucket),
                 _arrays(buffers),
@@ -165,7 +168,9 @@ class Adam(Optimizer):
         for bucket in _buckets(params, lambda p: self.state[p]["step"]):
             step = self.state[bucket[0]]["step"] + 1
             lists = [_arrays(self.state[p][name] for p in bucket) for name in names] + [[]] * (3 - len(names))
-            bucket[0].device.kernels["adam_step"](
+            run_step(
+                bucket[0].device,
+                "adam_step",
                 _arrays(bucket),
                 _grads(bucket),
                 *lists,
@@ -256,7 +261,9 @@ class RMSprop(Optimizer):
         _start(self, params, names)
         for bucket in _buckets(params, lambda p: None):
             state = {name: _arrays(self.state[p][name] for p in bucket) for name in names}
-            bucket[0].device.kernels["rmsprop_step"](
+            run_step(
+                bucket[0].device,
+                "rmsprop_step",
                 _arrays(bucket),
                 _grads(bucket),
                 state["square_avg"],
@@ -320,7 +327,9 @@ class Adagrad(Optimizer):
         _start(self, params, ("sum",), group["initial_accumulator_value"])
         for bucket in _buckets(params, lambda p: self.state[p]["step"]):
             step = self.state[bucket[0]]["step"] + 1
-            bucket[0].device.kernels["adagrad_step"](
+            run_step(
+                bucket[0].device,
+                "adagrad_step",
                 _arrays(bucket),
                 _grads(bucket),
                 _arrays(self.state[p]["sum"] for p in bucket),

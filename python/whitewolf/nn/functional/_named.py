@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ...ops._common import SixteenBit
+from ...ops._sixteen import through_float32
 from ...tensor import Tensor
 
 # What a wrong argument makes Python, NumPy or an op below raise.
@@ -27,7 +29,10 @@ def named(function: Callable[..., Any], op: str = "") -> Callable[..., Any]:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except SixteenBit:
+                return through_float32(function, *args, **kwargs)
         except _CAUGHT as error:
             better = _explained(op or function.__name__, inspect.signature(function), args, kwargs, error)
             if better is error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ..._precision import run_product
+from ...dtypes import is_sixteen_bit
 from ...graph import Node, record
 from ...ops._common import KERNEL_FLOATS, check_same_device, check_same_dtype, check_tensor
 from ...ops.elementwise import add, multiply
@@ -42,7 +43,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias.shape != w.shape[:1]:
         raise ValueError(f"linear: expected bias.shape == {w.shape[:1]} (weight.shape[0]), got bias.shape == {bias.shape}")
-    if x.dtype not in KERNEL_FLOATS:
+    if x.dtype not in KERNEL_FLOATS and not is_sixteen_bit(x.dtype):
         product = matmul(x, matrix_transpose(w))
         return product if bias is None else add(product, bias)
     rows = x._data.reshape(math.prod(x.shape[:-1]), w.shape[1]) if x.ndim != 2 else x._data

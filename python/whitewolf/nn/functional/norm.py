@@ -92,9 +92,9 @@ def _check_running(op: str, x: Tensor, running_mean: Tensor | None, running_var:
 
 
 def _moved(running: Tensor, new: Any, momentum: float) -> Any:
-    scalar = running.dtype.type
+    scalar = new.dtype.type
     with np.errstate(all="ignore"):
-        return running._data * scalar(1 - momentum) + new * scalar(momentum)
+        return running._data.astype(new.dtype, copy=False) * scalar(1 - momentum) + new * scalar(momentum)
 
 
 def _replace(changes: Sequence[tuple[Tensor, Any]]) -> None:

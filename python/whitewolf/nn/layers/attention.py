@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dtypes import is_sixteen_bit
 from ...ops import attention as ops
 from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.creation import empty, zeros
@@ -185,7 +186,8 @@ class MultiheadAttention(Module):
         """Whether there is a batch."""
         op = "MultiheadAttention"
         for name, tensor, size in (("query", query, self.embed_dim), ("key", key, self.kdim), ("value", value, self.vdim)):
-            check_float(op, name, check_tensor(op, name, tensor))
+            if not is_sixteen_bit(check_tensor(op, name, tensor).dtype):
+                check_float(op, name, tensor)
             if tensor.ndim not in (2, 3) or tensor.ndim != query.ndim or tensor.shape[-1] != size:
                 raise ValueError(
                     f"{op}: expected {name} of {'2 or 3' if name == 'query' else query.ndim} dimensions with "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..._precision import run_step, widened
 from ...autograd import no_grad
 from ...device import Array, Device
 from ...dtypes import float64
@@ -59,7 +60,7 @@ def clip_grad_norm_(
     factor = max_norm / (total + 1e-6)
     if not factor >= 1:  # NaN scales, too: nobody should go on with half of it
         for device, arrays in _alike(gradients):
-            device.kernels["scale_step"](arrays, factor=factor)
+            run_step(device, "scale_step", arrays, factor=factor)
         for g in gradients:
             g._overwritten()
     return full((), total, dtype=gradients[0].dtype, device=gradients[0].device)
@@ -79,7 +80,7 @@ def _norm(gradients: list[Tensor], p: float) -> float:
         squares = 0.0
         for device, arrays in _alike(gradients):
             total = device.empty((), float64)
-            device.kernels["sum_squares"](total, arrays)
+            device.kernels["sum_squares"](total, [widened(a) for a in arrays])
             squares += float(total)
         return math.sqrt(squares)
     if p == math.inf:
