@@ -329,3 +329,42 @@ def test_a_parameter_shares_memory_and_version() -> None:
     assert not nn.Parameter(x, requires_grad=False).requires_grad
     with pytest.raises(TypeError, match="floating"):
         nn.Parameter(ww.arange(3))
+
+
+@pytest.mark.parametrize("pool", [{"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_sequential_runs_relu_where_it_is_cheap_with_the_same_values(
+    pool: dict[str, Any], inplace: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ww.manual_seed(3)
+    net = nn.Sequential(
+        nn.Conv2d(2, 5, 3, padding_mode="reflect", padding=1), nn.ReLU(inplace), nn.MaxPool2d(**pool), nn.Conv2d(5, 4, 3),
+        nn.ReLU(), nn.Conv2d(4, 3, 1),
+    )  # fmt: skip
+    x = ww.random.normal((2, 2, 13, 11)).requires_grad_()
+    with ww.no_grad():
+        x[0, 0, :3, :3] = ww.nan
+        net[0].bias[0] = -100.0  # a channel without a positive element: all its windows tie at zero
+    called: list[tuple[int, ...]] = []
+    relu = nn.functional.relu
+    monkeypatch.setattr(nn.ReLU, "function", staticmethod(lambda x, *more: called.append(x.shape) or relu(x, *more)))
+    y = net(x)
+    found = ww.grad(y, [x, *net.parameters()], ww.ones_like(y))
+    # In place it stays in front of the pooling, so the convolution takes it.
+    assert called == [] if inplace else (len(called) == 1 and called[0][2] < 13)
+    expected = x
+    for module in net:
+        expected = module(expected)
+    np.testing.assert_array_equal(y.numpy(), expected.numpy())
+    for got, by_hand in zip(found, ww.grad(expected, [x, *net.parameters()], ww.ones_like(y))):
+        np.testing.assert_array_equal(got.numpy(), by_hand.numpy())
+
+
+def test_sequential_calls_subclasses_as_they_are() -> None:
+    class Loud(nn.ReLU):
+        def forward(self, input: ww.Tensor) -> ww.Tensor:
+            return input * 2
+
+    x = ww.ones((1, 1, 4, 4))
+    net = nn.Sequential(nn.Conv2d(1, 1, 1), Loud(), nn.MaxPool2d(2))
+    np.testing.assert_array_equal(net(x).numpy(), nn.MaxPool2d(2)(net[0](x) * 2).numpy())

@@ -7,6 +7,7 @@ from itertools import chain
 from operator import index as as_index
 from typing import Any
 
+from ._fusion import fused
 from .module import Module
 from .parameter import Parameter
 
@@ -73,6 +74,9 @@ class _Listed(Module):
 class Sequential(_Listed):
     """Modules one after the other: each gets what the one before it returned.
 
+    A ReLU behind a convolution runs in the convolution's kernel, one in front of max pooling runs behind it; values and gradients are
+    the same (nn/_fusion.py).
+
     Args:
         args: the modules, which get the names "0", "1", ...; or one dict of names and modules.
 
@@ -88,8 +92,8 @@ class Sequential(_Listed):
             self.add_module(name, module)
 
     def forward(self, x: Any) -> Any:
-        for module in self._modules.values():
-            x = module(x)  # type: ignore[misc]
+        for call in fused(self._all()):
+            x = call(x)
         return x
 
     def __getitem__(self, i: int | slice) -> Any:

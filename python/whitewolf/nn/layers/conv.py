@@ -79,11 +79,15 @@ class _Conv(Module):
         return [n for p in reversed(self.padding) for n in (p, p)]
 
     def forward(self, input: Tensor) -> Tensor:
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            input, padding = F.pad(input, self._edges(), _MODES[self.padding_mode]), (0,) * self.dims
+        input, padding = self._padded(input)
         convolve = F.conv2d if self.dims == 2 else F.conv1d
         return convolve(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def _padded(self, input: Tensor) -> tuple[Tensor, Any]:
+        """The input with all padding that is not zeros, and the padding left for the op."""
+        if self.padding_mode == "zeros":
+            return input, self.padding
+        return F.pad(input, self._edges(), _MODES[self.padding_mode]), (0,) * self.dims
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
@@ -124,6 +128,11 @@ class Conv2d(_Conv):
     """
 
     dims = 2
+
+    def rectified(self, input: Tensor) -> Tensor:
+        """max(forward(input), 0), the maximum taken in the convolution's kernel."""
+        input, padding = self._padded(input)
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation="relu")
 
 
 class Conv1d(_Conv):
