@@ -3,7 +3,7 @@
 // channels_last  forward: vectors of channels, all taps of a window by compare and select; four vectors at a time share the loop.
 //                backward_x: turned round, each input position gathers from the windows that cover it (compact indices: does the
 //                window's tap say this position?), so that grad_x is written once and never read. grad_y may have any strides:
-//                after a flatten it comes in C order.
+//                after a flatten it comes in C order. channels_last_apart: windows that do not overlap scatter instead.
 // planar         forward: vectors of neighbouring windows (q, q + 1, ...). Stride 1 loads them, stride 2 takes the even elements of
 //                two loads, other strides gather. Windows that reach over the edge take the scalar code of the first rung.
 //                backward_x: the first rung's scatter, with the taps' offsets in a table.
@@ -20,6 +20,14 @@ namespace {
 template <class T>
 WW_INLINE void store_taps(typename Vec<T>::Mask taps, int n, const View& indices, int64_t offset, int64_t stride,
                           const MaxPool& pool, int64_t p, int64_t q, int64_t q_step) {
+#if defined(__AVX512F__)
+    if (indices.dtype == DType::uint8 && stride == 1) {
+        uint8_t* to = indices.ptr<uint8_t>() + offset;
+        if constexpr (sizeof(T) == 4)
+            return _mm512_mask_cvtepi32_storeu_epi8(to, static_cast<__mmask16>((1u << n) - 1), reinterpret_cast<__m512i>(taps));
+        else return _mm512_mask_cvtepi64_storeu_epi8(to, static_cast<__mmask8>((1u << n) - 1), reinterpret_cast<__m512i>(taps));
+    }
+#endif
     typename Vec<T>::Int lanes[Vec<T>::width];
     std::memcpy(lanes, &taps, sizeof lanes);
     if (indices.dtype == DType::uint8) {  // kNoTap is what -1 becomes
@@ -42,13 +50,18 @@ WW_INLINE void take_greater(Vec<T> value, Vec<T>& best, typename Vec<T>::Mask& t
 
 // ---- channels last ---------------------------------------------------------------------------------------------------------
 
+// The taps of a window inside the input.
+struct Taps {
+    int64_t r0, r1, s0, s1;
+};
+
 // Vectors * width channels of one window, or the first n < width of one vector. `x` and `y` point at its first channel.
 template <class T, int Vectors>
-WW_INLINE void window_channels(const MaxPool& pool, int64_t p, int64_t q, const T* x, int64_t stride_h, int64_t stride_w, T* y,
-                               const View& indices, int64_t index_offset, int n) {
+WW_INLINE void window_channels(const MaxPool& pool, const Taps& inside, int64_t p, int64_t q, const T* x, int64_t stride_h,
+                               int64_t stride_w, T* y, const View& indices, int64_t index_offset, int n) {
     constexpr int width = Vec<T>::width;
     using Mask = typename Vec<T>::Mask;
-    int64_t r0 = pool.h.first_tap(p), r1 = pool.h.last_tap(p), s0 = pool.w.first_tap(q), s1 = pool.w.last_tap(q);
+    const auto [r0, r1, s0, s1] = inside;
     int64_t first = r0 < r1 && s0 < s1 ? r0 * pool.w.kernel + s0 : -1;
     Vec<T> best[Vectors];
     Mask taps[Vectors];
@@ -80,19 +93,21 @@ void forward_channels_last(const Call& call) {
     parallel_for(pool.n * pool.h.out, grain(4 * work), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             int64_t p = i % pool.h.out, n = i / pool.h.out;
+            const int64_t r0 = pool.h.first_tap(p), r1 = pool.h.last_tap(p);
             const T* in = x.ptr<T>() + n * x.strides[0];
             for (int64_t q = 0; q < pool.w.out; q++) {
                 T* out = y.ptr<T>() + n * y.strides[0] + p * y.strides[2] + q * y.strides[3];
+                const Taps inside{r0, r1, pool.w.first_tap(q), pool.w.last_tap(q)};
                 int64_t at = 0, channel_step = 0, c = 0;
                 if (indices.present())
                     at = n * indices.strides[0] + p * indices.strides[2] + q * indices.strides[3],
                     channel_step = indices.strides[1];
                 for (; c + 4 * width <= pool.c; c += 4 * width)
-                    window_channels<T, 4>(pool, p, q, in + c, x.strides[2], x.strides[3], out + c, indices, at + c * channel_step,
-                                          width);
+                    window_channels<T, 4>(pool, inside, p, q, in + c, x.strides[2], x.strides[3], out + c, indices,
+                                          at + c * channel_step, width);
                 for (; c < pool.c; c += width)
-                    window_channels<T, 1>(pool, p, q, in + c, x.strides[2], x.strides[3], out + c, indices, at + c * channel_step,
-                                          static_cast<int>(std::min<int64_t>(width, pool.c - c)));
+                    window_channels<T, 1>(pool, inside, p, q, in + c, x.strides[2], x.strides[3], out + c, indices,
+                                          at + c * channel_step, static_cast<int>(std::min<int64_t>(width, pool.c - c)));
             }
         }
     });
@@ -111,7 +126,7 @@ WW_INLINE typename Vec<T>::Mask load_taps(const uint8_t* indices, int n) {
     uint8_t some[width];
     if (n < width) {
         std::memset(some, kNoTap, sizeof some);
-        for (int i = 0; i < n; i++) some[i] = indices[i];
+        std::memcpy(some, indices, static_cast<size_t>(n));
         indices = some;
     }
 #if defined(__AVX512F__)
@@ -193,6 +208,53 @@ void backward_channels_last(const Call& call) {
 
 bool backward_is_channels_last(const Call& call) {
     return call.view(2).dtype == DType::uint8 && dense_channels(call.view(0)) && dense_channels(call.view(2));
+}
+
+// Windows that do not overlap: each writes the positions up to the next window, its index and gradient read once.
+template <class T>
+void backward_apart(const Call& call) {
+    const View &grad_x = call.view(0), &grad_y = call.view(1), &indices = call.view(2);
+    MaxPool pool(call, grad_x, grad_y);
+    constexpr int width = Vec<T>::width;
+    using Mask = typename Vec<T>::Mask;
+    auto positions = [](const PoolAxis& axis, int64_t window) {
+        auto inside = [&](int64_t at) { return std::clamp<int64_t>(at, 0, axis.in); };
+        return std::pair(window ? inside(axis.start(window)) : 0, window + 1 < axis.out ? inside(axis.start(window + 1)) : axis.in);
+    };
+    parallel_for(pool.n * pool.h.out, grain(8 * pool.h.stride * pool.w.in * pool.c / width), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t p = i % pool.h.out, n = i / pool.h.out;
+            const auto [h0, h1] = positions(pool.h, p);
+            for (int64_t q = 0; q < pool.w.out; q++) {
+                const auto [w0, w1] = positions(pool.w, q);
+                const uint8_t* index =
+                    indices.ptr<uint8_t>() + n * indices.strides[0] + p * indices.strides[2] + q * indices.strides[3];
+                const T* grad = grad_y.ptr<T>() + n * grad_y.strides[0] + p * grad_y.strides[2] + q * grad_y.strides[3];
+                for (int64_t c = 0; c < pool.c; c += width) {
+                    const int lanes = static_cast<int>(std::min<int64_t>(width, pool.c - c));
+                    const Mask taps = load_taps<T>(index + c, lanes);
+                    const Vec<T> g = load_channels(grad + c * grad_y.strides[1], grad_y.strides[1], lanes);
+                    T* line = grad_x.ptr<T>() + n * grad_x.strides[0] + h0 * grad_x.strides[2] + w0 * grad_x.strides[3] + c;
+                    for (int64_t r = h0 - pool.h.start(p); r < h1 - pool.h.start(p); r++, line += grad_x.strides[2]) {
+                        T* out = line;
+                        for (int64_t s = w0 - pool.w.start(q); s < w1 - pool.w.start(q); s++, out += grad_x.strides[3]) {
+                            const int64_t tap = r < pool.h.kernel && s < pool.w.kernel ? r * pool.w.kernel + s : -1;
+                            auto mine = taps == static_cast<typename Vec<T>::Int>(tap) - Mask{};
+                            const Vec<T> sum = Vec<T>::zero() + where<T>(mine, g, Vec<T>::zero());
+                            if (lanes == width) sum.store(out);
+                            else sum.store_partial(out, lanes);
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+bool backward_is_apart(const Call& call) {
+    bool apart = call.view(1).shape[2] > 0 && call.view(1).shape[3] > 0;
+    for (int d = 0; d < 2; d++) apart = apart && call.integer(1, d) >= call.integer(0, d) && call.integer(3, d) == 1;
+    return apart && backward_is_channels_last(call);
 }
 
 // ---- planar ----------------------------------------------------------------------------------------------------------------
@@ -292,6 +354,8 @@ constexpr Kernel kernels[] = {
      forward_is_planar},
     {&kMaxPool2dBackwardX, "channels_last", WW_ISA_NAME, kFloats,
      by_float<backward_channels_last<float>, backward_channels_last<double>>, 2, backward_is_channels_last},
+    {&kMaxPool2dBackwardX, "channels_last_apart", WW_ISA_NAME, kFloats, by_float<backward_apart<float>, backward_apart<double>>, 3,
+     backward_is_apart},
     {&kMaxPool2dBackwardX, "planar", WW_ISA_NAME, kFloats, by_float<backward_planar<float>, backward_planar<double>>, 1,
      backward_is_planar},
 };
