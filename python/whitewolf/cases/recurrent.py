@@ -180,7 +180,7 @@ TABLES = [
         _rnn,
         ("rnn_forward", "rnn_backward"),
         (*_cases(1), _case("20 x 20 x 200", 1, 1, 20, 20, 200)),
-        ulps=32,
+        ulps=48,  # without FMA, with weights of stride 0, 33 in float64
         bad=(
             *_bad_calls("rnn", recurrent.rnn, 1, 1),
             BadCall(
