@@ -172,7 +172,7 @@ class _PretrainTask(Task):
                 losses.append(binary_cross_entropy_with_logits(decoded, v) * v.shape[1])
             else:
                 begun = fraction / PRETRAIN * (len(self.sizes) - 1) - depth  # Hinton 2010, section 9: momentum grows
-                losses.append(layer.contrast(v, 0.001 if layer.linear else 0.1, 0.5 if begun < 0.2 else 0.9))
+                losses.append(layer.contrast(v, 0.001 if layer.linear else self.facts["contrast_lr"], 0.5 if begun < 0.2 else 0.9))
         if self.method == "denoising":
             self.optimizer.param_groups[0]["lr"] = DENOISING_RATE
             return self.learn(sum(losses[1:], losses[0])) / len(losses)
@@ -329,6 +329,7 @@ class Pretrain(Workload):
             "data": data, "method": options.method, "epochs": epochs, "batch_size": batch, "lr": lr, "seed": options.seed,
         }  # fmt: skip
         facts = {"method": options.method, "sizes": sizes, "copies": copies, "batch_size": batch, "lr": lr, "quick": options.quick}
+        facts["contrast_lr"] = 0.1 if options.data or coding else 0.3  # 64 pixels bear more than 784
         task = _PretrainTask(model, optimizer, loader, epochs, data, settings, facts)
         labelled = [_few(train, few, options.seed + copy) for copy in range(copies)]
         task.prepare(options.method, sizes, labelled, ww.data.DataLoader(test, 1000, device=options.device), options.device)
