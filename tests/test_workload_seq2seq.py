@@ -13,7 +13,7 @@ from helpers.small_runs import pairs, train
 from whitewolf import cli
 from whitewolf.nn import functional as F
 from whitewolf.workloads import get
-from whitewolf.workloads.pairs import Pairs, number_words, own_bleu, read_pairs
+from whitewolf.workloads.pairs import Pairs, SimilarLengths, number_words, own_bleu, read_pairs
 from whitewolf.workloads.seq2seq import Translator
 from whitewolf.workloads.text import Vocabulary
 
@@ -51,6 +51,22 @@ def test_pairs_are_read_split_and_padded(tmp_path: Path) -> None:
         ["0", "wolf", "<pad>", "<pad>"],
     ]
     assert lengths.tolist() == [4, 2] and y[:, 1].tolist()[0] == 1 and y[-1].tolist() == [2, 2]
+
+
+def test_a_batch_holds_pairs_of_about_the_same_length_and_an_epoch_all_of_them() -> None:
+    rng = np.random.default_rng(0)
+    found = [(["a"] * int(s), ["b"] * int(t)) for s, t in rng.integers(1, 20, (230, 2))]
+    source, target = Vocabulary(["a"], 10), Vocabulary(["b"], 10)
+    ordered = Pairs(found, source, target, reverse=False)
+    batches = SimilarLengths(ordered, 8, seed=3)
+    assert sorted(np.concatenate(batches.groups).tolist()) == list(range(230)) and [len(g) for g in batches.groups[:-1]] == [8] * 28
+    _, _, y = batches.batch(np.array([5]))
+    assert (y == ordered.batch(batches.groups[5])[2]).all()
+    unpadded = [float((y > 0).mean()) for _, _, y in (batches[i] for i in range(len(batches)))]
+    assert np.mean(unpadded) > 0.95
+    again, other = (SimilarLengths(ordered, 8, seed) for seed in (3, 4))
+    assert all((a == b).all() for a, b in zip(again.groups, batches.groups))
+    assert any(a.tolist() != b.tolist() for a, b in zip(other.groups, batches.groups))
 
 
 def test_number_words_are_pairs_of_the_same_number() -> None:

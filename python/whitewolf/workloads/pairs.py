@@ -84,6 +84,30 @@ class Pairs(Dataset):
         return padded(sources), np.array([len(s) for s in sources]), padded(targets)
 
 
+class SimilarLengths(Dataset):
+    """Batches of `n` pairs of about the same length, as the samples of a dataset: little is padded (Sutskever et al. 2014, section 3.4).
+
+    Which pairs are together depends on `seed` alone.
+    """
+
+    def __init__(self, pairs: Pairs, n: int, seed: int) -> None:
+        lengths = np.array([(len(source), len(target)) for source, target in zip(pairs.sources, pairs.targets)])
+        order = permutation(len(pairs), seed)
+        order = order[np.lexsort(lengths[order].T)]
+        self.pairs, self.groups = pairs, [order[first : first + n] for first in range(0, len(order), n)]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array, Array]:
+        return self.pairs.batch(self.groups[index])
+
+    def batch(self, indices: Array) -> tuple[Array, Array, Array]:
+        """The batch at the one index in `indices`."""
+        (index,) = indices
+        return self[int(index)]
+
+
 def shifted(vocabulary: Vocabulary, sentence: Sentence) -> Array:
     """Its numbers behind those of SPECIAL; a sentence of nothing known keeps one PAD."""
     return vocabulary.encode(sentence) + len(SPECIAL) if len(vocabulary.encode(sentence)) else np.zeros(1, np.int64)

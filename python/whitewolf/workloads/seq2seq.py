@@ -28,7 +28,7 @@ from ..ops.select import where
 from ..tensor import Tensor
 from . import plots
 from .frame import Task, Workload
-from .pairs import SPECIAL, Pairs, Sentence, bleu, number_words, read_pairs
+from .pairs import SPECIAL, Pairs, Sentence, SimilarLengths, bleu, number_words, read_pairs
 from .text import Vocabulary
 
 State = tuple[Tensor, Tensor]
@@ -274,7 +274,8 @@ class Seq2Seq(Workload):
         model = Translator(len(source) + len(SPECIAL), len(target) + len(SPECIAL), embedding, units, attention, dropout)
         model = model.to(options.device)
         n, epochs, lr = options.batch_size or 32, options.epochs or epochs, options.lr or 2e-3
-        loader = DataLoader(Pairs(train, source, target, reverse), n, shuffle=True, seed=options.seed, device=options.device)
+        batches = SimilarLengths(Pairs(train, source, target, reverse), n, options.seed)
+        loader = DataLoader(batches, 1, shuffle=True, seed=options.seed, device=options.device)
         data = f"{name}, {len(train):,} pairs to learn from, {held} held out"
         settings = {
             "data": data, "epochs": epochs, "batch_size": n, "lr": lr, "seed": options.seed, "attention": attention,
