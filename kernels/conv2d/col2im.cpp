@@ -15,13 +15,12 @@
 // addition in the first-level cache.
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 
 #include "engine/parallel.h"
 #include "kernels/common/arena.h"
 #include "kernels/common/pack.h"
 #include "kernels/common/row.h"
-#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/outside.h"
 
 namespace ww::WW_ISA {
 namespace {
@@ -161,21 +160,6 @@ struct Job {
         }
     }
 
-    // grad_y is zero at every p and q outside the picture, and a weight that is not finite makes NaN of that zero.
-    void add_outside() const {
-        for (int64_t at = 0; at < p.taps; at++) {
-            if (!std::isnan(hidden[at])) continue;
-            int64_t tap = at / p.Cg, r = tap / p.w.filter, s = tap % p.w.filter, c = at % p.Cg;
-            for (int64_t h = row0; h < row1; h++)
-                for (int64_t x = 0; x < p.w.in; x++) {
-                    int64_t down = h + p.h.padding - r * p.h.dilation, right = x + p.w.padding - s * p.w.dilation;
-                    if (down % p.h.stride || right % p.w.stride) continue;
-                    int64_t at_p = down / p.h.stride, at_q = right / p.w.stride;
-                    if (at_p < 0 || at_p >= p.h.out || at_q < 0 || at_q >= p.w.out) *sum(h, x, c) = hidden[at];
-                }
-        }
-    }
-
     T* sum(int64_t h, int64_t x, int64_t c) const {
         int64_t at = x + p.w.padding;
         return sums + (h - row0) * p.row_length + (c * p.w.stride + at % p.w.stride) * p.phase_length + at / p.w.stride;
@@ -209,7 +193,7 @@ struct Job {
         }
         for (int64_t b = first / p.block_lines; b * p.block_lines < last; b++)
             add_block(std::max(first, b * p.block_lines), std::min(last, (b + 1) * p.block_lines));
-        add_outside();
+        add_outside(p, hidden, row0, row1, [&](int64_t h, int64_t x, int64_t c) -> T& { return *sum(h, x, c); });
         write();
     }
 };

@@ -116,27 +116,16 @@ void backward_w(const Call& call) {
     });
 }
 
-// Time of a row of `n` columns, in vectors: a tile of one vector is bound by its broadcasts.
-template <class T>
-double vectors(int64_t n) {
-    const int64_t rest = ceil_div(n % Tile<T>::columns, Tile<T>::lanes);
-    return static_cast<double>(n / Tile<T>::columns * Tile<T>::vectors) + (rest ? static_cast<double>(rest) + 0.7 : 0);
-}
-
-template <class T>
-bool pays(const Conv2d& g) {
-    const int64_t columns = g.w.filter * g.C, rows = Tile<T>::rows;
-    return vectors<T>(columns) * static_cast<double>(ceil_div(g.K, rows)) <
-           0.95 * vectors<T>(g.K) * static_cast<double>(ceil_div(columns, rows));
-}
-
 // One group, no padding, and a picture in channels-last order.
 bool accepts(const Call& call) {
     const Conv2d g = Conv2d::backward_w(call);
     const View &x = call.view(1), &grad_y = call.view(2);
     if (g.groups != 1 || g.h.padding || g.w.padding || g.w.dilation != 1 || grad_y.size() == 0 || g.C == 0) return false;
     if ((g.C > 1 && x.strides[1] != 1) || (g.w.in > 1 && x.strides[3] != g.C)) return false;
-    return call.dtype == DType::float32 ? pays<float>(g) : pays<double>(g);
+    const bool single = call.dtype == DType::float32;
+    const int64_t lanes = single ? Tile<float>::lanes : Tile<double>::lanes, rows = single ? Tile<float>::rows : Tile<double>::rows;
+    const int64_t columns = g.w.filter * g.C, ours = ceil_div(columns, lanes) * ceil_div(g.K, rows);
+    return ours <= ceil_div(g.K, lanes) * ceil_div(columns, rows);  // the time of implicit_gemm's tiles, which are packed too
 }
 
 template <class T>

@@ -156,6 +156,8 @@ CASES = (
     _case("first layer, one channel", (2, 1, 13, 11), (7, 1, 5, 5)),
     _case("first layer, three channels", (2, 3, 19, 17), (9, 3, 7, 7), stride=4, padding=2),
     _case("wide vectors", (2, 17, 5, 6), (37, 17, 3, 3), padding=1),
+    _case("wide vectors, stride", (2, 17, 9, 7), (33, 17, 3, 3), stride=(2, 1), padding=(2, 1), dilation=(2, 1)),
+    _case("narrow vectors", (2, 5, 6, 9), (33, 5, 2, 3), stride=(1, 2)),
     _case("large k", (1, 131, 3, 3), (3, 131, 3, 3), padding=1),
     _case("stride", (2, 3, 9, 11), (5, 3, 3, 2), stride=(2, 3), padding=(1, 0)),
     _case("stride larger than the filter", (2, 3, 10, 11), (4, 3, 2, 2), stride=3),
@@ -195,6 +197,8 @@ CASES_1D = (
     _case("stride, dilation, groups", (3, 4, 23), (6, 2, 3), stride=2, padding=3, dilation=2, groups=2),
     _case("same, even filter", (2, 3, 11), (4, 3, 4), padding="same"),
     _case("depthwise", (2, 19, 13), (19, 1, 3), groups=19, padding=1),
+    _case("wide vectors", (2, 17, 9), (33, 17, 3), padding=1),
+    _case("narrow vectors", (2, 5, 9), (33, 5, 3), stride=2),
     _case("one sequence, no bias", (3, 7), (2, 3, 2), bias=False, batch=None, padding=1),
     _case("empty batch", (0, 3, 7), (2, 3, 2)),
 )
@@ -213,6 +217,8 @@ CASES_TRANSPOSED = (
     _transposed("dilation", (1, 4, 5, 3), (4, 3, 2, 3), dilation=(3, 2), padding=(0, 1)),
     _transposed("groups", (2, 6, 4, 4), (6, 2, 3, 3), groups=3, stride=2),
     _transposed("depthwise", (2, 9, 4, 5), (9, 1, 3, 3), groups=9, stride=2, padding=1),
+    _transposed("wide vectors", (2, 33, 4, 5), (33, 17, 3, 3), stride=2, padding=1),
+    _transposed("narrow vectors", (2, 33, 4, 5), (33, 5, 2, 3)),
     _transposed("empty batch", (0, 3, 4, 4), (3, 2, 3, 3)),
     _transposed("empty picture", (2, 3, 2, 1), (3, 2, 3, 2), padding=1),
 )
