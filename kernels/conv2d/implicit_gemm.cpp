@@ -7,6 +7,7 @@
 // Weights are packed once a call. An input whose channels do not lie side by side is first brought into channels-last order in the
 // workspace: nothing against the arithmetic, as each element is then used K / groups times R x S.
 #include "kernels/common/arena.h"
+#include "kernels/conv2d/forward_parts.h"
 #include "kernels/conv2d/lattice.h"
 #include "kernels/conv2d/tap_sum.h"
 
@@ -60,8 +61,16 @@ TapSum<T> forward_sum(const Call& call, const Conv2d& g, const Picture<T>& layou
     return s;
 }
 
+// Room for fewer jobs than there are threads, should their number have changed since the workspace was measured.
 template <class T>
-size_t forward_bytes(const Call& call) {
+int64_t fitting_slots(const TapJobs<T>& jobs, size_t have, size_t need) {
+    return have >= need ? jobs.slots : 1;
+}
+
+}  // namespace
+
+template <class T>
+size_t implicit_gemm_forward_bytes(const Call& call) {
     const View& x = call.view(1);
     Conv2d g = Conv2d::forward(call);
     Picture<T> layout(x);
@@ -70,14 +79,8 @@ size_t forward_bytes(const Call& call) {
     return Workspace<T>(nullptr, x, layout, s, jobs.pointers, jobs.kept, jobs.patch, jobs.slots).bytes;
 }
 
-// Room for fewer jobs than there are threads, should their number have changed since the workspace was measured.
 template <class T>
-int64_t fitting_slots(const TapJobs<T>& jobs, size_t have, size_t need) {
-    return have >= need ? jobs.slots : 1;
-}
-
-template <class T>
-void forward(const Call& call) {
+void implicit_gemm_forward(const Call& call) {
     const View &x = call.view(1), &w = call.view(2);
     Conv2d g = Conv2d::forward(call);
     Picture<T> layout(x);
@@ -104,6 +107,13 @@ void forward(const Call& call) {
     s.weights = space.weights;
     run_tap_sum(s, jobs, slots, space.pointers, space.kept, space.patches);
 }
+
+template void implicit_gemm_forward<float>(const Call&);
+template void implicit_gemm_forward<double>(const Call&);
+template size_t implicit_gemm_forward_bytes<float>(const Call&);
+template size_t implicit_gemm_forward_bytes<double>(const Call&);
+
+namespace {
 
 // ---- backward_x ------------------------------------------------------------------------------------------------------------
 
@@ -191,8 +201,8 @@ void backward_x(const Call& call) {
 }
 
 constexpr Kernel kernels[] = {
-    {&kConv2dForward, "implicit_gemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10, nullptr,
-     bytes_by_float<forward_bytes<float>, forward_bytes<double>>},
+    {&kConv2dForward, "implicit_gemm", WW_ISA_NAME, kFloats, by_float<implicit_gemm_forward<float>, implicit_gemm_forward<double>>,
+     10, nullptr, bytes_by_float<implicit_gemm_forward_bytes<float>, implicit_gemm_forward_bytes<double>>},
     {&kConv2dBackwardX, "implicit_gemm", WW_ISA_NAME, kFloats, by_float<backward_x<float>, backward_x<double>>, 10, nullptr,
      bytes_by_float<backward_x_bytes<float>, backward_x_bytes<double>>},
 };

@@ -17,7 +17,7 @@
 #include "kernels/common/brgemm.h"
 #include "kernels/common/row.h"
 #include "kernels/common/transpose.h"
-#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/forward_parts.h"
 
 namespace ww::WW_ISA {
 namespace {
@@ -54,6 +54,28 @@ struct Plan : Conv2d {
     int64_t band() const { return std::max<int64_t>(1, kBandTiles * columns / pitch); }  // output rows of a job
 };
 
+// A row of x, all channels, to planes: where channels lie side by side, squares of pixels and channels transposed in registers.
+template <class T>
+void copy_row(const T* from, const View& x, T* to, int64_t plane) {
+    constexpr int64_t lanes = Vec<T>::width;
+    const int64_t channels = x.shape[1], pixels = x.shape[3];
+    if (x.strides[1] != 1 || channels < lanes) {
+        for (int64_t c = 0; c < channels; c++) {
+            const Row<const T> row{from + c * x.strides[1], x.strides[3]};
+            for_row<T>(pixels, [&](int64_t w, int n) { store_lanes(to + c * plane + w, n, row.load(w, n)); });
+        }
+        return;
+    }
+    for (int64_t w = 0; w < pixels; w += lanes)
+        for (int64_t c = 0; c < channels; c += lanes) {
+            const int wide = static_cast<int>(std::min(lanes, pixels - w)), deep = static_cast<int>(std::min(lanes, channels - c));
+            Vec<T> square[Vec<T>::width];
+            for (int i = 0; i < lanes; i++) square[i] = load_lanes(from + (w + std::min(i, wide - 1)) * x.strides[3] + c, deep);
+            transpose(square);
+            for (int i = 0; i < deep; i++) store_lanes(to + (c + i) * plane + w, wide, square[i]);
+        }
+}
+
 template <class T>
 void prepare(const Call& call, Plan<T>& plan) {
     const View &x = call.view(1), &w = call.view(2);
@@ -71,14 +93,13 @@ void prepare(const Call& call, Plan<T>& plan) {
     if (!plan.copied) return;
     plan.x = plan.picture;
     const int64_t height = plan.plane / plan.pitch;
-    parallel_for(plan.N * plan.C * height, 1 + 8192 / plan.pitch, [&](int64_t begin, int64_t end) {
+    parallel_for(plan.N * height, 1 + 8192 / plan.pitch / plan.C, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
-            T* const to = plan.picture + i * plan.pitch;
-            const int64_t row = i % height - h.padding, c = i / height % plan.C, n = i / height / plan.C;
-            std::fill(to, to + plan.pitch, T(0));
+            const int64_t n = i / height, row = i % height - h.padding;
+            T* const to = plan.picture + n * plan.image + i % height * plan.pitch;
+            for (int64_t c = 0; c < plan.C; c++) std::fill(to + c * plan.plane, to + c * plan.plane + plan.pitch, T(0));
             if (row < 0 || row >= h.in) continue;
-            const Row<const T> from{x.ptr<T>() + n * x.strides[0] + c * x.strides[1] + row * x.strides[2], x.strides[3]};
-            for_row<T>(v.in, [&](int64_t j, int n) { store_lanes(to + v.padding + j, n, from.load(j, n)); });
+            copy_row(x.ptr<T>() + n * x.strides[0] + row * x.strides[2], x, to + v.padding, plan.plane);
         }
     });
 }
@@ -112,8 +133,10 @@ void store(const T* sums, const Plan<T>& plan, const Call& call, int64_t n, int6
     }
 }
 
+}  // namespace
+
 template <class T>
-void forward(const Call& call) {
+void pixel_lanes_forward(const Call& call) {
     Plan<T> plan(call, call.workspace);
     if (call.view(0).size() == 0) return;
     prepare(call, plan);
@@ -145,20 +168,27 @@ void forward(const Call& call) {
     });
 }
 
-bool accepts(const Call& call) {
-    const Conv2d g = Conv2d::forward(call);
-    if (g.h.stride != 1 || g.w.stride != 1 || call.integer(4) > 1) return false;  // ReLU is the last that `store` has
-    const bool few = g.Cg >= 1 && g.Cg <= kFewChannels && g.Kg <= kFewFilters;
-    return few && 2 * g.w.out >= g.w.in + 2 * g.w.padding;
-}
-
 template <class T>
-size_t workspace(const Call& call) {
+size_t pixel_lanes_forward_bytes(const Call& call) {
     return Plan<T>(call, nullptr).bytes;
 }
 
-constexpr Kernel kernels[] = {{&kConv2dForward, "pixel_lanes", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 11,
-                               accepts, bytes_by_float<workspace<float>, workspace<double>>}};
+template void pixel_lanes_forward<float>(const Call&);
+template void pixel_lanes_forward<double>(const Call&);
+template size_t pixel_lanes_forward_bytes<float>(const Call&);
+template size_t pixel_lanes_forward_bytes<double>(const Call&);
+
+namespace {
+
+bool accepts(const Call& call) {
+    const Conv2d g = Conv2d::forward(call);
+    if (call.integer(4) > 1) return false;  // ReLU is the last that `store` has
+    return g.Cg >= 1 && g.Cg <= kFewChannels && g.Kg <= kFewFilters && pixel_lanes_waste_little(g);
+}
+
+constexpr Kernel kernels[] = {{&kConv2dForward, "pixel_lanes", WW_ISA_NAME, kFloats,
+                               by_float<pixel_lanes_forward<float>, pixel_lanes_forward<double>>, 11, accepts,
+                               bytes_by_float<pixel_lanes_forward_bytes<float>, pixel_lanes_forward_bytes<double>>}};
 const Registrar registrar(kernels);
 
 }  // namespace
