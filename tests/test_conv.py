@@ -86,3 +86,20 @@ def test_third_derivatives_exist() -> None:
         return float((ww.grad((first**2).sum(), w) * normal(*w.shape, seed=2)).sum().item())
 
     assert (third * direction).sum().item() == pytest.approx((at(step) - at(-step)) / (2 * step), rel=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["planes", "channels last"])
+@pytest.mark.parametrize(("channels", "filters"), [(1, 20), (3, 7), (17, 33), (20, 50)])
+def test_relu_and_bias_in_the_kernel_are_those_of_the_ops_in_every_variant(layout: str, channels: int, filters: int) -> None:
+    x, w, b = (normal(*shape, seed=i) for i, shape in enumerate([(2, channels, 9, 11), (filters, channels, 3, 3), (filters,)]))
+    if layout == "channels last":
+        x = ww.asarray(np.moveaxis(np.ascontiguousarray(np.moveaxis(x.numpy(), 1, -1)), -1, 1))
+    expected = np.maximum(conv2d(x, w, b, padding=1).numpy(), 0)
+    for variant in {row["variant"] for row in ww.kernels.list("conv2d_forward", "cpu")} - {"depthwise"}:
+        try:
+            with ww.kernels.use(conv2d=variant):
+                y = conv2d(x, w, b, padding=1, activation="relu")
+        except ValueError as error:
+            assert f"that variant '{variant}' accepts" in str(error)
+            continue
+        np.testing.assert_allclose(y.numpy(), expected, rtol=0, atol=1e-12)

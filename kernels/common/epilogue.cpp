@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/common/brgemm.h"
+#include "kernels/common/transpose.h"
 #include "kernels/common/unroll.h"
 #include "kernels/common/vector_math.h"
 
@@ -56,11 +57,42 @@ bool store_simple(const T* tile, const TileTarget<T>& target, bool add, const Ep
     return true;
 }
 
+// A tile whose rows are neighbours in the output, as when a product is computed as its transpose: turned in registers.
+template <class T>
+bool store_columns(const T* tile, const TileTarget<T>& target, bool add, const Epilogue<T>* last) {
+    constexpr int lanes = Tile<T>::lanes;
+    if (target.column_stride == 1 || target.rows < 2 || target.rows > lanes) return false;
+    for (int i = 1; i < target.rows; i++)
+        if (target.row_offset[i] != target.row_offset[0] + i) return false;
+    Vec<T> shift = Vec<T>::zero();
+    if (last && last->bias) {
+        if (last->row_stride != 1 || last->column_stride != 0) return false;
+        shift = Vec<T>::load_partial(last->bias, target.rows);
+    }
+    for (int j0 = 0; j0 < target.columns; j0 += lanes) {
+        Vec<T> square[lanes];
+        for (int i = 0; i < lanes; i++)
+            square[i] = i < target.rows ? Vec<T>::load(tile + i * Tile<T>::columns + j0) : Vec<T>::zero();
+        transpose(square);
+        for (int j = 0; j < std::min(lanes, target.columns - j0); j++) {
+            T* out = target.out + target.row_offset[0] + (j0 + j) * target.column_stride;
+            Vec<T> sum = square[j];
+            if (add) sum += Vec<T>::load_partial(out, target.rows);
+            if (last) {
+                if (last->bias) sum += shift;
+                sum = activate(sum, last->activation);
+            }
+            sum.store_partial(out, target.rows);
+        }
+    }
+    return true;
+}
+
 }  // namespace
 
 template <class T>
 void store_tile(const T* tile, const TileTarget<T>& target, bool add, const Epilogue<T>* last) {
-    if (store_simple(tile, target, add, last)) return;
+    if (store_simple(tile, target, add, last) || store_columns(tile, target, add, last)) return;
     constexpr int lanes = Vec<T>::width;
     int64_t step = target.column_stride;
     for (int i = 0; i < target.rows; i++) {
