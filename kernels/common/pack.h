@@ -44,6 +44,7 @@ void rows_in_order(T* packed, const T* b, int64_t k, int64_t n, int64_t k_stride
             int64_t width = panel_width<T>(n, j0), left = n - j0;
             T* to = packed + j0 / Tile<T>::columns * panel_step<T>(k) + l * width;
             for (int64_t j = 0; j < width; j += lanes) {
+                __builtin_prefetch(row + j0 + j + 8 * k_stride);  // rows are far apart: the hardware does not foresee the next one
                 if (left - j >= lanes) Vec<T>::load(row + j0 + j).store(to + j);
                 else Vec<T>::load_partial(row + j0 + j, static_cast<int>(left - j)).store(to + j);
             }

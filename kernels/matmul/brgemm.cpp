@@ -10,10 +10,9 @@
 //   m_block   72 KiB of A, m_block x k_block, stay in L2 beside a strip of B, k_block x n_block
 //
 // Large products pack each block of their operands once for all jobs. Nothing is packed that is read once or is small: rows of A
-// are read in place when k is their unit stride, B when n is and it is small or meets one tile of rows only. x @ w is computed as
-// (w^T @ x^T)^T when that spares the packing of a large operand, as in a linear layer, whose w is a transposed view, on a small
-// batch. An element's bits are the same either way (see brgemm.h).
-// Bound by arithmetic, or by reading w when m is small.
+// are read in place when k is their unit stride, B when n is and it is small or meets three tiles of rows at most. x @ w is
+// computed as (w^T @ x^T)^T when that spares the packing of a large operand, as in a linear layer, whose w is a transposed view, on
+// a small batch. An element's bits are the same either way (see brgemm.h). Bound by arithmetic, or by reading w when m is small.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -30,6 +29,7 @@ namespace {
 constexpr int64_t kLongestBlock = Tile<float>::columns > 32 ? 512 : 384;  // of k
 constexpr int64_t kBlockBytes = 72 * 1024;                                // of A: m_block x k_block
 constexpr int64_t kInPlaceBytes = 32 * 1024;                              // a B this small stays in L1 wherever it lies
+constexpr int64_t kCachedBytes = 8 * 1024 * 1024;                         // of B that is read in place more than once
 constexpr int64_t kJobWork = 256 * 1024;                                  // multiply-adds below which a job is not cut further
 constexpr int64_t kSharedWork = 2 * 1024 * 1024;  // from here on packing operands once for all jobs is worth its barriers
 constexpr int64_t kSerialWork = 32 * 1024;        // and below which waking a thread costs more than it gives
@@ -155,7 +155,10 @@ Plan make_plan(const Call& call, int threads) {
     cut(std::max(rows, kBlockBytes / (size * std::max<int64_t>(p.k_block, 64))), 1024 / size);
 
     // What is packed, and how much room it takes, must not depend on the number of threads: it may change before the call.
-    p.pack_b = p.b_column != 1 || (p.m > rows && p.k * p.n * size > kInPlaceBytes);
+    // In place B is read once for each tile of rows: from the caches, unless it is larger or its rows share a few of their sets.
+    const bool cached = p.k * p.n * size <= kCachedBytes && p.b_k * size % 8192 != 0;
+    const bool few_tiles = p.m <= (cached ? 3 * rows : rows);
+    p.pack_b = p.b_column != 1 || (!few_tiles && p.k * p.n * size > kInPlaceBytes);
     p.shared = p.pack_b && p.m_blocks > 1 && p.batch < 8 && p.m * p.n * p.k > kSharedWork;
     p.pack_a = p.a_k != 1 ? p.k > 32 && p.n > columns : p.shared && p.n >= 8 * columns;
     p.a_elements = p.pack_a ? RowsOfA<T>::packed_size(p.shared ? p.m : p.m_block, p.k_block) : 0;
