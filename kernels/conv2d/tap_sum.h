@@ -246,6 +246,9 @@ void run_tap_job(const TapSum<T>& s, int64_t group, int64_t tile0, int64_t tile1
                     blocks.a_offset = same, blocks.b_offset = kept_offset;
                 }
                 int columns = static_cast<int>(std::min<int64_t>(Tile<T>::columns, s.outputs - o));
+                // Where the tile will go comes into the cache while it is computed: with few terms the stores would wait for it.
+                for (int r = 0; step == 0 && s.out_channel == 1 && r < at.height; r++)
+                    for (int j = 0; j < columns; j += Tile<T>::lanes) __builtin_prefetch(out + at.to[r] + j, 1);
                 brgemm(blocks, at.height, columns, false, false, tile);
                 store_tile(tile, TileTarget<T>{out, at.to, s.out_channel, at.height, columns}, step > 0, last ? &end : nullptr);
             }
