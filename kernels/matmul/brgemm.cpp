@@ -10,9 +10,10 @@
 //   m_block   72 KiB of A, m_block x k_block, stay in L2 beside a strip of B, k_block x n_block
 //
 // Large products pack each block of their operands once for all jobs. Nothing is packed that is read once or is small: rows of A
-// are read in place when k is their unit stride, B when n is and it is small or meets three tiles of rows at most. x @ w is
-// computed as (w^T @ x^T)^T when that spares the packing of a large operand, as in a linear layer, whose w is a transposed view, on
-// a small batch. An element's bits are the same either way (see brgemm.h). Bound by arithmetic, or by reading w when m is small.
+// are read in place when k is their unit stride, B when n is and it is small, or its panels are, or it meets three tiles of rows at
+// most. x @ w is computed as (w^T @ x^T)^T when that spares the packing of a large operand, as in a linear layer, whose w is a
+// transposed view, on a small batch. An element's bits are the same either way (see brgemm.h).
+// Bound by arithmetic, or by reading w when m is small.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -28,11 +29,13 @@ namespace {
 
 constexpr int64_t kLongestBlock = Tile<float>::columns > 32 ? 512 : 384;  // of k
 constexpr int64_t kBlockBytes = 72 * 1024;                                // of A: m_block x k_block
-constexpr int64_t kInPlaceBytes = 32 * 1024;                              // a B this small stays in L1 wherever it lies
-constexpr int64_t kCachedBytes = 8 * 1024 * 1024;                         // of B that is read in place more than once
-constexpr int64_t kJobWork = 256 * 1024;                                  // multiply-adds below which a job is not cut further
-constexpr int64_t kSharedWork = 2 * 1024 * 1024;  // from here on packing operands once for all jobs is worth its barriers
-constexpr int64_t kSerialWork = 32 * 1024;        // and below which waking a thread costs more than it gives
+// A B this small is read in place, for panels come from the second-level cache and the next as fast as wide vectors use them.
+constexpr int64_t kInPlaceBytes = (Tile<float>::lanes >= 16 ? 2200 : Tile<float>::lanes >= 8 ? 512 : 256) * 1024;
+constexpr int64_t kPanelBytes = 16 * 1024;
+constexpr int64_t kCachedBytes = 8 * 1024 * 1024;  // of B that is read in place more than once
+constexpr int64_t kJobWork = 256 * 1024;           // multiply-adds below which a job is not cut further
+constexpr int64_t kSharedWork = 2 * 1024 * 1024;   // from here on packing operands once for all jobs is worth its barriers
+constexpr int64_t kSerialWork = 32 * 1024;         // and below which waking a thread costs more than it gives
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -158,9 +161,11 @@ Plan make_plan(const Call& call, int threads) {
     // In place B is read once for each tile of rows: from the caches, unless it is larger or its rows share a few of their sets.
     const bool cached = p.k * p.n * size <= kCachedBytes && p.b_k * size % 8192 != 0;
     const bool few_tiles = p.m <= (cached ? 3 * rows : rows);
-    p.pack_b = p.b_column != 1 || (!few_tiles && p.k * p.n * size > kInPlaceBytes);
+    // A panel of few rows stays in the first-level cache wherever it lies.
+    const bool short_panel = p.k * columns * size <= kPanelBytes && p.b_k * size % 2048 != 0;
+    p.pack_b = p.b_column != 1 || (!few_tiles && !short_panel && p.k * p.n * size > kInPlaceBytes);
     p.shared = p.pack_b && p.m_blocks > 1 && p.batch < 8 && p.m * p.n * p.k > kSharedWork;
-    p.pack_a = p.a_k != 1 ? p.k > 32 && p.n > columns : p.shared && p.n >= 8 * columns;
+    p.pack_a = p.a_k != 1 ? p.k > (p.a_row == 1 ? 128 : 32) && p.n > columns : p.shared && p.n >= 8 * columns;
     p.a_elements = p.pack_a ? RowsOfA<T>::packed_size(p.shared ? p.m : p.m_block, p.k_block) : 0;
     p.slot_elements = p.a_elements + (p.pack_b ? packed_size<T>(p.k_block, p.shared ? p.n : p.n_block) : 0);
 
