@@ -1,9 +1,9 @@
 """A small GPT beside an LSTM of as many parameters: what came after the recurrent nets of the paper (Vaswani et al. 2017, 1706.03762).
 
-Both read the same text in the same windows of T symbols, with one optimizer step each per window and one schedule; the peak of
-each is the best of 0.004, 0.008, 0.016 and 0.032. The GPT is a decoder with the norms before the layers (Radford et al. 2019); it sees
-its window alone, while the LSTM's states go on from window to window. Held-out symbols are predicted by the GPT from T/2 to T symbols
-before them, and by the LSTM from all.
+Both read the same text in the same windows of T symbols, with one optimizer step each per window and one schedule. In the short run
+the peak of each is the best of 0.004, 0.008, 0.016 and 0.032; the larger nets of the full run have half of that, which was not tuned.
+The GPT is a decoder with the norms before the layers (Radford et al. 2019); it sees its window alone, while the LSTM's states go on
+from window to window. Held-out symbols are predicted by the GPT from T/2 to T symbols before them, and by the LSTM from all.
 """
 
 from __future__ import annotations
