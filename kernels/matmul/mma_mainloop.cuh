@@ -51,7 +51,8 @@ class MmaOperand {
         constexpr int elements = access == Access::scalar ? 1 : kPerChunk;
         constexpr int count = rows * kSlice<T> / elements / threads;
         static_assert(count * elements * threads == rows * kSlice<T>, "threads share a slice evenly");
-#pragma unroll
+        constexpr int unrolled = access == Access::scalar ? 4 : count;  // 16 single elements' addresses are too many for registers
+#pragma unroll unrolled
         for (int i = 0; i < count; i++) {
             const int e = static_cast<int>(threadIdx.x) + i * threads;
             if constexpr (access == Access::k_vector) {
