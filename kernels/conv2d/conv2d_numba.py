@@ -1,4 +1,4 @@
-"""Convolution in Numba, with groups, and its two gradients (Dumoulin and Visin 2016, arXiv 1603.07285, sections 2 and 4).
+"""Convolution in Numba, with groups, and its gradients (Dumoulin and Visin 2016, arXiv 1603.07285, sections 2 and 4).
 
   y[n,k,p,q] = activation(sum over c, r, s of w[k,c,r,s] x[n, g Cg + c, p sh + r dh - ph, q sw + s dw - pw] + b[k]),  g = k / Kg
 
@@ -8,7 +8,7 @@ by the latency of global memory. Outside the picture is zero, which is multiplie
 
 from functools import cache
 
-from numba import cuda, from_dtype
+from numba import cuda, float64, from_dtype
 from whitewolf.numba_cuda import activation, launch, on_device, variant
 
 THREADS = on_device(128, 8)
@@ -101,6 +101,18 @@ def backward_w(dtype):
     return kernel
 
 
+@cuda.jit
+def backward_b(grad_b, grad_y):
+    k = cuda.grid(1)
+    if k < grad_b.size:
+        total = float64(0)  # of as many elements as an output has in the whole batch
+        for n in range(grad_y.shape[0]):
+            for p in range(grad_y.shape[2]):
+                for q in range(grad_y.shape[3]):
+                    total += grad_y[n, k, p, q]
+        grad_b[k] = total
+
+
 def two(value):
     """An int for both dimensions, or two of them."""
     return (value, value) if isinstance(value, int) else tuple(value)
@@ -119,3 +131,8 @@ def conv2d_backward_x(grad_x, grad_y, w, stride=1, padding=0, dilation=1, groups
 @variant("conv2d_backward_w")
 def conv2d_backward_w(grad_w, x, grad_y, stride=1, padding=0, dilation=1, groups=1):
     launch(backward_w(x.dtype), grad_w.size, THREADS, grad_w, x, grad_y, two(stride), two(padding), two(dilation))
+
+
+@variant("conv2d_backward_b")
+def conv2d_backward_b(grad_b, grad_y):
+    launch(backward_b, grad_b.size, THREADS, grad_b, grad_y)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from typing import Any
 
 import numpy as np
 import whitewolf as ww
-from whitewolf import cases
+from whitewolf import cases, numba_cuda
 from whitewolf.cases import Case, Input
 from whitewolf.checks.calls import compare, forward, reference
+from whitewolf.device import Device
 from whitewolf.profile import profile
 
 DEVICE = ww.device("cudasim")
+CPU = ww.device("cpu")
+# As on a machine where the compiled kernels were not built: these and nothing else.
+ALONE = Device("cudasim", numba_cuda.overlay("cudasim", None, CPU.module), np, CPU.empty)
 
 # Of the op table, cases that a Python thread a CUDA thread has done in a second.
 CASES = {
@@ -51,35 +56,54 @@ def family(op: str) -> str:
     return op.split(",")[0]
 
 
-def gradients(op: str) -> None:
-    """Through the variant on cudasim as through the cpu's kernels."""
+def linear(x: ww.Tensor, weight: ww.Tensor, bias: ww.Tensor) -> ww.Tensor:
+    return ww.nn.functional.linear(x, weight, bias)
 
-    def run(device: str) -> list[np.ndarray]:
+
+def conv2d(x: ww.Tensor, weight: ww.Tensor, bias: ww.Tensor) -> ww.Tensor:
+    return ww.nn.functional.conv2d(x, weight, bias, stride=2, padding=1, groups=2, activation="relu")
+
+
+def lstm(*tensors: ww.Tensor, **attrs: Any) -> tuple[ww.Tensor, ...]:
+    return ww.ops.recurrent.lstm(*tensors, **attrs)
+
+
+STATES = ((12, 3), (2, 3), (2, 3))
+LENGTHS = {"batch_sizes": (2, 2, 1)}
+GRADIENTS: dict[str, tuple[Any, tuple[tuple[int, ...], ...], dict[str, Any]]] = {
+    "matmul": (ww.matmul, ((2, 3, 5), (5, 4)), {}),
+    "matmul, broadcast": (ww.matmul, ((2, 1, 3, 5), (3, 5, 2)), {}),
+    "matmul, bias": (linear, ((6, 5), (4, 5), (4,)), {}),
+    "relu": (ww.nn.functional.relu, ((5, 7),), {}),
+    "conv2d": (conv2d, ((2, 4, 5, 6), (6, 2, 3, 2), (6,)), {}),
+    "lstm": (lstm, ((3, 2, 12), *STATES), {}),
+    "lstm, reversed": (lstm, ((3, 2, 12), *STATES), {"reverse": True}),
+    "lstm, lengths": (lstm, ((5, 12), *STATES), LENGTHS),
+    "lstm, lengths, reversed": (lstm, ((5, 12), *STATES), LENGTHS | {"reverse": True}),
+    "lstm, bias and inputs": (lstm, ((12,), *STATES, (3, 2, 4), (12, 4)), {}),
+    "lstm, no steps": (lstm, ((0, 2, 12), *STATES), {}),
+}
+
+
+def gradients(name: str) -> None:
+    """Of every output and input, biases too, with no kernels but these, as with the cpu's."""
+    function, shapes, attrs = GRADIENTS[name]
+
+    def run(device: Device, used: int) -> list[np.ndarray]:
         local = np.random.default_rng(2)
+        leaves = [ww.asarray(local.standard_normal(shape), device=device).requires_grad_() for shape in shapes]
+        outputs = function(*leaves, **attrs)
+        outputs = (outputs if isinstance(outputs, tuple) else (outputs,))[:used]
+        grads = [ww.asarray(np.cos(np.arange(o.size)).reshape(o.shape), device=device) for o in outputs]
+        found = ww.grad(outputs, leaves, grads)
+        return [o.detach().numpy() for o in outputs] + [g.numpy() for g in found]
 
-        def leaf(*shape: int) -> ww.Tensor:
-            return ww.tensor(local.standard_normal(shape), device=device, dtype="float64", requires_grad=True)
-
-        if op == "matmul":
-            leaves = [leaf(2, 3, 5), leaf(5, 4)]
-            out = leaves[0] @ leaves[1]
-        elif op == "relu":
-            leaves = [leaf(5, 7)]
-            out = ww.nn.functional.relu(leaves[0])
-        elif op == "conv2d":
-            leaves = [leaf(2, 4, 5, 6), leaf(6, 2, 3, 2)]
-            out = ww.nn.functional.conv2d(*leaves, stride=2, padding=1, groups=2)
-        else:
-            leaves = [leaf(3, 2, 12), leaf(12, 3), leaf(2, 3), leaf(2, 3)]
-            out = ww.ops.recurrent.lstm(*leaves)[0]
-        grad = ww.asarray(np.cos(np.arange(out.size)).reshape(out.shape), device=device)
-        out.backward(grad)
-        return [t.grad.numpy() for t in leaves if t.grad is not None]
-
-    with ww.kernels.use(**{op: "numba"}):
-        got = run("cudasim")
-    for ours, theirs in zip(got, run("cpu"), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    for used in (1, 3) if name.startswith("lstm") else (1,):
+        with profile("cpu") as seen:
+            got = run(ALONE, used)
+        assert not seen.rows, f"{name}: expected the cpu's kernels to be left alone, got {seen.rows}"
+        for ours, theirs in zip(got, run(CPU, used), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def registration() -> None:
@@ -123,7 +147,6 @@ if __name__ == "__main__":
     registration()
     for name in CASES:
         values(name)
-    for name in ("matmul", "relu", "conv2d", "lstm"):
-        if name != "lstm" or "lstm_backward" in DEVICE.kernels:
-            gradients(name)
-            print(f"gradients of {name}")
+    for name in GRADIENTS:
+        gradients(name)
+        print(f"gradients of {name}")

@@ -1,0 +1,22 @@
+# The kernels that ship as a `_cudasim` under a sanitizer, for sanitized_kernels.py. Not instrumented: the binding and the registry.
+#   make -f kernels.mk SANITIZE=address|thread OUT=folder PYTHON=python
+include Makefile
+PYTHON ?= python3
+KERNELS := $(patsubst $(ROOT)/%.cu,$(OUT)/%.o,$(wildcard $(ROOT)/kernels/*/*.cu))
+ENGINE := registry signature module
+MODULE := $(OUT)/_cudasim$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+INCLUDES := $(shell $(PYTHON) -m pybind11 --includes)
+LAUNCHER ?= $(CMAKE_CXX_COMPILER_LAUNCHER)
+.DEFAULT_GOAL := $(MODULE)
+
+$(OUT)/kernels/%.o: $(ROOT)/kernels/%.cu
+	@mkdir -p $(dir $@)
+	$(LAUNCHER) $(CXX) $(KERNEL_FLAGS) -O1 -g1 -fno-math-errno -fno-trapping-math -fvisibility=hidden -Wno-unknown-pragmas \
+	  -Wno-unused-parameter -MD -x c++ -c $< -o $@
+$(ENGINE:%=$(OUT)/engine/%.o): $(OUT)/engine/%.o: $(ROOT)/engine/%.cpp $(HEADERS)
+	@mkdir -p $(dir $@)
+	$(LAUNCHER) $(CXX) $(FLAGS) -O1 -g0 -fvisibility=hidden -DWW_MODULE=_cudasim -DWW_CUDASIM $(INCLUDES) -c $< -o $@
+$(MODULE): $(OBJECTS) $(KERNELS) $(ENGINE:%=$(OUT)/engine/%.o)
+	$(CXX) -shared -fsanitize=$(SANITIZE) $^ -ldl -pthread -o $@
+
+-include $(KERNELS:.o=.d)
