@@ -61,8 +61,8 @@ def step_back(dtype):
             i, f, g, o = gates[n, u], gates[n, units + u], gates[n, 2 * units + u], gates[n, 3 * units + u]
             for_hidden, for_cell = number(0), number(0)
             if after is not None:  # the sample goes on: what the step after this one sends back
-                for l in range(4 * units):
-                    for_hidden += after[n, l] * weight[l, u]
+                for gate in range(4 * units):
+                    for_hidden += after[n, gate] * weight[gate, u]
                 for_cell = carried[n, u]
             else:
                 if grad_final_hidden is not None:
@@ -92,8 +92,8 @@ def to_initial(dtype):
         samples, units = grad_hidden.shape
         if n < samples and u < units:
             total = number(0)
-            for l in range(4 * units):
-                total += change[n, l] * weight[l, u]
+            for gate in range(4 * units):
+                total += change[n, gate] * weight[gate, u]
             grad_hidden[n, u] = total
 
     return kernel

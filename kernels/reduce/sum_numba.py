@@ -35,8 +35,8 @@ def total(dtype):
         a, b, c, d, e, f = place(cuda.blockIdx.x, y.shape)
         mine = float64(0)
         for r in range(thread, n, THREADS):
-            i, j, k, l, m, o = place(r, reduced)
-            mine += x[a + i, b + j, c + k, d + l, e + m, f + o]
+            i, j, k, m, o, p = place(r, reduced)
+            mine += x[a + i, b + j, c + k, d + m, e + o, f + p]
         parts[thread] = mine
         cuda.syncthreads()
         width = THREADS // 2
