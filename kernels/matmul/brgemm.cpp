@@ -5,8 +5,9 @@
 // cut into blocks of k_block, whose partial sums are added up in the output itself, in order.
 //
 //   k_block   <= 384, so that a panel of B (k_block x a tile's columns) stays in L1 while the rows of A pass by it; 512 with
-//             AVX-512, whose panels come from L2 as fast as they are used, so that partial sums go to the output less often. It
-//             depends on k alone (and the instruction set), so the order of every sum does.
+//             AVX-512, whose panels come from L2 as fast as they are used, so that partial sums go to the output less often; half as
+//             much again where k is then not cut at all. It depends on k alone (and the instruction set), so the order of every
+//             sum does.
 //   m_block   72 KiB of A, m_block x k_block, stay in L2 beside a strip of B, k_block x n_block
 //
 // Large products pack each block of their operands once for all jobs. Nothing is packed that is read once or is small: rows of A
@@ -28,6 +29,7 @@ namespace ww::WW_ISA {
 namespace {
 
 constexpr int64_t kLongestBlock = Tile<float>::columns > 32 ? 512 : 384;  // of k
+constexpr int64_t kSingleBlock = kLongestBlock * 3 / 2;                   // but so long a k is not cut: the output is written once
 constexpr int64_t kBlockBytes = 72 * 1024;                                // of A: m_block x k_block
 // A B this small is read in place, for panels come from the second-level cache and the next as fast as wide vectors use them.
 constexpr int64_t kInPlaceBytes = (Tile<float>::lanes >= 16 ? 2200 : Tile<float>::lanes >= 8 ? 512 : 256) * 1024;
@@ -146,7 +148,7 @@ Plan make_plan(const Call& call, int threads) {
     constexpr int64_t size = sizeof(T), rows = Tile<T>::rows, columns = Tile<T>::columns;
     Plan p(read(call));
     if (better_transposed<T>(p)) transpose_problem(p);
-    p.k_blocks = std::max<int64_t>(1, ceil_div(p.k, kLongestBlock));
+    p.k_blocks = p.k <= kSingleBlock ? 1 : ceil_div(p.k, kLongestBlock);
     p.k_block = ceil_div(p.k, p.k_blocks);
 
     auto cut = [&](int64_t m_block, int64_t n_block) {
