@@ -5,8 +5,8 @@
 // cut into blocks of k_block, whose partial sums are added up in the output itself, in order.
 //
 //   k_block   <= 384, so that a panel of B (k_block x a tile's columns) stays in L1 while the rows of A pass by it; 512 with
-//             AVX-512, whose panels come from L2 as fast as they are used, so that partial sums go to the output less often; half as
-//             much again where k is then not cut at all. It depends on k alone (and the instruction set), so the order of every
+//             AVX-512, whose panels come from L2 as fast as they are used, so that partial sums go to the output less often; half
+//             as much again where k is then not cut at all. It depends on k alone (and the instruction set), so the order of every
 //             sum does.
 //   m_block   72 KiB of A, m_block x k_block, stay in L2 beside a strip of B, k_block x n_block
 //
