@@ -228,7 +228,7 @@ bool is_turned(const Plan& plan, int k, int d) {
 // Makes the dimension along which an input runs dimension 1. False where rows serve.
 template <class T>
 bool prepare_tiles(Plan& plan) {
-    if (plan.strides[0][0] != 1 || plan.shape[0] < kTileRows<T>) return false;
+    if (plan.strides[0][0] != 1 || plan.shape[0] < kShortRow) return false;
     for (int d = 1; d < plan.ndim; d++)
         for (int k = 1; k < plan.operands; k++) {
             if (plan.shape[d] < 4 || !is_turned<T>(plan, k, d)) continue;
