@@ -181,7 +181,8 @@ def test_calls_from_many_threads_at_once_agree():
 
 def test_a_workspace_may_overlap_no_view():
     kernel, memory = ww.kernels.get("matmul_forward"), np.ones(1_000_000, "f4")
-    out, x, w = np.empty((200, 200), "f4"), memory[:60_000].reshape(200, 300), np.ones((300, 200), "f4")
+    # A transposed w is packed into the workspace.
+    out, x, w = np.empty((200, 200), "f4"), memory[:60_000].reshape(200, 300), np.ones((200, 300), "f4").T
     assert 0 < kernel.workspace_bytes(out, x, w) <= memory.nbytes
     with pytest.raises(ValueError, match="matmul_forward: expected workspace not to overlap x"):
         kernel(out, x, w, workspace=memory)
