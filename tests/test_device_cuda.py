@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from helpers import fake_cupy
-from whitewolf import cases
+from whitewolf import cases, index_checks
 from whitewolf.bench import contests, machine
 from whitewolf.bench.report import report
 from whitewolf.bench.run import bench
@@ -226,6 +226,8 @@ def test_workspaces_come_from_the_pool(compiled: Any, pool: Any) -> None:
     arrays = [fake_cupy.device(np.ones(shape, "f4")) for shape in shapes]
     kernel = ww.kernels.get("lstm_forward", device="cuda", variant="persistent")
     assert kernel.workspace_bytes(*arrays) > 0
+    with pytest.raises(TypeError, match="expected workspace to be an array on a GPU .cupy.ndarray., got numpy.ndarray"):
+        kernel(*arrays, workspace=np.empty(kernel.workspace_bytes(*arrays), np.uint8))
     kernel(*arrays)
     step = ww.kernels.get("lstm_forward", device="cuda", variant="step")
     step(*arrays, np.array([2, 2]))  # batch_sizes stay on the host
@@ -259,3 +261,59 @@ def test_bench_times_by_events_against_cupy_and_torch(simulated: Any, monkeypatc
     (row,) = result["rows"]
     assert result["ok"] and row["device"] == "cuda" and set(row["reference_ms"]) == set(libraries)
     assert result["environment"]["gpu"] == "a stand-in" and "no TF32" in result["environment"]["arithmetic"]
+
+
+class Blind:
+    """A kernel that, as on a GPU, does not look at its indices."""
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+        self.calls = 0
+
+    def choice(self, *arrays: Any, **attrs: Any) -> str:
+        return "blind"
+
+    def __call__(self, *arrays: Any, **attrs: Any) -> None:
+        self.calls += 1
+
+
+def indexed_calls(bad: int) -> Iterator[tuple[str, list[np.ndarray | None], dict[str, Any]]]:
+    """A call of each kernel that is given indices, with `bad` as one of them."""
+    f, index = partial(np.ones, dtype="f4"), np.array([1, 0, bad, 2])
+    yield "cross_entropy_forward", [f(4), f((4, 2)), None, f((4, 3)), index, None], {"ignore_index": -7}
+    yield "cross_entropy_backward_logits", [f((4, 3)), f(4), f((4, 2)), f((4, 3)), index, None], {"ignore_index": -7}
+    yield "embedding_forward", [f((4, 2)), index, f((3, 2))], {}
+    yield "scatter_add_forward", [f((1, 3)), f((1, 4)), index[None]], {}
+    windows = {"kernel": (1, 1), "stride": (2, 2)}
+    yield "max_pool2d_backward_x", [f((1, 1, 3, 3)), f((1, 1, 2, 2)), index.reshape(1, 1, 2, 2)], windows
+    yield "max_pool2d_gather", [f((1, 1, 2, 2)), f((1, 1, 3, 3)), index.reshape(1, 1, 2, 2)], windows
+
+
+@pytest.mark.parametrize("bad", [-3, 9])
+def test_an_index_outside_is_the_error_of_the_cpu(bad: int, simulated: Any) -> None:
+    lent = sys.modules["cupy"].asarray
+    seen = set()
+    for op, arrays, attrs in indexed_calls(bad):
+        with pytest.raises(IndexError) as expected:
+            ww.kernels.get(op, device="cpu")(*arrays, **attrs)
+        blind = Blind(op)
+        with pytest.raises(IndexError) as found:
+            index_checks.Checked(blind)(*(None if a is None else lent(a) for a in arrays), **attrs)
+        assert str(found.value) == str(expected.value) and blind.calls == 0
+        seen.add(op)
+    for op, arrays, attrs in indexed_calls(0):
+        blind = Blind(op)
+        index_checks.Checked(blind)(*(None if a is None else lent(a) for a in arrays), **attrs)
+        assert blind.calls == 1
+    assert seen == set(index_checks.CHECKS)
+
+
+def test_raw_kernels_check_indices_and_ops_check_what_they_are_given(simulated: Any) -> None:
+    for op in index_checks.CHECKS:
+        assert isinstance(ww.kernels.get(op, device="cuda"), index_checks.Checked)
+        assert not isinstance(ww.device("cuda").kernels[op], index_checks.Checked)
+    logits = ww.zeros((2, 3), device="cuda")
+    with pytest.raises(IndexError, match=r"cross_entropy: expected target in \[0, 3\) or ignore_index -100, got 3 at position 1"):
+        ww.nn.functional.cross_entropy(logits, ww.asarray(np.array([-100, 3]), device="cuda"))
+    with pytest.raises(IndexError, match="embedding: expected input in"):
+        ww.nn.functional.embedding(ww.asarray(np.array([4]), device="cuda"), ww.zeros((3, 2), device="cuda"))

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import numba_cuda
+from . import index_checks, numba_cuda
 from ._errors import DeviceError
 
 Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[Any]]"
@@ -211,6 +211,11 @@ class _CudaModule:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
 
+    def get(self, op: str, variant: str | None = None) -> Any:
+        """The raw kernel; one that is given indices looks at them first, which the contract cannot do in a GPU's memory."""
+        kernel = self._module.get(op, variant)
+        return index_checks.Checked(kernel) if op in index_checks.CHECKS else kernel
+
     def memory_stats(self) -> dict[str, int]:
         pool = self._library.cupy.get_default_memory_pool()
         return {"bytes_in_use": int(pool.used_bytes()), "bytes_cached": int(pool.free_bytes())}
@@ -232,7 +237,10 @@ def _load_cuda(contracts: Any) -> Device:
         raise DeviceError(f"{reason}, and {numba_cuda.missing('cuda')}")
     library = Cupy()
     compiled = None if module is None else _CudaModule(module, library)
-    return Device("cuda", numba_cuda.overlay("cuda", compiled, contracts, library.stream), library.cupy, library.empty)
+    found = Device("cuda", numba_cuda.overlay("cuda", compiled, contracts, library.stream), library.cupy, library.empty)
+    if module is not None:  # ops have checked their indices, or made them
+        found.kernels.update({op: module.get(op) for op in index_checks.CHECKS if op in found.kernels})
+    return found
 
 
 _devices: dict[str, Device] = {}

@@ -1,4 +1,5 @@
-# The kernels that ship as a `_cudasim` under a sanitizer, for sanitized_kernels.py. Not instrumented: the binding and the registry.
+# The kernels that ship as a `_cudasim` under a sanitizer, for sanitized_kernels.py. Not instrumented, and shared by both: the binding
+# and the registry, in OUT/../engine. ASan's are not optimised, which halves their compilation and is nothing beside it in the run.
 #   make -f kernels.mk SANITIZE=address|thread OUT=folder PYTHON=python
 include Makefile
 PYTHON ?= python3
@@ -11,12 +12,12 @@ LAUNCHER ?= $(CMAKE_CXX_COMPILER_LAUNCHER)
 
 $(OUT)/kernels/%.o: $(ROOT)/kernels/%.cu
 	@mkdir -p $(dir $@)
-	$(LAUNCHER) $(CXX) $(KERNEL_FLAGS) -O1 -g1 -fno-math-errno -fno-trapping-math -fvisibility=hidden -Wno-unknown-pragmas \
+	$(LAUNCHER) $(CXX) $(KERNEL_FLAGS) $(if $(findstring address,$(SANITIZE)),-O0,-O1) -g1 -fno-math-errno -fno-trapping-math -fvisibility=hidden -Wno-unknown-pragmas \
 	  -Wno-unused-parameter -MD -x c++ -c $< -o $@
-$(ENGINE:%=$(OUT)/engine/%.o): $(OUT)/engine/%.o: $(ROOT)/engine/%.cpp $(HEADERS)
+$(ENGINE:%=$(OUT)/../engine/%.o): $(OUT)/../engine/%.o: $(ROOT)/engine/%.cpp $(HEADERS)
 	@mkdir -p $(dir $@)
 	$(LAUNCHER) $(CXX) $(FLAGS) -O1 -g0 -fvisibility=hidden -DWW_MODULE=_cudasim -DWW_CUDASIM $(INCLUDES) -c $< -o $@
-$(MODULE): $(OBJECTS) $(KERNELS) $(ENGINE:%=$(OUT)/engine/%.o)
+$(MODULE): $(OBJECTS) $(KERNELS) $(ENGINE:%=$(OUT)/../engine/%.o)
 	$(CXX) -shared -fsanitize=$(SANITIZE) $^ -ldl -pthread -o $@
 
 -include $(KERNELS:.o=.d)

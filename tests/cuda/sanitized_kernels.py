@@ -1,9 +1,10 @@
-"""Runs every variant of every kernel on its smallest calls of the op table, in a `_cudasim` that is built with a sanitizer.
+"""Runs every variant of every kernel on its smallest calls of the op table, in `_cudasim`s that are built with sanitizers.
 
-    sanitized_kernels.py MODULE SANITIZER [OP ...]
+    sanitized_kernels.py address=MODULE thread=MODULE [OP ...]
 
-MODULE is what kernels.mk built; SANITIZER, "address" or "thread", says what is loaded before Python. The calls are recorded here, by
-the module that is installed; a second process runs them on MODULE, over arrays that the sanitizer's malloc made. A report ends it.
+Each MODULE is what kernels.mk built, and the word before it says what is loaded before Python. The calls are recorded here, by the
+module that is installed; a process for each sanitizer runs them on its MODULE, over arrays that the sanitizer's malloc made. A report
+ends it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,27 +96,34 @@ OPTIONS = {
 }
 
 
-def main() -> int:
-    module, sanitizer, *only = sys.argv[1:]
-    calls, began = record(only), time.perf_counter()
-    print(f"{len(calls)} calls recorded", flush=True)
+def run(sanitizer: str, module: str, calls: Path) -> bool:
+    """Whether the calls run without a report; prints how it ended."""
+    began = time.perf_counter()
     library = f"lib{'asan' if sanitizer == 'address' else 'tsan'}.so"
     preload = " ".join(
         subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
         for name in (library, "libstdc++.so")
     )
-    with tempfile.TemporaryDirectory() as folder:
+    environment = {**os.environ, **OPTIONS[sanitizer], "LD_PRELOAD": preload}
+    done = subprocess.run([sys.executable, "-c", RUN, module, str(calls)], env=environment, capture_output=True, text=True)
+    lines = done.stdout.splitlines() or ["nothing"]
+    clean = done.returncode == 0 and lines[-1].startswith("clean:") and "Sanitizer" not in done.stderr
+    print(done.stderr[-6000:] if not clean else "", end="")
+    print(
+        f"{'' if clean else 'FAILED '}{sanitizer}: {lines[-1]}, exit status {done.returncode}, {time.perf_counter() - began:.0f} s"
+    )
+    return clean
+
+
+def main() -> int:
+    modules = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+    calls = record([argument for argument in sys.argv[1:] if "=" not in argument])
+    print(f"{len(calls)} calls recorded", flush=True)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         path = Path(folder) / "calls"
         path.write_bytes(pickle.dumps(calls))
-        environment = {**os.environ, **OPTIONS[sanitizer], "LD_PRELOAD": preload}
-        done = subprocess.run([sys.executable, "-c", RUN, module, str(path)], env=environment, capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines or not lines[-1].startswith("clean:") or "WARNING: ThreadSanitizer" in done.stderr:
-        print(done.stderr[-6000:])
-        print(f"FAILED after {lines[-1] if lines else 'nothing'}: exit status {done.returncode}")
-        return 1
-    print(f"{sanitizer}: {lines[-1]}, {time.perf_counter() - began:.0f} s")
-    return 0
+        clean = list(pool.map(lambda item: run(*item, path), modules.items()))
+    return 0 if clean and all(clean) else 1
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..device import Device
 from ..graph import Node, is_grad_enabled, record, save_output, saved_output
+from ..index_checks import check_target
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor, normalize_axis
 from ._sixteen import takes_sixteen_bit
@@ -95,6 +96,8 @@ def cross_entropy(
         )
     device, labels = logits.device, _labels(target)
     attrs: dict[str, Any] = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing)}
+    if device.name == "cuda":
+        check_target("cross_entropy", labels, logits.shape[-1], attrs["ignore_index"])
     loss = device.empty(target.shape, logits.dtype)
     stats = device.empty((*target.shape, 2), logits.dtype)
     weights = None if weight is None else weight._data
