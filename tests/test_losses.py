@@ -211,3 +211,54 @@ def test_nan_is_carried() -> None:
     x = ww.asarray([np.nan, 0.5])
     for loss in (F.huber_loss, F.binary_cross_entropy, F.kl_div, F.soft_margin_loss, F.hinge_embedding_loss):
         assert np.isnan(loss(x, ww.asarray([1.0, 1.0]), reduction="none").numpy()).tolist() == [True, False]
+
+
+# ---- connectionist temporal classification ----
+
+
+def spelled(path: tuple[int, ...]) -> tuple[int, ...]:
+    """What frames spell: repetitions, then blanks dropped."""
+    once = [c for i, c in enumerate(path) if i == 0 or c != path[i - 1]]
+    return tuple(c for c in once if c != 0)
+
+
+def test_ctc_loss_is_the_sum_over_all_paths() -> None:
+    import itertools
+
+    rng = np.random.default_rng(0)
+    labels, sizes, frames = [[1, 1], [2, 0], [0, 0]], [2, 1, 0], [4, 3, 2]
+    logits = rng.standard_normal((4, 3, 3))
+    y = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
+    expected = []
+    for n in range(3):
+        paths = itertools.product(range(3), repeat=frames[n])
+        total = sum(np.prod([y[t, n, c] for t, c in enumerate(p)]) for p in paths if spelled(p) == tuple(labels[n][: sizes[n]]))
+        expected.append(-np.log(total))
+    found = F.ctc_loss(ww.asarray(np.log(y)), ww.asarray(labels), frames, sizes, reduction="none")
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    row = F.ctc_loss(ww.asarray(np.log(y)), ww.asarray([1, 1, 2]), ww.asarray(frames), ww.asarray(sizes))
+    np.testing.assert_allclose(row.item(), np.mean(np.divide(expected, [2, 1, 1])), rtol=1e-12)
+
+
+def test_ctc_loss_has_first_and_second_derivatives_and_none_where_no_path_spells_the_labels() -> None:
+    rng = np.random.default_rng(1)
+    x = ww.tensor(rng.standard_normal((4, 2, 3)), requires_grad=True)
+
+    def loss(x: ww.Tensor) -> ww.Tensor:
+        return F.ctc_loss(F.log_softmax(x, 2), ww.asarray([[1, 1], [2, 0]]), [4, 3], [2, 1], reduction="sum")
+
+    assert ww.autograd.gradcheck(loss, x) and ww.autograd.gradgradcheck(loss, x)
+    for zero, value in ((False, np.inf), (True, 0.0)):
+        y = F.ctc_loss(F.log_softmax(x, 2), ww.asarray([[1, 1], [1, 1]]), [2, 2], [2, 2], zero_infinity=zero, reduction="none")
+        assert y.tolist() == [value, value] and not np.any(ww.grad(y.sum(), x).numpy())
+
+
+@pytest.mark.torch
+def test_ctc_loss_behind_log_softmax_has_pytorch_s_gradient() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    rng = np.random.default_rng(2)
+    values, labels = rng.standard_normal((9, 3, 5)), rng.integers(1, 5, (3, 3))
+    mine, theirs = ww.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    F.ctc_loss(F.log_softmax(mine, 2), ww.asarray(labels), [9, 8, 7], [3, 2, 1]).backward()
+    torch.nn.functional.ctc_loss(theirs.log_softmax(2), torch.tensor(labels), [9, 8, 7], [3, 2, 1]).backward()
+    np.testing.assert_allclose(mine.grad.numpy(), theirs.grad.numpy(), atol=1e-12)

@@ -211,7 +211,7 @@ def test_every_misfit_is_listed_and_nothing_changes() -> None:
     with pytest.raises(ValueError) as caught:
         net.load_state_dict(state)
     text = str(caught.value)
-    assert text.startswith("load_state_dict: the state does not fit Net:")
+    assert text.startswith("load_state_dict: expected state_dict to fit Net:")
     assert 'missing key(s): "seen", "first.bias"' in text and 'unexpected key(s): "more"' in text
     assert 'size mismatch for "first.weight": expected shape (3, 4), got (3, 5)' in text
     assert 'size mismatch for "rest.1.weight": expected shape (2, 3), got (6,)' in text

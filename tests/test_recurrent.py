@@ -329,5 +329,5 @@ def test_all_weights_are_the_parameters_in_order() -> None:
     layer.flatten_parameters()
     assert [id(w) for weights in layer.all_weights for w in weights] == [id(p) for p in layer.parameters()]
     assert [len(weights) for weights in ww.nn.RNN(3, 4, 2, bias=False).all_weights] == [2, 2]
-    with pytest.raises(TypeError, match="LSTM: expected dropout to be a number, got 'a'"):
+    with pytest.raises(TypeError, match="LSTM: expected dropout to be a real number, got 'a'"):
         ww.nn.LSTM(3, 4, 2, dropout="a")  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from ._named import check_methods
 from ._precision import run_step
 from .autograd import no_grad
 from .dtypes import float16
@@ -215,12 +216,14 @@ class GradScaler:
         missing = sorted(self.state_dict().keys() - state_dict.keys())
         if missing:
             raise ValueError(
-                f"GradScaler.load_state_dict: expected the state of an enabled scaler, got none of {', '.join(missing)}"
+                f"GradScaler.load_state_dict: expected state_dict of an enabled scaler, got none of {', '.join(missing)}"
             )
         self.set_growth_factor(state_dict["growth_factor"])
         self.set_backoff_factor(state_dict["backoff_factor"])
         self.set_growth_interval(state_dict["growth_interval"])
         self._scale, self._growth_tracker = float(state_dict["scale"]), int(state_dict["_growth_tracker"])
 
+
+check_methods(GradScaler, methods=("__init__", "load_state_dict"))
 
 __all__ = ["GradScaler"]

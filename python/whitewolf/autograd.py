@@ -200,6 +200,11 @@ def backward(tensor: Tensor, grad: Tensor | None = None, *, retain_graph: bool |
         ValueError: `tensor` requires no grad, or `grad` is missing or of another shape.
         ww.StaleTensorError: a value that the walk needs was overwritten.
     """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"backward: expected tensor to be a Tensor, got {type(tensor).__name__}")
+    for name, flag in (("create_graph", create_graph), ("retain_graph", retain_graph)):
+        if not isinstance(flag, bool) and (flag is not None or name != "retain_graph"):
+            raise TypeError(f"backward: expected {name} to be True or False, got {type(flag).__name__}")
     _run("backward", (tensor,), (grad,), None, create_graph, create_graph if retain_graph is None else retain_graph)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._named import checked
 from .autograd import grad
 from .graph import _GradMode
 from .tensor import Tensor, tensor
@@ -43,15 +44,21 @@ def gradcheck(
     Raises:
         AssertionError: they disagree.
         TypeError: an input that requires grad is not float64.
-        ValueError: no input requires grad.
+        ValueError: no input requires grad, or a tolerance is negative.
     """
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     active = [i for i, t in enumerate(given) if isinstance(t, Tensor) and t.requires_grad]
     if not active:
-        raise ValueError("gradcheck: expected an input that requires grad, got none")
+        raise ValueError("gradcheck: expected inputs of which one requires grad, got none")
     for i in active:
         if given[i].dtype != np.float64:
             raise TypeError(f"gradcheck: expected inputs[{i}].dtype == float64, got {given[i].dtype}")
+    for name, value in (("eps", eps), ("atol", atol), ("rtol", rtol)):
+        if not 0 <= value < np.inf or name == "eps" and not value:
+            raise ValueError(f"gradcheck: expected {name} to be a finite number {'> 0' if name == 'eps' else '>= 0'}, got {value}")
+    for name, count in (("directions", directions), ("seed", seed)):
+        if not 0 <= count < 2**32:
+            raise ValueError(f"gradcheck: expected {name} in [0, 2**32), got {count}")
     rng = np.random.default_rng(seed)
     outs = _outputs(function, given)
     needed = [o for o in outs if o.requires_grad]
@@ -105,3 +112,6 @@ def gradgradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Tensor
         return tuple(g for g in found if g is not None and g.requires_grad)
 
     return gradcheck(first, (*given, *weights), seed=seed, **tolerances)
+
+
+gradcheck, gradgradcheck = checked(gradcheck), checked(gradgradcheck)

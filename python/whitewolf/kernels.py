@@ -24,6 +24,8 @@ def list(op: str | None = None, device: str | Device | None = None) -> _list[dic
     >>> sorted(row["variant"] for row in ww.kernels.list("matmul_forward", device="cpu"))[-1]
     'naive'
     """
+    if op is not None and not isinstance(op, str):
+        raise TypeError(f"list: expected op to be a string or None, got {type(op).__name__}")
     names = [name for name, state in devices().items() if state == "available"] if device is None else [find_device(device).name]
     rows = [row | {"device": name} for name in names for row in find_device(name).module.list()]
     return [row for row in rows if op is None or op in (row["op"], row["family"])]

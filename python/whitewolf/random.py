@@ -47,7 +47,7 @@ def set_state(state: dict[str, int]) -> None:
         TypeError, ValueError: it is no such state.
     """
     if not isinstance(state, dict) or state.keys() != {"seed", "offset"}:
-        raise TypeError(f"set_state: expected {{'seed': int, 'offset': int}}, got {state!r}")
+        raise TypeError(f"set_state: expected state to be {{'seed': int, 'offset': int}}, got {type(state).__name__}")
     _set("set_state", state)
 
 

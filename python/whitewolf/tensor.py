@@ -78,11 +78,13 @@ class Tensor(TensorMethods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if value is not True and value is not False:
+            raise TypeError(f"requires_grad: expected value to be True or False, got {type(value).__name__}")
         if value and not is_floating(self.dtype):
             raise TypeError(f"requires_grad: expected a floating dtype, got {self.dtype}")
         if self._node is not None and not value:
             raise ValueError("requires_grad: expected a leaf, got a tensor that an op made; detach() gives one without a graph")
-        self._requires_grad = bool(value)
+        self._requires_grad = value
 
     @property
     def grad(self) -> Tensor | None:

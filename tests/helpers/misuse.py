@@ -82,7 +82,8 @@ FUNCTIONAL: dict[str, Callable[[], Any]] = {
     "target": lambda: floats(2, 2), "weight": lambda: floats(2, 2), "kernel_size": lambda: 2, "output_size": lambda: 2, "num_groups": lambda: 2,
     "normalized_shape": lambda: 2, "dim": lambda: 0, "running_mean": lambda: floats(2), "running_var": lambda: floats(2), "size": lambda: 2,
     "pad": lambda: (1, 1), "threshold": lambda: 0.5, "groups": lambda: 2, "norm_type": lambda: 2.0, "upscale_factor": lambda: 2,
-    "downscale_factor": lambda: 2, "indices": lambda: ints(1, 1, 2, 2), "tensor": lambda: ints(2),
+    "theta": lambda: floats(1, 2, 3), "grid": lambda: floats(1, 4, 4, 2), "log_probs": lambda: floats(3, 2, 4), "targets": lambda: ww.ones((2, 1), dtype="int64"),
+    "input_lengths": lambda: [3, 3], "target_lengths": lambda: [1, 1], "downscale_factor": lambda: 2, "indices": lambda: ints(1, 1, 2, 2), "tensor": lambda: ints(2),
 }  # fmt: skip
 
 
@@ -105,7 +106,8 @@ FUNCTIONAL_FOR: dict[str, dict[str, Callable[[], Any]]] = {
     "max_unpool2d": {"input": lambda: floats(1, 1, 2, 2), "indices": lambda: ints(1, 1, 2, 2)},
     "max_unpool1d": {"input": lambda: floats(1, 1, 2), "indices": lambda: ints(1, 1, 2)}, "fold": {"input": lambda: floats(1, 4, 1)},
     "bilinear": {"weight": lambda: floats(3, 2, 2)}, "prelu": {"weight": lambda: floats(2)},
-    "embedding": {"input": lambda: ints(2)}, "embedding_bag": {"input": lambda: ints(2, 2)}, "group_norm": {"x": lambda: floats(2, 4)},
+    "grid_sample": _picture(), "fractional_max_pool2d": {**_picture(), "output_size": lambda: 2}, "multilabel_margin_loss": {"target": lambda: ints(2, 2)},
+    "affine_grid": {"size": lambda: (1, 1, 2, 2)}, "embedding": {"input": lambda: ints(2)}, "embedding_bag": {"input": lambda: ints(2, 2)}, "group_norm": {"x": lambda: floats(2, 4)},
 }  # fmt: skip
 
 

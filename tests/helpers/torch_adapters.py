@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 import whitewolf as ww
 from whitewolf.nn import functional as F
 
@@ -311,6 +312,13 @@ ARITHMETIC: dict[str, Adapter] = {
         "byte": "uint8", "bool": "bool", "bfloat16": "bfloat16", "cfloat": "complex64", "cdouble": "complex128"}.items()},
 }  # fmt: skip
 
+
+def _drawn(x: ww.Tensor) -> ww.Tensor:
+    """The numbers that PyTorch's database draws for fractional pooling."""
+    torch.manual_seed(42)
+    return ww.asarray(torch.rand((*((1, *x.shape) if x.ndim == 3 else x.shape)[:2], 2), dtype=torch.float64).numpy())
+
+
 REDUCTIONS: dict[str, Adapter] = {
     "sum": _reduction(ww.sum), "mean": _reduction(ww.mean), "prod": _reduction(ww.prod), "amax": _reduction(ww.max), "amin": _reduction(ww.min),
     "all": _reduction(ww.all), "any": _reduction(ww.any), "count_nonzero": lambda x, dim=None: ww.count_nonzero(x, axis=_axes(dim)),
@@ -376,11 +384,16 @@ FUNCTIONS = (
     "max_unpool2d", "mish", "mse_loss", "multi_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "pad", "pairwise_distance",
     "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm", "rrelu", "scaled_dot_product_attention", "selu", "silu",
     "smooth_l1_loss", "soft_margin_loss", "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold", "triplet_margin_loss", "unfold",
+    "ctc_loss", "grid_sample", "multilabel_margin_loss", "pdist", "upsample_bilinear", "upsample_nearest",
 )  # fmt: skip
 
 ADAPTERS: dict[str, Adapter] = {
     **ARITHMETIC, **REDUCTIONS, **ARRANGEMENT, **INDEXING, **PRODUCTS, **CREATION,
     **{f"nn.functional.{name}": getattr(F, name) for name in FUNCTIONS},
     "nn.functional.embedding": lambda weight, input, **named: F.embedding(input, weight, **named),
+    "nn.functional.triplet_margin_with_distance_loss": lambda *vectors, distance_function=None, **named: F.triplet_margin_with_distance_loss(
+        *vectors, distance_function=None if distance_function is None else F.pairwise_distance, **named),
+    "nn.functional.fractional_max_pool2d": lambda x, *sizes, **named: F.fractional_max_pool2d(
+        x, *sizes, **{"_random_samples": _drawn(x), **named}),
     "nn.functional.embedding_bag": lambda weight, input, **named: F.embedding_bag(input, weight, **named),
 }  # fmt: skip

@@ -1,5 +1,7 @@
 """Datasets and loaders."""
 
+from .._named import check_methods as _check_methods
+from .._named import checked as _checked
 from .dataset import Dataset, TensorDataset, collate
 from .datasets import digits, mnist
 from .download import download
@@ -26,3 +28,6 @@ __all__ = [
     "mnist",
     "read_idx",
 ]
+
+_check_methods(ColourJitter, Compose, DataLoader, ImageFolder, Normalize, RandomCrop, RandomShift, TensorDataset)
+globals().update({_function.__name__: _checked(_function) for _function in (cifar10, collate, digits, download, mnist, read_idx)})

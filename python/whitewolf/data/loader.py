@@ -91,7 +91,7 @@ class DataLoader:
         workers: str = "threads",
         device: str | Device | None = None,
     ) -> None:
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__") or getattr(dataset, "ndim", 1) == 0:
             raise TypeError(f"DataLoader: expected a dataset with __len__ and __getitem__, got {type(dataset).__name__}")
         for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("prefetch", prefetch, 1)):
             if isinstance(value, bool) or not isinstance(value, int):

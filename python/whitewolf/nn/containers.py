@@ -7,6 +7,7 @@ from itertools import chain
 from operator import index as as_index
 from typing import Any
 
+from .._named import check_methods
 from ._fusion import fused
 from .module import Module
 from .parameter import Parameter
@@ -111,7 +112,7 @@ class ModuleList(_Listed):
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules or ())
+        self.extend(() if modules is None else modules)
 
     def __getitem__(self, i: int | slice) -> Any:
         if isinstance(i, slice):
@@ -131,7 +132,7 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
-        self.update(modules or {})
+        self.update({} if modules is None else modules)
 
     def __getitem__(self, name: str) -> Any:
         return self._modules[name]
@@ -186,7 +187,7 @@ class ParameterList(Module):
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
-        self.extend(values or ())
+        self.extend(() if values is None else values)
 
     def _key(self, i: Any) -> str:
         return str(_position("ParameterList", i, len(self)))
@@ -220,3 +221,8 @@ class ParameterList(Module):
         return "\n".join(
             f"({name}): Parameter of shape {p.shape}, {p.dtype}" for name, p in self._parameters.items() if p is not None
         )
+
+
+check_methods(
+    Sequential, ModuleList, ModuleDict, ParameterList, _Listed, methods=("__init__", "append", "extend", "insert", "update")
+)

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from .._named import checked
 from .._precision import run_rounded
 from ..dtypes import float32, is_sixteen_bit
 from ..ops._common import check_float, check_tensor
@@ -154,3 +155,12 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity not in gains:
         raise ValueError(f"calculate_gain: expected nonlinearity to be one of {', '.join(gains)}, got {nonlinearity!r}")
     return gains[nonlinearity]()
+
+
+globals().update(
+    {
+        _name: checked(_function)
+        for _name, _function in list(globals().items())
+        if getattr(_function, "__module__", "") == __name__ and _name[0] != "_"
+    }
+)

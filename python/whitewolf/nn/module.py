@@ -9,7 +9,8 @@ import numpy as np
 
 from ..device import NAMES, Device
 from ..device import device as find_device
-from ..dtypes import is_floating
+from ..dtypes import find_dtype, is_floating
+from ..ops._common import check_flag
 from ..ops.creation import asarray
 from ..tensor import Tensor
 from .parameter import Parameter, overwrite, rebind
@@ -133,7 +134,7 @@ class Module:
         """Lists a parameter under `name`; None reserves the name for one that the module goes without."""
         self._check_name("register_parameter", name, self._parameters)
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"register_parameter: expected {name!r} to be a Parameter or None, got {type(param).__name__}")
+            raise TypeError(f"register_parameter: expected param {name!r} to be a Parameter or None, got {type(param).__name__}")
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -144,7 +145,8 @@ class Module:
         """
         self._check_name("register_buffer", name, self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"register_buffer: expected {name!r} to be a Tensor or None, got {type(tensor).__name__}")
+            raise TypeError(f"register_buffer: expected tensor {name!r} to be a Tensor or None, got {type(tensor).__name__}")
+        check_flag("register_buffer", "persistent", persistent)
         self._buffers[name] = tensor
         (self._transient.discard if persistent else self._transient.add)(name)
 
@@ -152,7 +154,7 @@ class Module:
         """Lists a module under `name`."""
         self._check_name("add_module", name, self._modules)
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"add_module: expected {name!r} to be a Module or None, got {type(module).__name__}")
+            raise TypeError(f"add_module: expected module {name!r} to be a Module or None, got {type(module).__name__}")
         self._modules[name] = module
 
     register_module = add_module
@@ -223,6 +225,8 @@ class Module:
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Calls `fn` with each module below this one, children before parents, and then with this one; returns self."""
+        if not callable(fn):
+            raise TypeError(f"apply: expected fn to be a function, got {type(fn).__name__}")
         for module in self.children():
             module.apply(fn)
         fn(self)
@@ -242,6 +246,7 @@ class Module:
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
         """Sets requires_grad of all parameters; returns self."""
+        check_flag("requires_grad_", "requires_grad", requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
@@ -274,7 +279,7 @@ class Module:
             else:
                 dtype = target
         where = None if device is None else find_device(device)
-        kind = None if dtype is None else np.dtype(dtype)
+        kind = None if dtype is None else find_dtype("to", dtype)
         if kind is not None and not is_floating(kind):
             raise TypeError(f"to: expected a floating dtype, got {kind}")
 
@@ -332,7 +337,8 @@ class Module:
             TypeError: a value is no array, or its dtype does not convert.
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict: expected names and tensors, got {type(state_dict).__name__}")
+            raise TypeError(f"load_state_dict: expected state_dict of names and tensors, got {type(state_dict).__name__}")
+        check_flag("load_state_dict", "strict", strict)
         own = self.state_dict()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -354,7 +360,7 @@ class Module:
                 )
             values[name] = value
         if problems:
-            raise ValueError(f"load_state_dict: the state does not fit {type(self).__name__}:\n    " + "\n    ".join(problems))
+            raise ValueError(f"load_state_dict: expected state_dict to fit {type(self).__name__}:\n    " + "\n    ".join(problems))
         for name, value in values.items():
             overwrite(own[name], value)
         return Keys(missing, unexpected)

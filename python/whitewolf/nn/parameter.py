@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..device import Array, Device
+from ..dtypes import is_floating
+from ..ops._common import check_flag
 from ..ops.creation import asarray
 from ..tensor import Tensor, wrap
 
@@ -24,7 +26,10 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __new__(cls, data: Any, requires_grad: bool = True) -> Parameter:
+        check_flag("Parameter", "requires_grad", requires_grad)
         source = asarray(data)
+        if requires_grad and not is_floating(source.dtype):
+            raise TypeError(f"Parameter: expected data of a floating dtype where it requires grad, got {source.dtype}")
         result = wrap(source._data, source.device)
         result.__class__ = cls
         result._version = source._version

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import elementwise, indexing, logic, manipulation
-from ._common import SCALARS
+from ._common import SCALARS, check_ints
 
 
 def bind_methods(tensor_class: Any) -> None:
@@ -23,6 +23,14 @@ def bind_methods(tensor_class: Any) -> None:
 
 def _reverse_dims(x: Any) -> Any:
     return manipulation.permute_dims(x, tuple(range(x.ndim))[::-1])
+
+
+def _expand(x: Any, sizes: Any) -> Any:
+    """broadcast_to, in which -1 keeps a size."""
+    shape = check_ints("expand", "sizes", sizes)
+    if len(shape) < x.ndim:
+        raise ValueError(f"expand: expected sizes for at least {x.ndim} dimensions, got {shape}")
+    return manipulation.broadcast_to(x, tuple(x.shape[i - len(shape)] if n == -1 else n for i, n in enumerate(shape)))
 
 
 def _reflected(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -110,8 +118,7 @@ def _methods() -> dict[str, Callable[..., Any]]:
 
     found["reshape"] = found["view"] = spread(manipulation.reshape)
     found["permute"] = spread(manipulation.permute_dims)
-    found["expand"] = spread(lambda x, shape: manipulation.broadcast_to(
-        x, tuple(x.shape[i - len(shape)] if n == -1 else n for i, n in enumerate(shape))))  # fmt: skip
+    found["expand"] = spread(_expand)
     found["clone"] = lambda x: manipulation.astype(x, x.dtype)
     found["float"] = lambda x: manipulation.astype(x, "float32", copy=False)
     found["double"] = lambda x: manipulation.astype(x, "float64", copy=False)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Operand: TypeAlias = "Tensor | complex"
 
 KERNEL_FLOATS = (np.dtype("float32"), np.dtype("float64"))
+MAX_LAYERS = 10_000  # of a stack made in one call: more would not end, whatever their size
 MAX_NDIM = 12  # what a kernel's View holds
 SCALARS = (int, float, complex, np.generic)  # bool is an int
 
@@ -229,17 +230,19 @@ def normalize_axes(op: str, axis: int | Sequence[int] | None, ndim: int, name: s
     return axes
 
 
-def check_count(op: str, name: str, value: Any, least: int = 0) -> int:
-    """`value` as an int of at least `least`.
+def check_count(op: str, name: str, value: Any, least: int = 0, most: int | None = None) -> int:
+    """`value` as an int of at least `least`, and at most `most`.
 
     Raises:
         TypeError: it is no int.
-        ValueError: it is less.
+        ValueError: it is less, or more.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{op}: expected {name} to be an int, got {value!r} ({type(value).__name__})")
     if value < least:
         raise ValueError(f"{op}: expected {name} >= {least}, got {value}")
+    if most is not None and value > most:
+        raise ValueError(f"{op}: expected {name} <= {most}, got {value}")
     return int(value)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import random as stream
+from .._named import checked
 from ..device import device as find_device
-from ..dtypes import float32, int64
+from ..dtypes import find_dtype, float32, int64
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_float, check_tensor
 from ._sixteen import takes_sixteen_bit
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _draw(op: str, shape: Shape, dtype: Any, device: DeviceLike, requires_grad: bool, **attributes: float) -> Tensor:
-    found, kind = find_device(device), float32 if dtype is None else np.dtype(dtype)
+    found, kind = find_device(device), float32 if dtype is None else find_dtype(op, dtype)
     if kind not in KERNEL_FLOATS:
         raise TypeError(f"{op}: expected dtype == float32 or float64, got {kind}")
     data = found.empty(_shape(op, shape), kind)
@@ -131,3 +130,6 @@ def permutation(n: int, *, device: DeviceLike = None) -> Tensor:
 
 
 __all__ = ["bernoulli", "normal", "permutation", "randint", "uniform"]
+
+
+globals().update({_function.__name__: checked(_function) for _function in (bernoulli, normal, permutation, randint, uniform)})

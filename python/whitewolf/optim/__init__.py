@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from .._named import check_methods
 from . import lr_scheduler
 from .algorithms import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optimizer import Optimizer
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+
+check_methods(
+    SGD, Adagrad, Adam, AdamW, RMSprop, Optimizer, methods=("__init__", "add_param_group", "load_state_dict", "zero_grad")
+)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .._named import check_methods
 from .optimizer import Optimizer
 
 
@@ -21,7 +22,7 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: expected an Optimizer, got {type(optimizer).__name__}")
+            raise TypeError(f"{type(self).__name__}: expected optimizer to be an Optimizer, got {type(optimizer).__name__}")
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -135,6 +136,8 @@ class PolynomialLR(LRScheduler):
     """base * (1 - t / total_iters)^power, and 0 from there on."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if total_iters < 1 or not power >= 0:
+            raise ValueError(f"PolynomialLR: expected total_iters >= 1 and power >= 0, got {total_iters} and {power}")
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
@@ -272,3 +275,18 @@ __all__ = [
     "ReduceLROnPlateau",
     "StepLR",
 ]
+
+_SCHEDULES = (
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
+check_methods(LRScheduler, *_SCHEDULES, methods=("__init__", "load_state_dict"))
+check_methods(ReduceLROnPlateau, methods=("step",))

@@ -71,7 +71,7 @@ class Optimizer:
         """Adds parameters with options of their own."""
         name = type(self).__name__
         if not isinstance(param_group, dict) or "params" not in param_group:
-            raise TypeError(f"{name}: expected a dict with 'params', got {type(param_group).__name__}")
+            raise TypeError(f"{name}: expected param_group to be a dict with 'params', got {type(param_group).__name__}")
         tensors = param_group["params"]
         tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
         known = {id(p) for group in self.param_groups for p in group["params"]}
@@ -122,6 +122,8 @@ class Optimizer:
         """
         loss = None
         if closure is not None:
+            if not callable(closure):
+                raise TypeError(f"{type(self).__name__}: expected closure to be a function, got {type(closure).__name__}")
             with _GradMode(True):
                 loss = closure()
         with _GradMode(False), Uninterrupted():

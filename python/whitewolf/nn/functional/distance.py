@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ...ops import elementwise, reduce
 from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.binary import pow
+from ...ops.gather import index_select
 from ...ops.rearrange import broadcast_arrays
-from ...ops.select import clip
-from ...tensor import Tensor
+from ...ops.select import clip, where
+from ...tensor import Tensor, wrap
 
 
 def check_vectors(op: str, **vectors: Tensor) -> None:
@@ -58,4 +61,45 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return pow(reduce.sum(pow(size, p), axis=-1, keepdims=keepdim), 1 / p)
 
 
-__all__ = ["cosine_similarity", "pairwise_distance"]
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """|x_i - x_j|_p for all rows i < j of x; the gradient of equal rows is 0.
+
+    Args:
+        input: x, float32 or float64 [N, D].
+        p: >= 0; 0 counts the elements that differ.
+
+    Returns:
+        [N (N - 1) / 2], ordered by i, then j.
+
+    Raises:
+        ValueError: x is no matrix, or p is negative.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.pdist(ww.asarray([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]]))
+    tensor([5., 3., 4.])
+    """
+    check_vectors("pdist", input=input)
+    if input.ndim != 2:
+        raise ValueError(f"pdist: expected input [N, D], got input.shape == {input.shape}")
+    if not p >= 0:
+        raise ValueError(f"pdist: expected p >= 0, got {p}")
+    first, second = np.triu_indices(input.shape[0], 1)
+    left, right = (index_select(input, 0, wrap(i.astype(np.int64), input.device)) for i in (first, second))
+    size = elementwise.abs(elementwise.subtract(left, right))
+    if not size.size:
+        return reduce.sum(size, axis=-1)
+    if p == 0:
+        return reduce.sum(elementwise.multiply(elementwise.sign(size), 1.0), axis=-1)
+    if p == 1:
+        return reduce.sum(size, axis=-1)
+    if p == math.inf:
+        return reduce.max(size, axis=-1)
+    # Roots and powers have no slope at 0: there, and at 0 alone, something else is raised, and 0 put back.
+    zero = wrap(size._data == 0, size.device)
+    powers = where(zero, 0.0, pow(where(zero, 1.0, size), p))
+    total = reduce.sum(powers, axis=-1)
+    nothing = wrap(total._data == 0, total.device)
+    return where(nothing, 0.0, pow(where(nothing, 1.0, total), 1 / p))
+
+
+__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]

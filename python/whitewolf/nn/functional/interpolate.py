@@ -152,6 +152,26 @@ def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: st
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """`interpolate` with mode "nearest".
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.upsample_nearest(ww.ones((1, 1, 2, 2)), scale_factor=2).shape
+    (1, 1, 4, 4)
+    """
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """`interpolate` with mode "bilinear", corners aligned.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.upsample_bilinear(ww.asarray([[[[0.0, 2.0]]]]), size=(1, 3)).tolist()
+    [[[[0.0, 1.0, 2.0]]]]
+    """
+    return interpolate(input, size, scale_factor, "bilinear", align_corners=True)
+
+
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """[..., C r^2, H, W] as [..., C, H r, W r], r = upscale_factor: channels become pixels (Shi et al. 2016, equation 4).
 
@@ -209,4 +229,12 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     return reshape(permute_dims(split, (0, 2, 1, *range(3, x.ndim + 1))), x.shape)
 
 
-__all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle", "upsample"]
+__all__ = [
+    "channel_shuffle",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
+]

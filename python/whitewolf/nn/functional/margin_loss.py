@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from ...ops import elementwise, manipulation, reduce
 from ...ops._common import check_float, check_same_dtype, check_tensor
+from ...ops.binary import minimum
 from ...ops.indexing import take, take_along_axis
 from ...ops.logic import equal, not_equal
 from ...ops.manipulation import astype
@@ -148,6 +153,84 @@ def triplet_margin_loss(
     return _reduce(clip(near - far + margin, min=0.0), reduction)
 
 
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """`triplet_margin_loss` with a distance of one's own.
+
+    Args:
+        anchor, positive, negative: what the distance takes.
+        distance_function: d(x1, x2); `pairwise_distance` unless given.
+        swap: take d(positive, negative) for the second distance where it is less.
+
+    Raises:
+        ValueError: the margin is negative.
+
+    >>> import whitewolf as ww
+    >>> x = ww.zeros((1, 2))
+    >>> ww.nn.functional.triplet_margin_with_distance_loss(x, x, x, distance_function=lambda a, b: ww.sum(a - b, axis=1))
+    tensor(1.)
+    """
+    op = "triplet_margin_with_distance_loss"
+    check_vectors(op, anchor=anchor, positive=positive, negative=negative)
+    check_reduction(op, reduction)
+    if not margin >= 0:
+        raise ValueError(f"{op}: expected margin >= 0, got {margin}")
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = minimum(far, distance(positive, negative))
+    return _reduce(clip(near - far + margin, min=0), reduction)
+
+
+def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """The sum over the right classes j and the others i of max(0, 1 - (x[j] - x[i])), divided by the number of classes C.
+
+    Args:
+        input: x, float32 or float64 [N, C] or [C].
+        target: integers of the same shape: the right classes in [0, C), up to the first -1.
+
+    Raises:
+        ValueError: the shapes differ.
+        IndexError: a class is outside.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.multilabel_margin_loss(ww.asarray([0.0, 1.0]), ww.asarray([1, -1]))
+    tensor(0.)
+    """
+    op = "multilabel_margin_loss"
+    check_float(op, "input", check_tensor(op, "input", input))
+    check_reduction(op, reduction)
+    if check_tensor(op, "target", target).dtype.kind not in "iu":
+        raise TypeError(f"{op}: expected target of integers, got dtype {target.dtype}")
+    if target.shape != input.shape or input.ndim > 2:
+        raise ValueError(f"{op}: expected input and target of one shape [N, C] or [C], got {input.shape} and {target.shape}")
+    rows = input.shape[:1] if input.ndim == 2 else ()
+    classes = input.shape[-1] if input.ndim else 1
+    x, labels = manipulation.reshape(input, (-1, classes)) if input.size else input, target.numpy().reshape(-1, classes)
+    if not input.size:
+        return _reduce(reduce.sum(x, axis=-1), reduction)
+    counts = np.cumprod(labels >= 0, axis=1).astype(bool)  # up to the first -1
+    chosen = np.where(counts, labels, 0)
+    if chosen.max(initial=0) >= classes:
+        raise IndexError(f"{op}: expected target in [0, {classes}), got {int(chosen.max())}")
+    right = np.zeros(labels.shape, bool)
+    row, place = np.nonzero(counts)
+    right[row, chosen[row, place]] = True
+    picked = take_along_axis(x, wrap(chosen.astype(np.int64), x.device), axis=1)
+    lack = clip(1 - (manipulation.expand_dims(picked, axis=2) - manipulation.expand_dims(x, axis=1)), min=0)
+    wanted = wrap((counts[:, :, None] & ~right[:, None, :]).astype(x.dtype), x.device)
+    loss = reduce.sum(lack * wanted, axis=(1, 2)) / classes
+    return _reduce(manipulation.reshape(loss, rows), reduction)
+
+
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -206,7 +289,9 @@ __all__ = [
     "hinge_embedding_loss",
     "margin_ranking_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "soft_margin_loss",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]

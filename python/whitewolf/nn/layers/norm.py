@@ -43,6 +43,8 @@ class _ChannelNorm(Module):
         check_number(type(self).__name__, "eps", eps)
         if not eps > 0:
             raise ValueError(f"{type(self).__name__}: expected eps > 0, got {eps}")
+        if momentum is not None:
+            check_number(type(self).__name__, "momentum", momentum)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         _affine(self, num_features, affine, bias, device, dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
-from ...ops._common import check_flag, check_tensor
+from ...ops._common import MAX_LAYERS, check_flag, check_tensor
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
@@ -84,6 +84,8 @@ class _Unit(Module):
         for name, size in sizes.items():
             if type(size) is not int or size < 1:
                 raise ValueError(f"{type(self).__name__}: expected {name} to be an int >= 1, got {size!r}")
+            if name == "num_layers" and size > MAX_LAYERS:
+                raise ValueError(f"{type(self).__name__}: expected num_layers <= {MAX_LAYERS}, got {size}")
 
     def _check_states(self, hx: State | None, lead: tuple[int, ...], ends: str, what: str, like: Tensor) -> tuple[Tensor, ...]:
         """The states given, each [*lead, its size], or nothing."""

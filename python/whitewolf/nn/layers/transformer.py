@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import find_dtype
-from ...ops._common import check_count, check_tensor
+from ...ops._common import MAX_LAYERS, check_count, check_flag, check_tensor
 from ...ops.creation import asarray
 from ...tensor import Tensor
 from .. import functional as F
@@ -55,7 +55,7 @@ class _Layer(Module):
         super().__init__()
         made: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
         self.activation = _activation(type(self).__name__, activation)
-        self.norm_first = norm_first
+        self.norm_first = check_flag(type(self).__name__, "norm_first", norm_first)
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, batch_first=batch_first, **made)
         if self._decodes:
             self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, batch_first=batch_first, **made)
@@ -174,8 +174,13 @@ class TransformerDecoderLayer(_Layer):
 
 def _copies(layer: Module, n: int, op: str) -> ModuleList:
     if not isinstance(layer, Module):
-        raise TypeError(f"{op}: expected a Module to copy, got {type(layer).__name__}")
-    return ModuleList([deepcopy(layer) for _ in range(check_count(op, "num_layers", n))])
+        raise TypeError(f"{op}: expected a Module to copy as layer, got {type(layer).__name__}")
+    return ModuleList([deepcopy(layer) for _ in range(check_count(op, "num_layers", n, most=MAX_LAYERS))])
+
+
+def _check_module(op: str, name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, Module):
+        raise TypeError(f"{op}: expected {name} to be a Module or None, got {type(value).__name__}")
 
 
 class TransformerEncoder(Module):
@@ -203,6 +208,7 @@ class TransformerEncoder(Module):
     ) -> None:
         super().__init__()
         self.layers = _copies(encoder_layer, num_layers, "TransformerEncoder")
+        _check_module("TransformerEncoder", "norm", norm)
         self.num_layers = num_layers
         self.norm = norm
 
@@ -237,6 +243,7 @@ class TransformerDecoder(Module):
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
         self.layers = _copies(decoder_layer, num_layers, "TransformerDecoder")
+        _check_module("TransformerDecoder", "norm", norm)
         self.num_layers = num_layers
         self.norm = norm
 
@@ -297,6 +304,8 @@ class Transformer(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        for name, given in (("custom_encoder", custom_encoder), ("custom_decoder", custom_decoder)):
+            _check_module("Transformer", name, given)
         made: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
         words: tuple[Any, ...] = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first)
         if custom_encoder is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ops._common import check_window
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
@@ -99,6 +100,29 @@ class MaxUnpool2d(_MaxUnpool):
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
         return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class FractionalMaxPool2d(Module):
+    """Max-pooling over windows at places that are drawn (Graham 2014); see `F.fractional_max_pool2d`."""
+
+    def __init__(
+        self, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Tensor | None = None
+    ) -> None:  # fmt: skip
+        super().__init__()
+        check_window("FractionalMaxPool2d", kernel_size=kernel_size)
+        if (output_size is None) == (output_ratio is None):
+            got = "neither" if output_size is None else "both"
+            raise ValueError(f"FractionalMaxPool2d: expected output_size or output_ratio, got {got}")
+        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,)
+        if output_ratio is not None and not all(isinstance(r, float) and 0 < r < 1 for r in ratios):
+            raise ValueError(f"FractionalMaxPool2d: expected output_ratio in (0, 1), one or two, got {output_ratio!r}")
+        self.kernel_size, self.output_size, self.output_ratio = kernel_size, output_size, output_ratio
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+
+    def forward(self, input: Tensor) -> Any:
+        drawn = self._random_samples
+        return F.fractional_max_pool2d(input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, drawn)
 
 
 class Unfold(Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from ..._named import checked
 from ..._precision import run_step, widened
 from ...autograd import no_grad
 from ...device import Array, Device
@@ -116,3 +117,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     for p in given:
         overwrite(p, manipulation.reshape(vec.detach()[start : start + p.size], p.shape))
         start += p.size
+
+
+_FUNCTIONS = (clip_grad_norm_, clip_grad_value_, parameters_to_vector, vector_to_parameters)
+globals().update({_function.__name__: checked(_function) for _function in _FUNCTIONS})

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..._named import checked
 from ...graph import Node, record
 from ...ops._common import check_same_device, check_same_dtype, check_tensor
 from ...ops.manipulation import concat, reshape, transpose
@@ -292,3 +293,7 @@ __all__ = [
     "unpack_sequence",
     "unpad_sequence",
 ]
+
+
+_FUNCTIONS = (pack_padded_sequence, pack_sequence, pad_packed_sequence, pad_sequence, unpack_sequence, unpad_sequence)
+globals().update({_function.__name__: checked(_function) for _function in _FUNCTIONS})

@@ -1,0 +1,398 @@
+"""Generated misuse of classes, their objects and the rooms beside the top namespace: constructors of layers, optimizers, schedules and
+loaders with each argument in turn replaced by each bad value, what a layer computes likewise, methods, files and initialisers. Runs
+in a child process.
+
+main([target, ...]) prints a line of JSON before each target, and one for each call that broke the contract. The contract is that of
+helpers/misuse.py, and: each call ends within SECONDS; what a constructor accepts, computes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import signal
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import whitewolf as ww
+from whitewolf import amp, autograd, data, io, nn, optim
+
+from helpers.misuse import TYPED, bad_values, bools, floats, ints, limit_memory
+
+SECONDS = 10
+
+
+def _weights() -> list[ww.Tensor]:
+    w = floats(2, 2).requires_grad_()
+    w.grad = floats(2, 2)
+    return [w]
+
+
+def _optimizer() -> Any:
+    return optim.SGD(_weights(), lr=0.1)
+
+
+# A good value for each argument of a constructor, by its name...
+MADE_OF: dict[str, Callable[[], Any]] = {
+    **dict.fromkeys(("in_features", "in_channels", "out_channels", "num_features", "num_channels", "normalized_shape", "input_size",
+                     "embed_dim", "d_model", "in1_features", "in2_features", "num_embeddings"), lambda: 4),
+    **dict.fromkeys(("out_features", "embedding_dim", "hidden_size"), lambda: 3),
+    **dict.fromkeys(("kernel_size", "output_size", "num_groups", "groups", "num_heads", "nhead", "upscale_factor", "downscale_factor", "size",
+                     "num_layers", "T_max", "step_size", "total_steps"), lambda: 2),
+    **dict.fromkeys(("padding", "dim"), lambda: 1), **dict.fromkeys(("value", "threshold", "norm_type", "gamma", "max_lr"), lambda: 1.0),
+    "unflattened_size": lambda: (2, 2), "args": lambda: nn.ReLU(), "encoder_layer": lambda: nn.TransformerEncoderLayer(4, 2, 8),
+    "decoder_layer": lambda: nn.TransformerDecoderLayer(4, 2, 8), "optimizer": _optimizer, "params": _weights, "lr_lambda": lambda: lambda n: 1.0,
+    "milestones": lambda: [2], "defaults": lambda: {"lr": 0.1}, "components": lambda: np.eye(3, dtype="f4"), "spread": lambda: np.ones(3, "f4"),
+    "transforms": lambda: data.RandomFlip(), "arrays": lambda: np.zeros((4, 2), "f4"), "mean": lambda: np.zeros(3, "f4"),
+    "std": lambda: np.ones(3, "f4"), "dataset": lambda: data.TensorDataset(np.zeros((4, 2), "f4")), "modules": lambda: [nn.ReLU()],
+    "parameters": lambda: [nn.Parameter(floats(2))], "data": lambda: floats(2), "folder": lambda: ".", "kwargs": lambda: None,
+}  # fmt: skip
+
+# ... and where a class wants another.
+MADE_OF_FOR: dict[str, dict[str, Callable[[], Any]]] = {
+    "FractionalMaxPool2d": {"output_size": lambda: 2}, "Fold": {"output_size": lambda: (2, 2)}, "Upsample": {"size": lambda: None, "scale_factor": lambda: 2},
+    "ModuleDict": {"modules": lambda: {"a": nn.ReLU()}}, "Transformer": {"d_model": lambda: 4, "nhead": lambda: 2, "num_encoder_layers": lambda: 1,
+    "num_decoder_layers": lambda: 1, "dim_feedforward": lambda: 8}, "UpsamplingBilinear2d": {"scale_factor": lambda: 2},
+    "UpsamplingNearest2d": {"scale_factor": lambda: 2}, "RandomCrop": {"size": lambda: 2},
+    **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), {"dim_feedforward": lambda: 8}),
+}  # fmt: skip
+
+
+def _inputs(name: str) -> dict[str, Any]:
+    """What a layer of that name computes on."""
+    if "Transformer" in name:
+        return {"src": floats(3, 2, 4), "tgt": floats(3, 2, 4), "memory": floats(3, 2, 4)}
+    picture: dict[str, tuple[int, ...]] = {"1d": (2, 4, 4), "2d": (2, 4, 4, 4), "3d": (2, 4, 2, 2, 2)}
+    shape = picture.get(name[-2:], (2, 4))
+    shape = {"RNN": (3, 2, 4), "LSTM": (3, 2, 4), "GRU": (3, 2, 4), "Fold": (2, 4, 1), "Unfold": (2, 4, 4, 4), "GroupNorm": (2, 4, 3),
+             "PixelShuffle": (2, 4, 2, 2), "PixelUnshuffle": (2, 4, 4, 4), "LocalResponseNorm": (2, 4, 4), "ChannelShuffle": (2, 4, 2),
+             "FeatureAlphaDropout": (2, 4, 2), "Upsample": (2, 4, 4)}.get(name, shape)  # fmt: skip
+    found: dict[str, Any] = dict.fromkeys(
+        ("input", "x", "x1", "x2", "input1", "input2", "anchor", "positive", "negative"), floats(*shape)
+    )
+    found |= dict.fromkeys(("target", "var"), floats(*shape)) | dict.fromkeys(("query", "key", "value"), floats(3, 2, 4))
+    if name in ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"):
+        found["target"] = ints(2)
+    if name == "MultiLabelMarginLoss":
+        found["target"] = ints(2, 4)
+    found |= {"log_probs": floats(3, 2, 4), "targets": ww.ones((2, 1), dtype="int64")}
+    found |= dict.fromkeys(("input_lengths", "target_lengths"), [1, 1])
+    if name in ("CosineEmbeddingLoss",):
+        found["target"] = floats(2)
+    if name in ("Embedding", "EmbeddingBag"):
+        found["input"] = ints(2, 2)
+    if name.startswith("MaxUnpool"):
+        found["indices"] = ints(*shape)
+    return found
+
+
+LAYERS = [name for name in nn.__all__ if inspect.isclass(getattr(nn, name)) and issubclass(getattr(nn, name), nn.Module)]
+CONTAINERS = ("Module", "ModuleDict", "ModuleList", "ParameterList", "Sequential")
+SCHEDULES = [n for n in dir(optim.lr_scheduler) if n.endswith(("LR", "Plateau"))]
+CLASSES = {
+    **{f"nn.{n}": getattr(nn, n) for n in LAYERS if n != "Module"}, "nn.Parameter": nn.Parameter,
+    **{f"optim.{n}": getattr(optim, n) for n in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Optimizer")},
+    **{f"optim.lr_scheduler.{n}": getattr(optim.lr_scheduler, n) for n in SCHEDULES if n != "LRScheduler"},
+    **{f"data.{n}": getattr(data, n) for n in ("ColourJitter", "Compose", "DataLoader", "ImageFolder", "Normalize", "RandomCrop", "RandomShift",
+                                               "TensorDataset")},
+    "amp.GradScaler": amp.GradScaler,
+}  # fmt: skip
+
+
+def build(name: str, cls: Any) -> Any:
+    args, kwargs = arguments_of(cls, MADE_OF | MADE_OF_FOR.get(name.split(".")[-1], {}), name.split(".")[-1])
+    return cls(*args, **kwargs)
+
+
+def arguments_of(
+    function: Any, good: dict[str, Callable[[], Any]], name: str, wrong: str = "", bad: Any = None, given: tuple[str, ...] = ()
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call in which `wrong` is `bad`: those without a default and those that are `given`."""
+    positional: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for p in inspect.signature(function).parameters.values():
+        if p.name == "self" or p.kind is p.VAR_KEYWORD or p.kind is p.VAR_POSITIONAL and p.name not in (wrong, *good):
+            continue
+        if p.name == wrong:
+            value = bad
+        elif p.default is p.empty or p.name in MADE_OF_FOR.get(name, {}) or p.name in given:
+            value = good[p.name]()
+        else:
+            continue
+        if p.kind is p.VAR_POSITIONAL or p.kind is p.POSITIONAL_ONLY:
+            positional.append(value)
+        else:
+            keywords[p.name] = value
+    return positional, keywords
+
+
+def bad_for(parameter: str) -> dict[str, Any]:
+    """The bad values; where a function is wanted, one is none of them: what it does is its own business."""
+    values = bad_values()
+    if parameter in ("fn", "closure", "function", "collate_fn", "transform", "lr_lambda", "activation", "distance_function"):
+        del values["a function"]
+    return values
+
+
+class Call:
+    """One call: what is wrong about it, the call, the tensors that it must leave alone, and the names that its error may use."""
+
+    def __init__(self, argument: str, what: str, run: Callable[[], Any], names: list[str], keep: list[Any] | None = None) -> None:
+        self.argument, self.what, self.run, self.names, self.keep = argument, what, run, names, keep or []
+
+
+def constructors(name: str) -> Iterator[Call]:
+    cls, short = CLASSES[name], name.split(".")[-1]
+    good = MADE_OF | MADE_OF_FOR.get(short, {})
+    parameters = [p for p in inspect.signature(cls).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for p in parameters:
+        for what, bad in bad_for(p.name).items():
+            args, kwargs = arguments_of(cls, good, short, p.name, bad)
+
+            def run(args: Any = args, kwargs: Any = kwargs) -> None:
+                made = cls(*args, **kwargs)
+                if isinstance(made, nn.Module) and short not in CONTAINERS:
+                    use(made, short)
+                if isinstance(made, optim.Optimizer) and type(made) is not optim.Optimizer:
+                    made.step()
+                if name.startswith("optim.lr_scheduler"):
+                    made.step(1.0) if short == "ReduceLROnPlateau" else made.step()
+                if isinstance(made, data.DataLoader):
+                    next(iter(made), None)
+
+            yield Call(
+                p.name, what, run, [q.name for q in parameters] + ["input", "x", "w", "weight", "sample", "closure", "metric"]
+            )
+
+
+def use(layer: Any, name: str) -> Any:
+    """The layer on what suits its good arguments."""
+    given = {k: (lambda v=v: v) for k, v in _inputs(name).items()}
+    args, kwargs = arguments_of(layer.forward, given, "")
+    return layer(*args, **kwargs)
+
+
+def forwards(name: str) -> Iterator[Call]:
+    short = name.split(".")[-1]
+    layer = build(name, CLASSES[name])
+    state = [*layer.parameters()]
+    parameters = [p for p in inspect.signature(layer.forward).parameters if p not in ("args", "kwargs")]
+    for parameter in parameters:
+        for what, bad in bad_for(parameter).items():
+            given = {k: (lambda v=v: v) for k, v in _inputs(short).items()}
+            args, kwargs = arguments_of(layer.forward, given, "", parameter, bad)
+            keep = [t for t in (*args, *kwargs.values(), *state) if isinstance(t, ww.Tensor)]
+            yield Call(
+                parameter,
+                what,
+                lambda a=args, k=kwargs: layer(*a, **k),
+                [*parameters, "x", "w", "b", "input", "projected", "weight"],
+                keep,
+            )
+
+
+def _model() -> Any:
+    return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+
+
+def _schedule() -> Any:
+    return optim.lr_scheduler.StepLR(_optimizer(), 2)
+
+
+def _packed() -> Any:
+    return nn.utils.rnn.pack_padded_sequence(floats(3, 2, 4), ww.asarray([3, 2]))
+
+
+def _saved() -> str:
+    ww.save({"x": ww.ones(2)}, "saved")
+    return "saved"
+
+
+def _checkpoint() -> str:
+    ww.save_checkpoint("checkpoint", model=_model())
+    return "checkpoint"
+
+
+# Methods and functions with good arguments: each argument in turn is replaced.
+FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[[], Any]]]] = {
+    "Optimizer.step": (lambda: _optimizer().step, {}),
+    "Optimizer.zero_grad": (lambda: _optimizer().zero_grad, {}),
+    "Optimizer.add_param_group": (lambda: _optimizer().add_param_group, {"param_group": lambda: {"params": _weights()}}),
+    "Optimizer.load_state_dict": (lambda: _optimizer().load_state_dict, {"state_dict": lambda: _optimizer().state_dict()}),
+    "StepLR.load_state_dict": (lambda: _schedule().load_state_dict, {"state_dict": lambda: _schedule().state_dict()}),
+    "ReduceLROnPlateau.step": (lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).step, {"metrics": lambda: 1.0, "metric": lambda: 1.0}),
+    "Module.load_state_dict": (lambda: _model().load_state_dict, {"state_dict": lambda: _model().state_dict()}),
+    "Module.to": (lambda: _model().to, {"targets": lambda: "float64"}),
+    "Module.train": (lambda: _model().train, {}),
+    "Module.requires_grad_": (lambda: _model().requires_grad_, {}),
+    "Module.register_buffer": (lambda: _model().register_buffer, {"name": lambda: "n", "tensor": lambda: floats(2)}),
+    "Module.register_parameter": (lambda: _model().register_parameter, {"name": lambda: "n", "param": lambda: nn.Parameter(floats(2))}),
+    "Module.add_module": (lambda: _model().add_module, {"name": lambda: "n", "module": lambda: nn.ReLU()}),
+    "Module.apply": (lambda: _model().apply, {"fn": lambda: lambda m: None, "function": lambda: lambda m: None}),
+    "GradScaler.scale": (lambda: amp.GradScaler().scale, {"outputs": lambda: floats(2)}),
+    "GradScaler.step": (lambda: amp.GradScaler().step, {"optimizer": _optimizer}),
+    "GradScaler.unscale_": (lambda: amp.GradScaler().unscale_, {"optimizer": _optimizer}),
+    "GradScaler.load_state_dict": (lambda: amp.GradScaler().load_state_dict, {"state_dict": lambda: amp.GradScaler().state_dict()}),
+    **{f"init.{n}": (lambda n=n: getattr(nn.init, n), {"tensor": lambda: floats(2, 2), "val": lambda: 1.0, "nonlinearity": lambda: "relu"})
+       for n in dir(nn.init) if n.endswith("_") and not n.startswith("_") or n == "calculate_gain"},
+    **{f"utils.{n}": (lambda n=n: getattr(nn.utils, n), {"parameters": _weights, "max_norm": lambda: 1.0, "clip_value": lambda: 1.0, "vec": lambda: floats(4)})
+       for n in ("clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters")},
+    **{f"rnn.{n}": (lambda n=n: getattr(nn.utils.rnn, n), {
+        "input": lambda: floats(3, 2, 4), "lengths": lambda: ww.asarray([3, 2]), "sequence": _packed, "packed_sequences": _packed,
+        "sequences": lambda: [floats(3, 2), floats(2, 2)], "padded_sequences": lambda: floats(3, 2, 4), "packed_sequence": _packed})
+       for n in ("pack_padded_sequence", "pack_sequence", "pad_packed_sequence", "pad_sequence", "unpack_sequence", "unpad_sequence")},
+    **{f"random.{n}": (lambda n=n: getattr(ww.random, n), {"p": lambda: floats(2), "shape": lambda: (2,), "n": lambda: 3, "low": lambda: 0,
+                                                           "high": lambda: 5, "seed": lambda: 1, "args": lambda: 3, "state": lambda: ww.random.get_state()})
+       for n in ("bernoulli", "manual_seed", "normal", "permutation", "randint", "set_state", "uniform")},
+    "autograd.backward": (lambda: autograd.backward, {"tensor": lambda: (ww.ones((), requires_grad=True) * 2)}),
+    "autograd.gradcheck": (lambda: autograd.gradcheck, {"function": lambda: ww.exp, "inputs": lambda: [ww.ones(2, dtype="float64", requires_grad=True)]}),
+    "autograd.gradgradcheck": (lambda: autograd.gradgradcheck, {"function": lambda: ww.exp, "inputs": lambda: [ww.ones(2, dtype="float64", requires_grad=True)]}),
+    "kernels.get": (lambda: ww.kernels.get, {"op": lambda: "add_forward"}),
+    "kernels.list": (lambda: ww.kernels.list, {}),
+
+    "data.collate": (lambda: data.collate, {"samples": lambda: [np.zeros(2), np.ones(2)]}),
+    "data.read_idx": (lambda: data.read_idx, {"path": lambda: "no such file"}),
+    "data.mnist": (lambda: data.mnist, {"folder": lambda: "no such folder"}),
+    "data.cifar10": (lambda: data.cifar10, {"folder": lambda: "no such folder"}),
+    "data.digits": (lambda: data.digits, {}),
+    "io.load": (lambda: io.load, {"path": _saved}),
+    "io.save": (lambda: io.save, {"tensors": lambda: {"x": ww.ones(2)}, "path": lambda: "written"}),
+    "io.load_checkpoint": (lambda: io.load_checkpoint, {"path": _checkpoint}),
+    "io.save_checkpoint": (lambda: io.save_checkpoint, {"path": lambda: "written"}),
+    "precision": (lambda: ww.precision, {"name": lambda: "tf32"}),
+}  # fmt: skip
+
+
+def functions(name: str) -> Iterator[Call]:
+    make, good = FUNCTIONS[name]
+    parameters = [p for p in inspect.signature(make()).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for p in parameters:
+        for what, bad in bad_for(p.name).items() if p.kind is not p.VAR_POSITIONAL or p.name in good else ():
+            args, kwargs = arguments_of(make(), good, "", p.name, bad)
+            keep = (
+                []
+                if name.split(".")[-1].endswith("_") or "vector_to" in name
+                else [t for t in (*args, *kwargs.values()) if isinstance(t, ww.Tensor)]
+            )
+            yield Call(p.name, what, lambda a=args, k=kwargs: make()(*a, **k), [q.name for q in parameters], keep)
+
+
+# Methods of tensors that take arguments, on a good tensor.
+METHODS = [n for n in dir(ww.Tensor) if not n.startswith("_") and callable(getattr(ww.Tensor, n))]
+
+
+def methods(name: str) -> Iterator[Call]:
+    try:
+        parameters = [p for p in inspect.signature(getattr(ww.Tensor, name)).parameters.values()][1:]
+    except ValueError:
+        return
+    good = {"axis": lambda: 0, "start_dim": lambda: 0, "dtype": lambda: "float64", "target": lambda: "float64", "sections": lambda: 1,
+            "chunks": lambda: 1, "indices": lambda: ints(2), "mask": lambda: bools(2, 2), "value": lambda: 1.0, "x2": lambda: 2.0, "shape": lambda: (4,),
+            "axis0": lambda: 0, "axis1": lambda: 1, "axes": lambda: (1, 0), "sizes": lambda: 4, "dim": lambda: 0, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4}  # fmt: skip
+    for p in parameters:
+        if p.kind is p.VAR_KEYWORD:
+            continue
+        for what, bad in bad_for(p.name).items():
+            x = floats(2, 2)
+            args, kwargs = [], {}
+            for q in parameters:
+                value = bad if q is p else good[q.name]() if q.default is q.empty and q.kind is not q.VAR_KEYWORD else None
+                if q is not p and q.default is not q.empty:
+                    continue
+                if q.kind in (q.POSITIONAL_ONLY, q.VAR_POSITIONAL):
+                    args.append(value)
+                else:
+                    kwargs[q.name] = value
+            keep = [] if name.endswith("_") else [x, *(t for t in args if isinstance(t, ww.Tensor))]
+            yield Call(
+                p.name,
+                what,
+                lambda x=x, a=args, k=kwargs: getattr(x, name)(*a, **k),
+                [q.name for q in parameters] + ["x", "shape", "axis", "axes"],
+                keep,
+            )
+
+
+KINDS: dict[str, Callable[[str], Iterator[Call]]] = {
+    "new": constructors,
+    "call": forwards,
+    "function": functions,
+    "method": methods,
+}
+
+
+def targets() -> list[str]:
+    layers = [n for n in CLASSES if n.startswith("nn.") and n.split(".")[-1] not in (*CONTAINERS, "Parameter")]
+    return [
+        *(f"new {n}" for n in CLASSES),
+        *(f"call {n}" for n in layers),
+        *(f"function {n}" for n in FUNCTIONS),
+        *(f"method {n}" for n in METHODS),
+    ]
+
+
+# What ops below call a layer's arguments: those of `x.reshape` and `asarray`, a module that holds others, an epsilon.
+BELOW = ["obj", "module", "eps", "requires_grad", "targets", "shape", "file"]
+
+
+def named(names: list[str], text: str) -> bool:
+    """The text begins with an op, a class or a method, and names an argument of it, or of the op below that noticed."""
+    if text.startswith("device: expected one of"):
+        return True
+    if re.match(r"\w+_forward: expected y of at most \d+ dimensions", text):
+        return True
+    match = re.match(r"[A-Za-z_]\w*(\.\w+)*: ", text)
+    return match is not None and any(re.search(rf"\b{re.escape(w)}\b", text[match.end() :]) for w in (*names, *BELOW))
+
+
+def _late(number: int, frame: Any) -> None:
+    raise TimeoutError(f"no end within {SECONDS} s")
+
+
+def main(names: list[str]) -> None:
+    limit_memory()
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, _late)
+    with tempfile.TemporaryDirectory() as folder:
+        import os
+
+        os.chdir(folder)
+        for target in names:
+            kind, name = target.split(" ", 1)
+            print(json.dumps({"function": target}), flush=True)
+            count = 0
+            for call in KINDS[kind](name):
+                count += 1
+                before = [t.numpy().tobytes() for t in call.keep]
+                problem = ""
+                signal.alarm(SECONDS)
+                try:
+                    call.run()
+                except (*TYPED, OSError, RuntimeError) as error:
+                    if isinstance(error, TimeoutError):
+                        problem = f"a hang: {error}"
+                    elif not named(call.names, str(error)) and not isinstance(error, OSError):
+                        problem = f"{type(error).__name__}: {error}"
+                except KeyError as error:  # what a checkpoint lacks, as documented
+                    text = str(error.args[0] if error.args else "")
+                    problem = "" if text.startswith("load_checkpoint: ") else f"untyped KeyError: {text}"
+                except AssertionError as error:  # what gradcheck is for
+                    problem = "" if str(error).startswith("gradcheck: ") else f"untyped AssertionError: {error}"
+                except BaseException as error:
+                    problem = f"untyped {type(error).__name__}: {error}"
+                finally:
+                    signal.alarm(0)
+                if [t.numpy().tobytes() for t in call.keep] != before:
+                    problem = "an input has changed"
+                if problem:
+                    line = {"function": target, "argument": call.argument, "value": call.what, "problem": problem[:300]}
+                    print(json.dumps(line), flush=True)
+            print(json.dumps({"function": target, "calls": count}), flush=True)
+
+
+def arguments(words: list[str]) -> tuple[list[str]]:
+    return (words,)
