@@ -35,14 +35,17 @@ from .dtypes import (
 )
 from .info import __array_namespace_info__, can_cast, finfo, iinfo, isdtype, result_type
 from .ops.binary import *
+from .ops.complex_parts import *
 from .ops.creation import *
 from .ops.cumulative import *
 from .ops.elementwise import *
 from .ops.gather import *
 from .ops.indexing import *
+from .ops.joining import *
 from .ops.logic import *
 from .ops.manipulation import *
 from .ops.matmul import *
+from .ops.ranges import *
 from .ops.rearrange import *
 from .ops.reduce import *
 from .ops.search import *

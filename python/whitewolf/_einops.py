@@ -47,7 +47,7 @@ def register() -> None:
 
 def _make_backend(einops: Any) -> None:
     from .info import isdtype
-    from .ops import creation, manipulation, rearrange
+    from .ops import creation, joining, manipulation, ranges, rearrange
     from .tensor import Tensor
 
     class WhitewolfBackend(einops.AbstractBackend):  # type: ignore[misc]
@@ -63,7 +63,7 @@ def _make_backend(einops: Any) -> None:
             return x.numpy()
 
         def arange(self, start: int, stop: int) -> Tensor:
-            return creation.arange(start, stop)
+            return ranges.arange(start, stop)
 
         def transpose(self, x: Tensor, axes: Sequence[int]) -> Tensor:
             return manipulation.permute_dims(x, axes)
@@ -73,7 +73,7 @@ def _make_backend(einops: Any) -> None:
             return found
 
         def stack_on_zeroth_dimension(self, tensors: Sequence[Tensor]) -> Tensor:
-            return manipulation.stack(tensors)
+            return joining.stack(tensors)
 
         def add_axis(self, x: Tensor, new_position: int) -> Tensor:
             return manipulation.expand_dims(x, axis=new_position)
@@ -82,7 +82,7 @@ def _make_backend(einops: Any) -> None:
             return rearrange.tile(x, repeats)
 
         def concat(self, tensors: Sequence[Tensor], axis: int) -> Tensor:
-            return manipulation.concat(tensors, axis=axis)
+            return joining.concat(tensors, axis=axis)
 
         def is_float_type(self, x: Tensor) -> bool:
             return isdtype(x.dtype, ("real floating", "complex floating"))

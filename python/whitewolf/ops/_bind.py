@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import elementwise, indexing, logic, manipulation
+from . import elementwise, indexing, joining, logic, manipulation
 from ._common import SCALARS, check_ints
 
 
@@ -107,7 +107,8 @@ def _methods() -> dict[str, Callable[..., Any]]:
             (logic, ("all", "any")),
             (search, ("argsort", "sort")),
             (indexing, ("take", "nonzero")),
-            (manipulation, ("squeeze", "unsqueeze", "flatten", "contiguous", "transpose", "astype", "to", "split", "chunk")),
+            (manipulation, ("squeeze", "unsqueeze", "flatten", "contiguous", "transpose", "astype", "to")),
+            (joining, ("split", "chunk")),
         )
         for name in names
     }

@@ -12,8 +12,9 @@ from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_flag, check_same_device, check_tensor, normalize_axis
 from ._sixteen import through_float32
 from .elementwise import _library, add, divide, multiply, subtract
+from .joining import concat
 from .logic import not_equal
-from .manipulation import concat, flip
+from .manipulation import flip
 from .reduce import _wide
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .._precision import round_into, run_rounded, widened
-from ..dtypes import float32, is_bfloat16, is_sixteen_bit
+from ..dtypes import float32, is_sixteen_bit
 from ..graph import Node, record, save_output, saved_output
-from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, broadcast_shape, check_tensor, operands, share_memory, unbroadcast
+from ..tensor import Tensor
+from ._common import KERNEL_FLOATS, broadcast_shape, check_tensor, operands, unbroadcast
 from ._sixteen import through_float32
 
 if TYPE_CHECKING:
@@ -337,49 +337,6 @@ def positive(x: Tensor, /) -> Tensor:
     return astype(_numbers("positive", x), x.dtype)
 
 
-def real(x: Tensor, /) -> Tensor:
-    """The real part of a complex tensor, as a view; x itself, as a view, where it is real.
-
-    Raises:
-        TypeError: x is bool.
-
-    >>> import whitewolf as ww
-    >>> ww.real(ww.asarray([1 + 2j]))
-    tensor([1.])
-    """
-    x = _numbers("real", x)
-    return share_memory(x, record("real", x._data if is_bfloat16(x.dtype) else x._data.real, (x,), lambda node, grad: (grad,)))
-
-
-def imag(x: Tensor, /) -> Tensor:
-    """The imaginary part of a complex tensor, as a view outside the graph: complex tensors have no gradient.
-
-    Raises:
-        TypeError: x is not complex.
-
-    >>> import whitewolf as ww
-    >>> ww.imag(ww.asarray([1 + 2j]))
-    tensor([2.])
-    """
-    if check_tensor("imag", "x", x).dtype.kind != "c":
-        raise TypeError(f"imag: expected x.dtype complex64 or complex128, got {x.dtype}")
-    return share_memory(x, wrap(x._data.imag, x.device))
-
-
-def conj(x: Tensor, /) -> Tensor:
-    """The complex conjugate of x; a copy of x where it is real.
-
-    Raises:
-        TypeError: x is bool.
-
-    >>> import whitewolf as ww
-    >>> ww.conj(ww.asarray(1 + 2j)).item()
-    (1-2j)
-    """
-    x = _numbers("conj", x)
-    return wrap(x._data.conj(), x.device) if x.dtype.kind == "c" else positive(x)
-
-
 def _numbers(op: str, x: Tensor) -> Tensor:
     if check_tensor(op, "x", x).dtype.kind == "b":
         raise TypeError(f"{op}: expected x of numbers, got dtype bool")
@@ -396,7 +353,6 @@ __all__ = [
     "atan",
     "atanh",
     "ceil",
-    "conj",
     "cos",
     "cosh",
     "divide",
@@ -405,7 +361,6 @@ __all__ = [
     "exp2",
     "expm1",
     "floor",
-    "imag",
     "log",
     "log10",
     "log1p",
@@ -413,7 +368,6 @@ __all__ = [
     "multiply",
     "negative",
     "positive",
-    "real",
     "reciprocal",
     "round",
     "rsqrt",

@@ -7,11 +7,11 @@ from typing import Any
 from ..graph import Node, is_grad_enabled, record
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_tensor
+from ._layout import _join, _order, _output
 from ._sixteen import takes_sixteen_bit
 from .binary import pow
 from .elementwise import add, divide, multiply, square, subtract
 from .manipulation import expand_dims, pad_constant, reshape
-from .norm import _join, _order, _output
 from .pool2d import avg_pool2d
 
 

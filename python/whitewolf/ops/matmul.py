@@ -14,7 +14,8 @@ from ..graph import Node, record
 from ..tensor import Tensor
 from ._common import KERNEL_FLOATS, check_int, check_ints, check_tensor, normalize_axis, operands, unbroadcast
 from ._sixteen import through_float32
-from .elementwise import _library, conj, multiply
+from .complex_parts import conj
+from .elementwise import _library, multiply
 from .manipulation import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 from .reduce import sum
 

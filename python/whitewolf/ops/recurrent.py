@@ -16,7 +16,8 @@ from ._common import check_float, check_same_device, check_same_dtype, check_ten
 from ._sixteen import takes_sixteen_bit
 from .activation import relu, sigmoid
 from .elementwise import add, multiply, subtract, tanh
-from .manipulation import concat, matrix_transpose, reshape, split
+from .joining import concat, split
+from .manipulation import matrix_transpose, reshape
 from .matmul import matmul
 
 Sizes = Sequence[int] | None

@@ -23,7 +23,8 @@ from ._common import (
 )
 from ._sixteen import takes_sixteen_bit, through_float32
 from .elementwise import _as_float, divide, exp, multiply, sqrt, subtract
-from .manipulation import astype, broadcast_to, concat, permute_dims, reshape
+from .joining import concat
+from .manipulation import astype, broadcast_to, permute_dims, reshape
 
 if TYPE_CHECKING:
     Axis = int | Sequence[int] | None

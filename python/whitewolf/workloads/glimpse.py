@@ -79,7 +79,7 @@ class Glimpses(Module):
             places [glimpses, N, 2].
         """
         from ..nn.functional import relu
-        from ..ops.manipulation import concat
+        from ..ops.joining import concat
 
         places = np.tanh(0.5 * draws[0]).astype(np.float32)  # anywhere: nothing was seen yet
         state: Any = asarray(np.zeros((len(images), self.hidden), np.float32), device=device)

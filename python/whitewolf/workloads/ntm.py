@@ -21,7 +21,8 @@ from ..nn import Linear, Module, init
 from ..nn import functional as F
 from ..ops.binary import pow
 from ..ops.elementwise import sqrt, tanh
-from ..ops.manipulation import concat, expand_dims, matrix_transpose, split, stack
+from ..ops.joining import concat, split, stack
+from ..ops.manipulation import expand_dims, matrix_transpose
 from ..ops.rearrange import roll
 from ..tensor import Tensor
 from . import plots

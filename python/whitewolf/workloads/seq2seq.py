@@ -23,7 +23,8 @@ from ..nn import LSTM, Embedding, Linear, Module
 from ..nn import functional as F
 from ..nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from ..ops.elementwise import tanh
-from ..ops.manipulation import concat, expand_dims, stack
+from ..ops.joining import concat, stack
+from ..ops.manipulation import expand_dims
 from ..ops.select import where
 from ..tensor import Tensor
 from . import plots

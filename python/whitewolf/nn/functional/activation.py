@@ -9,7 +9,7 @@ from ...ops import activation as ops
 from ...ops._common import check_tensor, normalize_axis
 from ...ops.activation import gelu, sigmoid, softplus
 from ...ops.elementwise import abs, add, divide, multiply, negative, subtract, tanh
-from ...ops.manipulation import split
+from ...ops.joining import split
 from ...tensor import Tensor
 
 

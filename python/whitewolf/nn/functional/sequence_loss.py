@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops import elementwise, manipulation, reduce
+from ...ops import elementwise, joining, manipulation, reduce
 from ...ops._common import check_flag, check_float, check_int, check_tensor
 from ...ops.creation import full
 from ...ops.gather import gather
@@ -72,9 +72,9 @@ def ctc_loss(
     start[:, :2] = True
     alpha = where(wrap(start & (np.arange(spread.shape[1]) <= 2 * sizes[:, None]), device), heard[0], low)
     for t in range(1, steps):
-        one = manipulation.concat([edge, alpha[:, :-1]], axis=1)
-        two = manipulation.concat([edge, one[:, :-1]], axis=1)
-        paths = reduce.logsumexp(manipulation.stack([alpha, one, where(skip, two, low)]), axis=0)
+        one = joining.concat([edge, alpha[:, :-1]], axis=1)
+        two = joining.concat([edge, one[:, :-1]], axis=1)
+        paths = reduce.logsumexp(joining.stack([alpha, one, where(skip, two, low)]), axis=0)
         new = elementwise.add(paths, heard[t])
         running = frames > t
         alpha = new if running.all() else where(wrap(running[:, None], device), new, alpha)

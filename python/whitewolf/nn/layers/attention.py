@@ -12,8 +12,9 @@ from ...ops._common import check_float, check_same_device, check_same_dtype, che
 from ...ops.creation import empty, zeros
 from ...ops.dropout import dropout
 from ...ops.elementwise import add
+from ...ops.joining import chunk, concat
 from ...ops.logic import bitwise_invert, bitwise_or
-from ...ops.manipulation import broadcast_to, chunk, concat, expand_dims, pad_constant, permute_dims, reshape, squeeze
+from ...ops.manipulation import broadcast_to, expand_dims, pad_constant, permute_dims, reshape, squeeze
 from ...ops.matmul import matmul
 from ...ops.reduce import mean
 from ...ops.select import where

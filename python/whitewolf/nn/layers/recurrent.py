@@ -9,7 +9,8 @@ from ...ops._common import MAX_LAYERS, check_flag, check_tensor
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
-from ...ops.manipulation import concat, expand_dims, stack, transpose
+from ...ops.joining import concat, stack
+from ...ops.manipulation import expand_dims, transpose
 from ...ops.recurrent import gru, lstm, rnn
 from ...ops.recurrent_projected import lstm_projected
 from ...tensor import Tensor

@@ -10,7 +10,7 @@ from ..._precision import run_step, widened
 from ...autograd import no_grad
 from ...device import Array, Device
 from ...dtypes import float64
-from ...ops import binary, elementwise, manipulation, reduce
+from ...ops import binary, elementwise, joining, manipulation, reduce
 from ...ops.creation import full
 from ...ops.select import clip
 from ...tensor import Tensor
@@ -100,7 +100,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements of all parameters in one 1-d tensor; gradients flow back."""
-    return manipulation.concat([manipulation.reshape(p, (-1,)) for p in parameters])
+    return joining.concat([manipulation.reshape(p, (-1,)) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from ..._named import checked
 from ...graph import Node, record
 from ...ops._common import check_same_device, check_same_dtype, check_tensor
-from ...ops.manipulation import concat, reshape, transpose
+from ...ops.joining import concat
+from ...ops.manipulation import reshape, transpose
 from ...tensor import Tensor, wrap
 
 Lengths = Tensor | Sequence[int]
