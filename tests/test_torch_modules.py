@@ -106,6 +106,35 @@ def test_every_sample_of_the_recurrent_layers_is_taken(capsys: pytest.CaptureFix
     assert len(MODULES) >= 90
 
 
+WITH_STATE = [
+    name for name in MODULES if any(list(pair(name, s.constructor_input, False)[0].state_dict()) for s in samples(name, False)[:1])
+]
+
+
+@pytest.mark.parametrize("name", WITH_STATE)
+def test_weights_of_each_layer_move_by_name_through_files_and_back(name: str, tmp_path: Path) -> None:
+    theirs_io = pytest.importorskip("safetensors.torch")
+    sample = samples(name, False)[0]
+
+    def outputs(theirs: Any, mine: Any) -> None:
+        args, kwargs = ours((tuple(sample.forward_input.args), dict(sample.forward_input.kwargs)), [])
+        with torch.no_grad():
+            check(flat(mine(*args, **kwargs)), flat(theirs(*sample.forward_input.args, **sample.forward_input.kwargs)), [])
+
+    theirs, fresh = pair(name, sample.constructor_input, False)
+    rng = np.random.default_rng(0)
+    drawn = {k: torch.from_numpy(rng.uniform(0.5, 1.5, tuple(v.shape))).to(v.dtype) for k, v in theirs.state_dict().items()}
+    theirs_io.save_file(drawn, tmp_path / "theirs")
+    theirs.load_state_dict(drawn)
+    fresh.load_state_dict(ww.load(tmp_path / "theirs"))
+    outputs(theirs, fresh)
+    again, mine = pair(name, sample.constructor_input, False)
+    mine.load_state_dict({k: ww.asarray(rng.uniform(0.5, 1.5, v.shape)).astype(v.dtype) for k, v in mine.state_dict().items()})
+    ww.save(mine.state_dict(), tmp_path / "ours")
+    again.load_state_dict(theirs_io.load_file(tmp_path / "ours"))
+    outputs(again, mine)
+
+
 WRONG = [name for name, info in MODULES.items() if info.module_error_inputs_func is not None]
 
 
