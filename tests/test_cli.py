@@ -71,6 +71,12 @@ def test_verify_passes_a_sound_op(run: Run, tmp_path: Path) -> None:
     assert status == 0 and "multiply" in out and found["ok"] and found["rows"][0]["checks"].keys() == {"value", "exact"}
 
 
+def test_verify_takes_names_as_bench_does(run: Run) -> None:
+    status, out, _ = run("verify", "tanh", "sinh", "--op", "relu", "--check", "value")
+    assert status == 0 and "3 of 3 ops passed" in out
+    assert [line.split(":")[0] for line in out.splitlines() if ": ok (" in line] == ["tanh", "sinh", "relu"]
+
+
 def test_verify_fails_on_a_broken_op_and_names_op_case_and_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify.cases, "tables", lambda: iter([table(lambda x: x * 2.001)]))
     status, out, _ = run("verify", "--op", "broken", "--check", "value")

@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", parents=[common], help="what is here, what is not and why, and how to get it")
 
     verify = commands.add_parser("verify", parents=[common], help="check the kernels against their references")
+    verify.add_argument("names", nargs="*", metavar="OP", help="ops of the table, or families of kernels; all without one")
     verify.add_argument("--op", action="append", default=[], metavar="NAME", help="only this op (may be given again)")
     verify.add_argument("--check", action="append", default=[], metavar="NAME", help="only this check (may be given again)")
 
@@ -94,10 +95,9 @@ def _verify(options: argparse.Namespace) -> int:
     from .verify import report, verify
 
     def progress(row: dict[str, Any]) -> None:
-        if not console.fancy():
-            console.line(f"{row['op']}: {'ok' if row['ok'] else 'FAILED'}")
+        console.line(f"{row['op']}: {'ok' if row['ok'] else 'FAILED'} ({sum(o['seconds'] for o in row['checks'].values()):.1f} s)")
 
-    result = verify(options.op, options.check, options.device, options.seed, progress)
+    result = verify([*options.names, *options.op], options.check, options.device, options.seed, progress)
     report(result)
     _finish(options, result)
     return 0 if result["ok"] else 1

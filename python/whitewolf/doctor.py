@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -126,8 +127,8 @@ def _setting(reason: str) -> str:
 
 def _devices() -> list[Finding]:
     remedies = {
-        "cpu": "pip install --force-reinstall --no-binary whitewolf whitewolf",
-        "cudasim": "pip install --force-reinstall --no-binary whitewolf whitewolf",
+        "cpu": _rebuild(),
+        "cudasim": _rebuild(),
         "cuda": "see the lines on CUDA",
     }
     return [
@@ -138,7 +139,12 @@ def _devices() -> list[Finding]:
     ]
 
 
-REBUILD = "WHITEWOLF_CUDA=1 pip install --force-reinstall --no-binary whitewolf whitewolf"
+def _rebuild() -> str:
+    """The command that builds the modules again: of the clone that runs, or of the package that was installed."""
+    clone = Path(__file__).resolve().parents[2]
+    if (clone / "setup.py").is_file() and (clone / "CMakeLists.txt").is_file():
+        return f"{sys.executable} -m pip install --editable {clone}"
+    return "pip install --force-reinstall --no-binary whitewolf whitewolf"
 
 
 def _cuda() -> list[Finding]:
@@ -155,7 +161,7 @@ def _cuda() -> list[Finding]:
         else Finding("CUDA: nvcc", "missing", reason, "pip install nvidia-cuda-nvcc nvidia-cuda-runtime, or NVCC=/path/to/nvcc"),
         Finding("CUDA: whitewolf._cuda", "ok", "built")
         if has("whitewolf._cuda")
-        else Finding("CUDA: whitewolf._cuda", "missing", "the module for GPUs is not built", REBUILD),
+        else Finding("CUDA: whitewolf._cuda", "missing", "the module for GPUs is not built", f"WHITEWOLF_CUDA=1 {_rebuild()}"),
     ]
     names = [name for name in ("cupy", "cupy-cuda13x", "cupy-cuda12x") if version(name)]
     found.append(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from . import numba_cuda
 from ._errors import DeviceError
 from .device import Device, devices
 from .device import device as find_device
@@ -88,5 +89,8 @@ def use(**variants: str) -> Iterator[None]:
                 else:
                     scope.callback(module.pop_variant, token)
             if len(errors) == len(modules):
+                if variant == "numba" and "a variant of" in str(errors[0]):
+                    why = "; ".join(f"on {name}, {reason}" for name in ("cuda", "cudasim") if (reason := numba_cuda.missing(name)))
+                    raise ValueError(f"{errors[0]}: {why}") from None
                 raise errors[0]
         yield
