@@ -39,6 +39,39 @@ def test_each_public_name_has_a_docstring_with_an_example(name: str) -> None:
     assert ">>>" in text, f"{name}: expected an example, got none"
 
 
+# Rooms of the namespace, and what an example would need that is not at hand: files, a folder of pictures, the network.
+ROOMS = (
+    "nn",
+    "nn.functional",
+    "optim",
+    "optim.lr_scheduler",
+    "data",
+    "io",
+    "amp",
+    "kernels",
+    "nn.init",
+    "nn.utils",
+    "nn.utils.rnn",
+    "random",
+    "autograd",
+)
+WITHOUT_EXAMPLE = {"ColourJitter", "Dataset", "ImageFolder", "Normalize", "PackedSequence", "cifar10", "digits", "download", "load",
+                   "load_checkpoint", "mnist", "read_idx", "take_blocks", "next_seed", "Node", "record", "save_output", "saved_output", "LRScheduler"}  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_name_of_a_room_has_a_docstring_with_an_example(room: str) -> None:
+    module = importlib.import_module(f"whitewolf.{room}")
+    names = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
+    bare = []
+    for name in names:
+        value = getattr(module, name)
+        own = getattr(value, "__module__", "").startswith(("whitewolf.optim", module.__name__)) or hasattr(module, "__all__")
+        if callable(value) and own and name not in WITHOUT_EXAMPLE and ">>>" not in (inspect.getdoc(value) or ""):
+            bare.append(name)
+    assert not bare, f"whitewolf.{room}: expected an example of each, got none of {', '.join(bare)}"
+
+
 def examples(value: Any, name: str) -> list[doctest.DocTest]:
     """The examples of a function or class: those that doctest's own finder misses are functions made by other functions."""
     finder = doctest.DocTestFinder(recurse=False)

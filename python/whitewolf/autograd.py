@@ -199,6 +199,9 @@ def backward(tensor: Tensor, grad: Tensor | None = None, *, retain_graph: bool |
     Raises:
         ValueError: `tensor` requires no grad, or `grad` is missing or of another shape.
         ww.StaleTensorError: a value that the walk needs was overwritten.
+
+    >>> import whitewolf as ww
+    >>> ww.autograd.backward(ww.ones((), requires_grad=True) * 2)
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"backward: expected tensor to be a Tensor, got {type(tensor).__name__}")

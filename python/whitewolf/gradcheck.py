@@ -45,6 +45,10 @@ def gradcheck(
         AssertionError: they disagree.
         TypeError: an input that requires grad is not float64.
         ValueError: no input requires grad, or a tolerance is negative.
+
+    >>> import whitewolf as ww
+    >>> ww.autograd.gradcheck(ww.exp, ww.ones(2, dtype="float64", requires_grad=True))
+    True
     """
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     active = [i for i, t in enumerate(given) if isinstance(t, Tensor) and t.requires_grad]
@@ -94,6 +98,10 @@ def gradgradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Tensor
 
     Raises:
         AssertionError: they disagree.
+
+    >>> import whitewolf as ww
+    >>> ww.autograd.gradgradcheck(ww.exp, ww.ones(2, dtype="float64", requires_grad=True))
+    True
     """
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     active = [i for i, t in enumerate(given) if isinstance(t, Tensor) and t.requires_grad]

@@ -35,7 +35,12 @@ def manual_seed(seed: int) -> None:
 
 
 def get_state() -> dict[str, int]:
-    """Seed and position, to be kept in a checkpoint."""
+    """Seed and position, to be kept in a checkpoint.
+
+    >>> import whitewolf as ww
+    >>> sorted(ww.random.get_state())
+    ['offset', 'seed']
+    """
     with _lock:
         return {"seed": _seed, "offset": _offset}
 
@@ -45,6 +50,9 @@ def set_state(state: dict[str, int]) -> None:
 
     Raises:
         TypeError, ValueError: it is no such state.
+
+    >>> import whitewolf as ww
+    >>> ww.random.set_state(ww.random.get_state())
     """
     if not isinstance(state, dict) or state.keys() != {"seed", "offset"}:
         raise TypeError(f"set_state: expected state to be {{'seed': int, 'offset': int}}, got {type(state).__name__}")

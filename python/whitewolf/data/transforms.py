@@ -17,6 +17,10 @@ class RandomShift:
         pixels: the largest shift; every one from -pixels to pixels is equally likely.
 
     The batch is `(images, ...)` with images [N, C, H, W], or the images alone.
+
+    >>> import whitewolf as ww
+    >>> ww.data.RandomShift(1).pixels
+    1
     """
 
     def __init__(self, pixels: int = 2) -> None:
@@ -39,6 +43,10 @@ class Compose:
 
     Args:
         transforms: each is called as `transform(batch, rng)`.
+
+    >>> import whitewolf as ww
+    >>> len(ww.data.Compose(ww.data.RandomFlip(), ww.data.RandomShift(1)).transforms)
+    2
     """
 
     def __init__(self, *transforms: Any) -> None:
@@ -51,7 +59,12 @@ class Compose:
 
 
 class RandomCrop:
-    """Cuts a square of `size` pixels out of each image of a batch, each at its own place; every place is equally likely."""
+    """Cuts a square of `size` pixels out of each image of a batch, each at its own place; every place is equally likely.
+
+    >>> import whitewolf as ww
+    >>> ww.data.RandomCrop(8).size
+    8
+    """
 
     def __init__(self, size: int) -> None:
         self.size = check_count("RandomCrop", "size", size)
@@ -67,7 +80,12 @@ class RandomCrop:
 
 
 class RandomFlip:
-    """Mirrors each image of a batch left to right with probability one half."""
+    """Mirrors each image of a batch left to right with probability one half.
+
+    >>> import whitewolf as ww
+    >>> type(ww.data.Compose(ww.data.RandomFlip())).__name__
+    'Compose'
+    """
 
     def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
         images, *others = batch

@@ -108,6 +108,10 @@ class ModuleList(_Listed):
 
     Args:
         modules: what it holds at first.
+
+    >>> import whitewolf as ww
+    >>> len(ww.nn.ModuleList([ww.nn.ReLU(), ww.nn.Tanh()]))
+    2
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
@@ -128,6 +132,10 @@ class ModuleDict(Module):
 
     Args:
         modules: a dict, or pairs, of names and modules.
+
+    >>> import whitewolf as ww
+    >>> list(ww.nn.ModuleDict({"a": ww.nn.ReLU()}))
+    ['a']
     """
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
@@ -183,6 +191,10 @@ class ParameterList(Module):
 
     Args:
         values: what it holds at first.
+
+    >>> import whitewolf as ww
+    >>> [p.shape for p in ww.nn.ParameterList([ww.ones(2)])]
+    [(2,)]
     """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:

@@ -50,26 +50,46 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Fills from the normal distribution of that mean and standard deviation."""
+    """Fills from the normal distribution of that mean and standard deviation.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.normal_(ww.empty((2, 2))).shape
+    (2, 2)
+    """
     if not std >= 0:
         raise ValueError(f"normal_: expected std >= 0, got {std}")
     return _fill("normal_", tensor, "normal_forward", mean=mean, std=std)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fills with one value."""
+    """Fills with one value.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.constant_(ww.empty(2), 3.0)
+    tensor([3., 3.])
+    """
     check_tensor("constant_", "tensor", tensor)._data.fill(val)
     tensor._overwritten()
     return tensor
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fills with zeros."""
+    """Fills with zeros.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.zeros_(ww.empty(2))
+    tensor([0., 0.])
+    """
     return constant_(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fills with ones."""
+    """Fills with ones.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.ones_(ww.empty(2))
+    tensor([1., 1.])
+    """
     return constant_(tensor, 1)
 
 
@@ -82,13 +102,23 @@ def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Fills from U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16)."""
+    """Fills from U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.xavier_uniform_(ww.empty((2, 2))).shape
+    (2, 2)
+    """
     bound = gain * math.sqrt(6 / max(1, sum(_fans("xavier_uniform_", tensor))))
     return _fill("xavier_uniform_", tensor, "uniform_forward", low=-bound, high=bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Fills from the normal distribution of std gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 12)."""
+    """Fills from the normal distribution of std gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 12).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.xavier_normal_(ww.empty((2, 2))).shape
+    (2, 2)
+    """
     std = gain * math.sqrt(2 / max(1, sum(_fans("xavier_normal_", tensor))))
     return _fill("xavier_normal_", tensor, "normal_forward", mean=0.0, std=std)
 
@@ -107,13 +137,22 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
         a: slope of the leaky ReLU behind the layer.
         mode: "fan_in" keeps the variance forward, "fan_out" backward.
         nonlinearity: what `calculate_gain` takes.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.kaiming_uniform_(ww.empty((2, 2))).shape
+    (2, 2)
     """
     bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return _fill("kaiming_uniform_", tensor, "uniform_forward", low=-bound, high=bound)
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Fills from the normal distribution of std gain / sqrt(fan); arguments as `kaiming_uniform_`."""
+    """Fills from the normal distribution of std gain / sqrt(fan); arguments as `kaiming_uniform_`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.kaiming_normal_(ww.empty((2, 2))).shape
+    (2, 2)
+    """
     std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
     return _fill("kaiming_normal_", tensor, "normal_forward", mean=0.0, std=std)
 
@@ -122,6 +161,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Fills with gain times a matrix of orthonormal rows or columns, whichever are fewer (Saxe et al. 2014, arXiv 1312.6120).
 
     Dimensions after the first count as one.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.orthogonal_(ww.empty((2, 2))).shape
+    (2, 2)
     """
     _fans("orthogonal_", tensor)
     if not tensor.size:
@@ -145,6 +188,10 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
     Raises:
         ValueError: `nonlinearity` is not known.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.calculate_gain("linear")
+    1.0
     """
     gains: dict[str, Callable[[], float]] = {
         "tanh": lambda: 5 / 3, "relu": lambda: math.sqrt(2), "selu": lambda: 3 / 4,

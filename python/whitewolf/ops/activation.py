@@ -97,7 +97,12 @@ def silu(x: Tensor, /) -> Tensor:
 
 
 def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + e^(beta x)) / beta, and x itself where beta x > threshold."""
+    """log(1 + e^(beta x)) / beta, and x itself where beta x > threshold.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.softplus(ww.asarray([0.0, 30.0]))
+    tensor([ 0.6931, 30.    ])
+    """
 
     def slope(g: Tensor, x: Tensor) -> Tensor:
         from .select import where
@@ -111,6 +116,10 @@ def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = 20.0) -> Tensor
 def gelu(x: Tensor, /, approximate: str = "none") -> Tensor:
     """x (1 + erf(x / sqrt(2))) / 2; with approximate="tanh", x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
     (Hendrycks and Gimpel 2016, section 2).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.gelu(ww.asarray([0.0, 1.0]))
+    tensor([0.    , 0.8413])
     """
 
     def exact(g: Tensor, x: Tensor) -> Tensor:  # phi(x) (2 - x^2)

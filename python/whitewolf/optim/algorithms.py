@@ -136,6 +136,10 @@ class Adam(Optimizer):
 
     Raises:
         ValueError: an option is out of range.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.Adam([ww.ones(2, requires_grad=True)], lr=0.1).param_groups[0]["lr"]
+    0.1
     """
 
     _checks = {"lr": _POSITIVE, "eps": _POSITIVE, "weight_decay": _POSITIVE, "betas": _BETAS}
@@ -192,6 +196,10 @@ class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): p = p - lr weight_decay p before the step.
 
     Arguments as `Adam`; weight_decay defaults to 0.01.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.AdamW([ww.ones(2, requires_grad=True)], lr=0.1).param_groups[0]["lr"]
+    0.1
     """
 
     _decoupled = True
@@ -219,6 +227,10 @@ class RMSprop(Optimizer):
 
     Raises:
         ValueError: an option is out of range.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.RMSprop([ww.ones(2, requires_grad=True)], lr=0.1).param_groups[0]["lr"]
+    0.1
     """
 
     _checks = {"lr": _POSITIVE, "eps": _POSITIVE, "weight_decay": _POSITIVE, "momentum": _POSITIVE, "alpha": _POSITIVE}
@@ -290,6 +302,10 @@ class Adagrad(Optimizer):
 
     Raises:
         ValueError: an option is out of range.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.Adagrad([ww.ones(2, requires_grad=True)], lr=0.1).param_groups[0]["lr"]
+    0.1
     """
 
     _checks = {"lr": _POSITIVE, "lr_decay": _POSITIVE, "weight_decay": _POSITIVE, "eps": _POSITIVE,

@@ -55,7 +55,12 @@ class LRScheduler:
 
 
 class LambdaLR(LRScheduler):
-    """base * lr_lambda(t); one function, or one for each group."""
+    """base * lr_lambda(t); one function, or one for each group.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.LambdaLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), lambda t: 0.5).get_last_lr()
+    [0.5]
+    """
 
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]], last_epoch: int = -1
@@ -71,7 +76,12 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """base * gamma^(t // step_size)."""
+    """base * gamma^(t // step_size).
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.StepLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), step_size=1).get_last_lr()
+    [1.0]
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         if step_size < 1:
@@ -84,7 +94,12 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """base * gamma^(milestones that t has reached)."""
+    """base * gamma^(milestones that t has reached).
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.MultiStepLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), milestones=[2]).get_last_lr()
+    [1.0]
+    """
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.milestones, self.gamma = sorted(Counter(milestones).elements()), gamma
@@ -95,7 +110,12 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """base * factor for total_iters steps, then base."""
+    """base * factor for total_iters steps, then base.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.ConstantLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), factor=0.5).get_last_lr()
+    [0.5]
+    """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
         self.factor, self.total_iters = factor, total_iters
@@ -106,7 +126,12 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """base times a factor that goes from start_factor to end_factor in total_iters equal steps."""
+    """base times a factor that goes from start_factor to end_factor in total_iters equal steps.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.LinearLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), start_factor=0.5).get_last_lr()
+    [0.5]
+    """
 
     def __init__(
         self, optimizer: Optimizer, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5, last_epoch: int = -1
@@ -122,7 +147,12 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """base * gamma^t."""
+    """base * gamma^t.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.ExponentialLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), gamma=0.5).get_last_lr()
+    [1.0]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -133,7 +163,12 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """base * (1 - t / total_iters)^power, and 0 from there on."""
+    """base * (1 - t / total_iters)^power, and 0 from there on.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.PolynomialLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), total_iters=4).get_last_lr()
+    [1.0]
+    """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         if total_iters < 1 or not power >= 0:
@@ -146,7 +181,12 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2 (Loshchilov and Hutter 2017, eq. 5, without restarts)."""
+    """eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2 (Loshchilov and Hutter 2017, eq. 5, without restarts).
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.CosineAnnealingLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), T_max=4).get_last_lr()
+    [1.0]
+    """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         if T_max < 1:
@@ -164,6 +204,10 @@ class OneCycleLR(LRScheduler):
 
     Raises:
         ValueError: stepped more than total_steps times.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.OneCycleLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), max_lr=1.0, total_steps=4, div_factor=4.0).get_last_lr()
+    [0.25]
     """
 
     def __init__(
@@ -201,6 +245,9 @@ class ReduceLROnPlateau:
     Args:
         optimizer: whose groups' "lr" is set.
         mode, factor, patience, threshold, threshold_mode, cooldown, min_lr, eps: as in PyTorch.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.lr_scheduler.ReduceLROnPlateau(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0)).step(1.0)
     """
 
     def __init__(

@@ -44,6 +44,10 @@ class Optimizer:
     Raises:
         ValueError: there are no parameters, or one stands twice.
         TypeError: a parameter is no leaf tensor.
+
+    >>> import whitewolf as ww
+    >>> ww.optim.Optimizer([ww.ones(2, requires_grad=True)], {"lr": 0.1}).defaults
+    {'lr': 0.1}
     """
 
     # Options that a group may set, with the check that each must pass.

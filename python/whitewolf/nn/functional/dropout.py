@@ -42,6 +42,10 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
     Raises:
         ValueError: p is outside [0, 1], or the input has other than 2 or 3 dimensions.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.dropout1d(ww.ones((1, 2, 3)), training=False).shape
+    (1, 2, 3)
     """
     _check_p("dropout1d", p)
     x = check_tensor("dropout1d", "input", input)
@@ -55,6 +59,10 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
     Raises:
         ValueError: p is outside [0, 1], or the input has fewer than 2 dimensions.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.dropout2d(ww.ones((1, 2, 3, 3)), training=False).shape
+    (1, 2, 3, 3)
     """
     _check_p("dropout2d", p)
     x = check_tensor("dropout2d", "input", input)
@@ -66,7 +74,12 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """`dropout2d` of input [N, C, D, H, W]."""
+    """`dropout2d` of input [N, C, D, H, W].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.dropout3d(ww.ones((1, 2, 3, 3, 3)), training=False).shape
+    (1, 2, 3, 3, 3)
+    """
     return dropout2d(input, p, training, inplace)
 
 
@@ -83,12 +96,21 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 
     Raises:
         ValueError: p is outside [0, 1].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.alpha_dropout(ww.ones(3), training=False)
+    tensor([1., 1., 1.])
     """
     return _alpha_dropout("alpha_dropout", input, p, training, whole_channels=False)
 
 
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """`alpha_dropout` of whole channels of input [N, C, ...]."""
+    """`alpha_dropout` of whole channels of input [N, C, ...].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.feature_alpha_dropout(ww.ones((1, 2, 3)), training=False).shape
+    (1, 2, 3)
+    """
     return _alpha_dropout("feature_alpha_dropout", input, p, training, whole_channels=True)
 
 

@@ -148,7 +148,12 @@ def _cubic_far(t: Any) -> Any:
 
 
 def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None) -> Tensor:
-    """`interpolate` under its old name."""
+    """`interpolate` under its old name.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.upsample(ww.ones((1, 1, 2)), scale_factor=2).shape
+    (1, 1, 4)
+    """
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 

@@ -78,7 +78,12 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
 
 
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """|input - target|, with slope 0 where they are equal; arguments and errors as `mse_loss`."""
+    """|input - target|, with slope 0 where they are equal; arguments and errors as `mse_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.l1_loss(ww.asarray([-1.0, 2.0]), ww.zeros(2))
+    tensor(1.5)
+    """
     _pair("l1_loss", input, target, reduction)
     return _weighted("l1_loss", elementwise.abs(elementwise.subtract(input, target)), weight, reduction)
 
@@ -88,6 +93,10 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 
     Args:
         beta: where the parabola ends; 0 gives `l1_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.smooth_l1_loss(ww.asarray([-1.0, 2.0]), ww.zeros(2))
+    tensor(1.)
     """
     _pair("smooth_l1_loss", input, target, reduction)
     if beta < 0:
@@ -264,6 +273,10 @@ def binary_cross_entropy_with_logits(
         target: of the same shape, in [0, 1].
         weight: w, broadcast; 1 unless given.
         pos_weight: q, broadcast; 1 unless given.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.binary_cross_entropy_with_logits(ww.zeros(2), ww.ones(2))
+    tensor(0.6931)
     """
     from .activation import softplus
 
@@ -291,6 +304,10 @@ def nll_loss(
     Raises:
         ValueError: the shapes do not fit.
         IndexError: a class is outside.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.nll_loss(ww.asarray([[-0.5, -1.0]]), ww.asarray([1]))
+    tensor(1.)
     """
     log_p, n = _class_axis_last("nll_loss", input, target, weight, reduction)
     labels = target._data

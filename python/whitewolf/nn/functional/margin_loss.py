@@ -47,6 +47,10 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | 
         input: float32 or float64 [..., C].
         target: of the same shape, and of the same dtype or integers.
         weight: w, [C]; 1 unless given.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.multilabel_soft_margin_loss(ww.zeros((1, 2)), ww.ones((1, 2)))
+    tensor(0.6931)
     """
     op = "multilabel_soft_margin_loss"
     target = _as_numbers(op, target, input)

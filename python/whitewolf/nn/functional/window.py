@@ -97,7 +97,12 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
 
 
 def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
-    """`lp_pool2d` along one dimension: input [N, C, L] or [C, L]."""
+    """`lp_pool2d` along one dimension: input [N, C, L] or [C, L].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.lp_pool1d(ww.asarray([[3.0, 4.0]]), 2.0, 2)
+    tensor([[5.]])
+    """
     (size,) = pair("lp_pool1d", "kernel_size", kernel_size, 1)
     return _root(avg_pool1d(pow(input, norm_type), kernel_size, stride, 0, ceil_mode), size, norm_type)
 
@@ -120,6 +125,10 @@ def max_unpool2d(
     Raises:
         IndexError: an index is outside the output.
         ValueError: the shapes do not fit.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.max_unpool2d(ww.asarray([[[5.0]]]), ww.asarray([[[2]]]), 2).tolist()
+    [[[0.0, 0.0], [5.0, 0.0]]]
     """
     op = "max_unpool2d"
     x = _batched(op, input, 2)
@@ -131,7 +140,12 @@ def max_unpool2d(
 def max_unpool1d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:
-    """`max_unpool2d` along one dimension: input [N, C, P] or [C, P]."""
+    """`max_unpool2d` along one dimension: input [N, C, P] or [C, P].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.max_unpool1d(ww.asarray([[5.0]]), ww.asarray([[1]]), 2)
+    tensor([[0., 5.]])
+    """
     op = "max_unpool1d"
     x = _batched(op, input, 1)
     kernel = _row(op, "kernel_size", kernel_size, 1)

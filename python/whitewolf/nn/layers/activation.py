@@ -35,31 +35,56 @@ class _MaybeInPlace(_Plain):
 
 
 class ReLU(_MaybeInPlace):
-    """max(x, 0); see `F.relu`."""
+    """max(x, 0); see `F.relu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ReLU()(ww.asarray([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
 
     function = staticmethod(F.relu)
 
 
 class SiLU(_MaybeInPlace):
-    """x * sigmoid(x); see `F.silu`."""
+    """x * sigmoid(x); see `F.silu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.SiLU()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.2689,  1.7616])
+    """
 
     function = staticmethod(F.silu)
 
 
 class Sigmoid(_Plain):
-    """1 / (1 + exp(-x)); see `F.sigmoid`."""
+    """1 / (1 + exp(-x)); see `F.sigmoid`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Sigmoid()(ww.asarray([-1.0, 2.0]))
+    tensor([0.2689, 0.8808])
+    """
 
     function = staticmethod(F.sigmoid)
 
 
 class Tanh(_Plain):
-    """The hyperbolic tangent of x."""
+    """The hyperbolic tangent of x.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Tanh()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.7616,  0.964 ])
+    """
 
     function = staticmethod(tanh)
 
 
 class LeakyReLU(Module):
-    """x where x > 0, else negative_slope * x; see `F.leaky_relu`."""
+    """x where x > 0, else negative_slope * x; see `F.leaky_relu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.LeakyReLU()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.01,  2.  ])
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -73,7 +98,12 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """x where x > 0, else alpha * (exp(x) - 1); see `F.elu`."""
+    """x where x > 0, else alpha * (exp(x) - 1); see `F.elu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ELU()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.6321,  2.    ])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -87,7 +117,12 @@ class ELU(Module):
 
 
 class GELU(Module):
-    """x * Phi(x), Phi the normal distribution's cumulative function, or its tanh approximation; see `F.gelu`."""
+    """x * Phi(x), Phi the normal distribution's cumulative function, or its tanh approximation; see `F.gelu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.GELU()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.1587,  1.9545])
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -101,7 +136,12 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """log(1 + exp(beta x)) / beta; see `F.softplus`."""
+    """log(1 + exp(beta x)) / beta; see `F.softplus`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Softplus()(ww.asarray([-1.0, 2.0]))
+    tensor([0.3133, 2.1269])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -114,70 +154,46 @@ class Softplus(Module):
         return f"beta={self.beta}, threshold={self.threshold}"
 
 
-class Softmax(Module):
-    """exp(x) / the sum of exp(x) along `dim`; see `F.softmax`."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Module):
-    """x - the logarithm of the sum of exp(x) along `dim`; see `F.log_softmax`."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class Softmin(Softmax):
-    """The softmax of -x; see `F.softmin`."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.softmin(input, self.dim)
-
-
-class Softmax2d(Module):
-    """The softmax over the channels of x [N, C, H, W] or [C, H, W]."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected input [N, C, H, W] or [C, H, W], got input.shape == {input.shape}")
-        return F.softmax(input, -3)
-
-
 class SELU(_MaybeInPlace):
-    """A scaled `ELU`; see `F.selu`."""
+    """A scaled `ELU`; see `F.selu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.SELU()(ww.asarray([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
 
     function = staticmethod(F.selu)
 
 
 class Mish(_MaybeInPlace):
-    """x tanh(softplus(x)); see `F.mish`."""
+    """x tanh(softplus(x)); see `F.mish`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Mish()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.3034,  1.944 ])
+    """
 
     function = staticmethod(F.mish)
 
 
 class ReLU6(_MaybeInPlace):
-    """min(max(x, 0), 6); see `F.relu6`."""
+    """min(max(x, 0), 6); see `F.relu6`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ReLU6()(ww.asarray([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
 
     function = staticmethod(F.relu6)
 
 
 class Hardswish(_MaybeInPlace):
-    """x relu6(x + 3) / 6; see `F.hardswish`."""
+    """x relu6(x + 3) / 6; see `F.hardswish`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Hardswish()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.3333,  1.6667])
+    """
 
     function = staticmethod(F.hardswish)
 
@@ -186,7 +202,12 @@ class Hardswish(_MaybeInPlace):
 
 
 class Hardsigmoid(_MaybeInPlace):
-    """relu6(x + 3) / 6; see `F.hardsigmoid`."""
+    """relu6(x + 3) / 6; see `F.hardsigmoid`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Hardsigmoid()(ww.asarray([-1.0, 2.0]))
+    tensor([0.3333, 0.8333])
+    """
 
     function = staticmethod(F.hardsigmoid)
 
@@ -195,25 +216,45 @@ class Hardsigmoid(_MaybeInPlace):
 
 
 class LogSigmoid(_Plain):
-    """log(1 / (1 + exp(-x))); see `F.logsigmoid`."""
+    """log(1 / (1 + exp(-x))); see `F.logsigmoid`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.LogSigmoid()(ww.asarray([-1.0, 2.0]))
+    tensor([-1.3133, -0.1269])
+    """
 
     function = staticmethod(F.logsigmoid)
 
 
 class Softsign(_Plain):
-    """x / (1 + |x|); see `F.softsign`."""
+    """x / (1 + |x|); see `F.softsign`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Softsign()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.5   ,  0.6667])
+    """
 
     function = staticmethod(F.softsign)
 
 
 class Tanhshrink(_Plain):
-    """x - tanh(x); see `F.tanhshrink`."""
+    """x - tanh(x); see `F.tanhshrink`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Tanhshrink()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.2384,  1.036 ])
+    """
 
     function = staticmethod(F.tanhshrink)
 
 
 class CELU(Module):
-    """x where x > 0, else alpha (exp(x / alpha) - 1); see `F.celu`."""
+    """x where x > 0, else alpha (exp(x / alpha) - 1); see `F.celu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.CELU()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.6321,  2.    ])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -227,7 +268,12 @@ class CELU(Module):
 
 
 class GLU(Module):
-    """a sigmoid(b), a and b the halves of x along `dim`; see `F.glu`."""
+    """a sigmoid(b), a and b the halves of x along `dim`; see `F.glu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.GLU()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.8808])
+    """
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
@@ -241,7 +287,12 @@ class GLU(Module):
 
 
 class Hardtanh(Module):
-    """min(max(x, min_val), max_val); see `F.hardtanh`."""
+    """min(max(x, min_val), max_val); see `F.hardtanh`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Hardtanh()(ww.asarray([-1.0, 2.0]))
+    tensor([-1.,  1.])
+    """
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -257,7 +308,12 @@ class Hardtanh(Module):
 
 
 class Threshold(Module):
-    """x where x > threshold, else value; see `F.threshold`."""
+    """x where x > threshold, else value; see `F.threshold`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Threshold(0.0, 9.0)(ww.asarray([-1.0, 2.0]))
+    tensor([9., 2.])
+    """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__()
@@ -271,7 +327,12 @@ class Threshold(Module):
 
 
 class Hardshrink(Module):
-    """x where |x| > lambd, else 0; see `F.hardshrink`."""
+    """x where |x| > lambd, else 0; see `F.hardshrink`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Hardshrink()(ww.asarray([-1.0, 2.0]))
+    tensor([-1.,  2.])
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -285,14 +346,24 @@ class Hardshrink(Module):
 
 
 class Softshrink(Hardshrink):
-    """x - lambd sign(x) where |x| > lambd, else 0; see `F.softshrink`."""
+    """x - lambd sign(x) where |x| > lambd, else 0; see `F.softshrink`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Softshrink()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.5,  1.5])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softshrink(input, self.lambd)
 
 
 class RReLU(Module):
-    """x where x > 0, else x times a random slope in training, its mean otherwise; see `F.rrelu`."""
+    """x where x > 0, else x times a random slope in training, its mean otherwise; see `F.rrelu`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.RReLU().eval()(ww.asarray([2.0]))
+    tensor([2.])
+    """
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
         super().__init__()
@@ -315,6 +386,10 @@ class PReLU(Module):
 
     Attributes:
         weight: [num_parameters].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.PReLU()(ww.asarray([-1.0, 2.0]))
+    tensor([-0.25,  2.  ], op=where)
     """
 
     weight: Parameter

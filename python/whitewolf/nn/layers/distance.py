@@ -8,7 +8,12 @@ from ..module import Module
 
 
 class CosineSimilarity(Module):
-    """The cosine of the angle between x1 and x2 along `dim`; see `F.cosine_similarity`."""
+    """The cosine of the angle between x1 and x2 along `dim`; see `F.cosine_similarity`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.CosineSimilarity(dim=0)(ww.asarray([3.0, 4.0]), ww.asarray([1.0, 0.0]))
+    tensor(0.6)
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -19,7 +24,12 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """The p-norm of x1 - x2 along the last dimension; see `F.pairwise_distance`."""
+    """The p-norm of x1 - x2 along the last dimension; see `F.pairwise_distance`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.PairwiseDistance(eps=0.0)(ww.asarray([[3.0, 4.0]]), ww.zeros((1, 2)))
+    tensor([5.])
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()

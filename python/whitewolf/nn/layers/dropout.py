@@ -19,42 +19,72 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """In training, zeroes each element with probability p and multiplies the others by 1 / (1 - p)."""
+    """In training, zeroes each element with probability p and multiplies the others by 1 / (1 - p).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Dropout(0.5).eval()(ww.ones((1, 2, 2))).shape
+    (1, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training)
 
 
 class Dropout2d(_Dropout):
-    """In training, zeroes each channel of x [N, C, ...] with probability p and multiplies the others by 1 / (1 - p)."""
+    """In training, zeroes each channel of x [N, C, ...] with probability p and multiplies the others by 1 / (1 - p).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Dropout2d().eval()(ww.ones((1, 2, 2, 2))).shape
+    (1, 2, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout2d(input, self.p, self.training)
 
 
 class Dropout1d(_Dropout):
-    """In training, zeroes each channel of x [N, C, L] or [C, L] with probability p and multiplies the others by 1 / (1 - p)."""
+    """In training, zeroes each channel of x [N, C, L] or [C, L] with probability p and multiplies the others by 1 / (1 - p).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Dropout1d(0.5).eval()(ww.ones((1, 2, 2))).shape
+    (1, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout1d(input, self.p, self.training)
 
 
 class Dropout3d(_Dropout):
-    """`Dropout2d` of x [N, C, D, H, W]."""
+    """`Dropout2d` of x [N, C, D, H, W].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Dropout3d().eval()(ww.ones((1, 2, 2, 2, 2))).shape
+    (1, 2, 2, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout3d(input, self.p, self.training)
 
 
 class AlphaDropout(_Dropout):
-    """Dropout that keeps mean 0 and variance 1, for `SELU`; see `F.alpha_dropout`."""
+    """Dropout that keeps mean 0 and variance 1, for `SELU`; see `F.alpha_dropout`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.AlphaDropout(0.5).eval()(ww.ones((1, 2, 2))).shape
+    (1, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.alpha_dropout(input, self.p, self.training)
 
 
 class FeatureAlphaDropout(_Dropout):
-    """`AlphaDropout` of whole channels of x [N, C, ...]."""
+    """`AlphaDropout` of whole channels of x [N, C, ...].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.FeatureAlphaDropout(0.5).eval()(ww.ones((1, 2, 2))).shape
+    (1, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.feature_alpha_dropout(input, self.p, self.training)

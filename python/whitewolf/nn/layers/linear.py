@@ -15,7 +15,12 @@ from ..parameter import Parameter
 
 
 class Identity(Module):
-    """Returns its input. Takes any arguments, so that it can stand where another layer stood."""
+    """Returns its input. Takes any arguments, so that it can stand where another layer stood.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Identity()(ww.asarray([-1.0, 2.0]))
+    tensor([-1.,  2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -74,6 +79,10 @@ class Bilinear(Module):
     Attributes:
         weight: [K, I, J], drawn from U(-b, b) with b = 1 / sqrt(I).
         bias: [K], drawn from the same; or None.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Bilinear(2, 3, 4)(ww.ones((5, 2)), ww.ones((5, 3))).shape
+    (5, 4)
     """
 
     weight: Parameter

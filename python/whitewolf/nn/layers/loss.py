@@ -57,7 +57,12 @@ class CrossEntropyLoss(_WeightedLoss):
 
 
 class NLLLoss(_WeightedLoss):
-    """The negative log likelihood of log-probabilities [N, C, ...] and classes; see `F.nll_loss`."""
+    """The negative log likelihood of log-probabilities [N, C, ...] and classes; see `F.nll_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.NLLLoss()(ww.asarray([[-0.5, -1.0]]), ww.asarray([1]))
+    tensor(1.)
+    """
 
     def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(weight, reduction)
@@ -68,21 +73,36 @@ class NLLLoss(_WeightedLoss):
 
 
 class MSELoss(_Loss):
-    """(input - target)^2; see `F.mse_loss`."""
+    """(input - target)^2; see `F.mse_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MSELoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.25)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class L1Loss(_Loss):
-    """|input - target|; see `F.l1_loss`."""
+    """|input - target|; see `F.l1_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.L1Loss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.5)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """A parabola within beta of the target, straight lines outside; see `F.smooth_l1_loss`."""
+    """A parabola within beta of the target, straight lines outside; see `F.smooth_l1_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.SmoothL1Loss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.125)
+    """
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -93,7 +113,12 @@ class SmoothL1Loss(_Loss):
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
-    """The binary cross-entropy of logits and targets in [0, 1]; see `F.binary_cross_entropy_with_logits`."""
+    """The binary cross-entropy of logits and targets in [0, 1]; see `F.binary_cross_entropy_with_logits`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.BCEWithLogitsLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.7241)
+    """
 
     pos_weight: Tensor | None
 
@@ -106,7 +131,12 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 
 class HuberLoss(_Loss):
-    """A parabola within delta of the target, straight lines outside; see `F.huber_loss`."""
+    """A parabola within delta of the target, straight lines outside; see `F.huber_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.HuberLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.125)
+    """
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -118,14 +148,24 @@ class HuberLoss(_Loss):
 
 
 class BCELoss(_WeightedLoss):
-    """The binary cross-entropy of probabilities and targets in [0, 1]; see `F.binary_cross_entropy`."""
+    """The binary cross-entropy of probabilities and targets in [0, 1]; see `F.binary_cross_entropy`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.BCELoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
 class KLDivLoss(Module):
-    """The divergence of log-probabilities from a target distribution; see `F.kl_div`."""
+    """The divergence of log-probabilities from a target distribution; see `F.kl_div`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.KLDivLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(-0.25)
+    """
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__()
@@ -137,7 +177,12 @@ class KLDivLoss(Module):
 
 
 class PoissonNLLLoss(_Loss):
-    """The negative log likelihood of counts; see `F.poisson_nll_loss`."""
+    """The negative log likelihood of counts; see `F.poisson_nll_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.PoissonNLLLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(1.3987)
+    """
 
     def __init__(self, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -148,7 +193,12 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """The negative log likelihood of normal distributions; see `F.gaussian_nll_loss`."""
+    """The negative log likelihood of normal distributions; see `F.gaussian_nll_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.GaussianNLLLoss()(ww.zeros(2), ww.ones(2), ww.ones(2))
+    tensor(0.5)
+    """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -159,14 +209,24 @@ class GaussianNLLLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + e^(-target input)); see `F.soft_margin_loss`."""
+    """log(1 + e^(-target input)); see `F.soft_margin_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.SoftMarginLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.5836)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """The mean over classes of a binary cross-entropy of logits; see `F.multilabel_soft_margin_loss`."""
+    """The mean over classes of a binary cross-entropy of logits; see `F.multilabel_soft_margin_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MultiLabelSoftMarginLoss()(ww.zeros((1, 2)), ww.ones((1, 2)))
+    tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
@@ -181,7 +241,12 @@ class _MarginLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_MarginLoss):
-    """A distance, or how much it lacks to the margin; see `F.hinge_embedding_loss`."""
+    """A distance, or how much it lacks to the margin; see `F.hinge_embedding_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.HingeEmbeddingLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
+    tensor(0.75)
+    """
 
     usual = 1.0
 
@@ -190,21 +255,36 @@ class HingeEmbeddingLoss(_MarginLoss):
 
 
 class MarginRankingLoss(_MarginLoss):
-    """How much the first input lacks to rank above (below) the second; see `F.margin_ranking_loss`."""
+    """How much the first input lacks to rank above (below) the second; see `F.margin_ranking_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MarginRankingLoss()(ww.asarray([1.0]), ww.asarray([2.0]), ww.asarray([1.0]))
+    tensor(1.)
+    """
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
 class CosineEmbeddingLoss(_MarginLoss):
-    """The angle between two vectors that belong together, or not; see `F.cosine_embedding_loss`."""
+    """The angle between two vectors that belong together, or not; see `F.cosine_embedding_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.CosineEmbeddingLoss()(ww.ones((1, 2)), ww.ones((1, 2)), ww.asarray([-1.0]))
+    tensor(1.)
+    """
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
 class TripletMarginLoss(_Loss):
-    """An anchor's distance to one vector less that to another, plus a margin; see `F.triplet_margin_loss`."""
+    """An anchor's distance to one vector less that to another, plus a margin; see `F.triplet_margin_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.TripletMarginLoss()(ww.zeros((1, 2)), ww.zeros((1, 2)), ww.zeros((1, 2)))
+    tensor(1.)
+    """
 
     def __init__(
         self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean"
@@ -219,7 +299,12 @@ class TripletMarginLoss(_Loss):
 
 
 class TripletMarginWithDistanceLoss(_Loss):
-    """`TripletMarginLoss` with a distance of one's own; see `F.triplet_margin_with_distance_loss`."""
+    """`TripletMarginLoss` with a distance of one's own; see `F.triplet_margin_with_distance_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.TripletMarginWithDistanceLoss()(ww.zeros((1, 2)), ww.zeros((1, 2)), ww.zeros((1, 2)))
+    tensor(1.)
+    """
 
     def __init__(
         self,
@@ -240,7 +325,12 @@ class TripletMarginWithDistanceLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """How much wrong classes come within a margin of any right one; see `F.multilabel_margin_loss`."""
+    """How much wrong classes come within a margin of any right one; see `F.multilabel_margin_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MultiLabelMarginLoss()(ww.asarray([[0.0, 1.0]]), ww.asarray([[0, -1]]))
+    tensor(1.)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
@@ -269,7 +359,12 @@ class CTCLoss(_Loss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """How much each other class comes within the margin of the right one; see `F.multi_margin_loss`."""
+    """How much each other class comes within the margin of the right one; see `F.multi_margin_loss`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MultiMarginLoss()(ww.asarray([[0.0, 1.0]]), ww.asarray([0]))
+    tensor(1.)
+    """
 
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
         super().__init__(weight, reduction)

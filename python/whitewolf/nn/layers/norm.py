@@ -118,7 +118,12 @@ class _BatchNorm(_ChannelNorm):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of x [N, C] or [N, C, L]; see `BatchNorm2d`."""
+    """Batch normalisation of x [N, C] or [N, C, L]; see `BatchNorm2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.BatchNorm1d(2)(ww.asarray([[1.0, 2.0], [3.0, 4.0]])).shape
+    (2, 2)
+    """
 
     dims = (2, 3)
 
@@ -150,7 +155,12 @@ class BatchNorm2d(_BatchNorm):
 
 
 class BatchNorm3d(_BatchNorm):
-    """Batch normalisation of x [N, C, D, H, W]; see `BatchNorm2d`."""
+    """Batch normalisation of x [N, C, D, H, W]; see `BatchNorm2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.BatchNorm3d(2)(ww.ones((1, 2, 2, 2, 2))).shape
+    (1, 2, 2, 2, 2)
+    """
 
     dims = (5,)
 
@@ -183,7 +193,12 @@ class _InstanceNorm(_ChannelNorm):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Instance normalisation of x [N, C, L] or [C, L]; see `InstanceNorm2d`."""
+    """Instance normalisation of x [N, C, L] or [C, L]; see `InstanceNorm2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.InstanceNorm1d(1, eps=1e-12)(ww.asarray([[[1.0, 3.0]]]))
+    tensor([[[-1.,  1.]]])
+    """
 
     dims = (2, 3)
 
@@ -202,7 +217,12 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Instance normalisation of x [N, C, D, H, W] or [C, D, H, W]; see `InstanceNorm2d`."""
+    """Instance normalisation of x [N, C, D, H, W] or [C, D, H, W]; see `InstanceNorm2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.InstanceNorm3d(2)(ww.ones((1, 2, 2, 2, 2))).shape
+    (1, 2, 2, 2, 2)
+    """
 
     dims = (4, 5)
 
@@ -219,6 +239,10 @@ class GroupNorm(Module):
 
     Raises:
         ValueError: num_groups does not divide num_channels.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.GroupNorm(2, 4)(ww.ones((1, 4, 3))).shape
+    (1, 4, 3)
     """
 
     weight: Parameter | None
@@ -307,6 +331,10 @@ class RMSNorm(Module):
         eps: added to the mean square; None for the distance from 1 to the next number of x's dtype.
         elementwise_affine: whether there is a weight.
         device, dtype: of the parameters; "cpu" and float32 unless given.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.RMSNorm(2)(ww.asarray([3.0, -3.0])).shape
+    (2,)
     """
 
     weight: Parameter | None
@@ -337,7 +365,12 @@ class RMSNorm(Module):
 
 
 class LocalResponseNorm(Module):
-    """x divided by a power of the squares of neighbouring channels (Krizhevsky et al. 2012); see `F.local_response_norm`."""
+    """x divided by a power of the squares of neighbouring channels (Krizhevsky et al. 2012); see `F.local_response_norm`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.LocalResponseNorm(2)(ww.ones((1, 2, 3))).shape
+    (1, 2, 3)
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()

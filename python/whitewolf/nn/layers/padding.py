@@ -29,29 +29,54 @@ class _Pad2d(Module):
 
 
 class ZeroPad2d(_Pad2d):
-    """Zeros at the edges; negative widths cut."""
+    """Zeros at the edges; negative widths cut.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ZeroPad2d(1)(ww.ones((1, 1, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
 
 
 class ReflectionPad2d(_Pad2d):
-    """The picture mirrored at its border pixels, which are not repeated."""
+    """The picture mirrored at its border pixels, which are not repeated.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ReflectionPad2d(1)(ww.ones((1, 1, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
 
     mode = "reflect"
 
 
 class ReplicationPad2d(_Pad2d):
-    """The border pixels repeated."""
+    """The border pixels repeated.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ReplicationPad2d(1)(ww.ones((1, 1, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
 
     mode = "replicate"
 
 
 class CircularPad2d(_Pad2d):
-    """The opposite side."""
+    """The opposite side.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.CircularPad2d(1)(ww.ones((1, 1, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
 
     mode = "circular"
 
 
 class ConstantPad2d(_Pad2d):
-    """`value` at the edges; negative widths cut."""
+    """`value` at the edges; negative widths cut.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ConstantPad2d(1, 9.0)(ww.zeros((1, 1, 1, 1))).shape
+    (1, 1, 3, 3)
+    """
 
     def __init__(self, padding: int | tuple[int, ...], value: float) -> None:
         super().__init__(padding)
@@ -65,30 +90,55 @@ class ConstantPad2d(_Pad2d):
 
 
 class ZeroPad1d(ZeroPad2d):
-    """Zeros at the ends of x [N, C, L]; `padding` is an int or (left, right)."""
+    """Zeros at the ends of x [N, C, L]; `padding` is an int or (left, right).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ZeroPad1d(1)(ww.asarray([[[1.0, 2.0, 3.0]]])).tolist()
+    [[[0.0, 1.0, 2.0, 3.0, 0.0]]]
+    """
 
     sides = 2
 
 
 class ReflectionPad1d(ReflectionPad2d):
-    """x [N, C, L] mirrored at its ends, which are not repeated; `padding` is an int or (left, right)."""
+    """x [N, C, L] mirrored at its ends, which are not repeated; `padding` is an int or (left, right).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ReflectionPad1d(1)(ww.asarray([[[1.0, 2.0, 3.0]]])).tolist()
+    [[[2.0, 1.0, 2.0, 3.0, 2.0]]]
+    """
 
     sides = 2
 
 
 class ReplicationPad1d(ReplicationPad2d):
-    """The ends of x [N, C, L] repeated; `padding` is an int or (left, right)."""
+    """The ends of x [N, C, L] repeated; `padding` is an int or (left, right).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ReplicationPad1d(1)(ww.asarray([[[1.0, 2.0, 3.0]]])).tolist()
+    [[[1.0, 1.0, 2.0, 3.0, 3.0]]]
+    """
 
     sides = 2
 
 
 class CircularPad1d(CircularPad2d):
-    """The opposite end of x [N, C, L]; `padding` is an int or (left, right)."""
+    """The opposite end of x [N, C, L]; `padding` is an int or (left, right).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.CircularPad1d(1)(ww.asarray([[[1.0, 2.0, 3.0]]])).tolist()
+    [[[3.0, 1.0, 2.0, 3.0, 1.0]]]
+    """
 
     sides = 2
 
 
 class ConstantPad1d(ConstantPad2d):
-    """`value` at the ends of x [N, C, L]; `padding` is an int or (left, right)."""
+    """`value` at the ends of x [N, C, L]; `padding` is an int or (left, right).
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ConstantPad1d(1, 9.0)(ww.zeros((1, 1, 1)))
+    tensor([[[9., 0., 9.]]])
+    """
 
     sides = 2

@@ -33,7 +33,12 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest element of each window of x [N, C, W]."""
+    """The largest element of each window of x [N, C, W].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MaxPool1d(2)(ww.asarray([[[1.0, 3.0, 2.0, 4.0]]])).tolist()
+    [[[3.0, 4.0]]]
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool1d(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices)
@@ -65,7 +70,12 @@ class _AvgPool(Module):
 
 
 class AvgPool1d(_AvgPool):
-    """The mean of each window of x [N, C, W]."""
+    """The mean of each window of x [N, C, W].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.AvgPool1d(2)(ww.asarray([[[1.0, 3.0, 2.0, 4.0]]])).tolist()
+    [[[2.0, 3.0]]]
+    """
 
     def __init__(
         self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
@@ -77,7 +87,12 @@ class AvgPool1d(_AvgPool):
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of each window of x [N, C, H, W]."""
+    """The mean of each window of x [N, C, H, W].
+
+    >>> import whitewolf as ww
+    >>> ww.nn.AvgPool2d(2)(ww.ones((1, 1, 4, 4))).shape
+    (1, 1, 2, 2)
+    """
 
     def __init__(
         self,
@@ -98,7 +113,12 @@ class AvgPool2d(_AvgPool):
 
 
 class AdaptiveAvgPool2d(Module):
-    """The means of a grid of windows that cover x [N, C, H, W], so many as `output_size` says."""
+    """The means of a grid of windows that cover x [N, C, H, W], so many as `output_size` says.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.AdaptiveAvgPool2d(2)(ww.ones((1, 1, 4, 4))).shape
+    (1, 1, 2, 2)
+    """
 
     def __init__(self, output_size: Any) -> None:
         super().__init__()

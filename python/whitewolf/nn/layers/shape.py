@@ -11,7 +11,12 @@ from ..module import Module
 
 
 class Flatten(Module):
-    """Dimensions start_dim to end_dim (inclusive) become one: by default, all but the batch's."""
+    """Dimensions start_dim to end_dim (inclusive) become one: by default, all but the batch's.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Flatten()(ww.ones((2, 3, 4))).shape
+    (2, 12)
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -25,7 +30,12 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Dimension `dim` becomes several, of the sizes `unflattened_size`, one of which may be -1."""
+    """Dimension `dim` becomes several, of the sizes `unflattened_size`, one of which may be -1.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Unflatten(1, (2, 3))(ww.ones((4, 6))).shape
+    (4, 2, 3)
+    """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()

@@ -11,7 +11,12 @@ from ..module import Module
 
 
 class AdaptiveAvgPool1d(Module):
-    """The means of so many windows that cover x [N, C, L]; see `F.adaptive_avg_pool1d`."""
+    """The means of so many windows that cover x [N, C, L]; see `F.adaptive_avg_pool1d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.AdaptiveAvgPool1d(2)(ww.asarray([[[1.0, 3.0, 2.0, 4.0]]])).tolist()
+    [[[2.0, 3.0]]]
+    """
 
     def __init__(self, output_size: Any) -> None:
         super().__init__()
@@ -34,14 +39,24 @@ class _AdaptiveMaxPool(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
-    """The largest elements of so many windows that cover x [N, C, L]; see `F.adaptive_max_pool1d`."""
+    """The largest elements of so many windows that cover x [N, C, L]; see `F.adaptive_max_pool1d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.AdaptiveMaxPool1d(2)(ww.asarray([[[1.0, 3.0, 2.0, 4.0]]])).tolist()
+    [[[3.0, 4.0]]]
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool):
-    """The largest elements of a grid of windows that cover x [N, C, H, W]; see `F.adaptive_max_pool2d`."""
+    """The largest elements of a grid of windows that cover x [N, C, H, W]; see `F.adaptive_max_pool2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.AdaptiveMaxPool2d(2)(ww.ones((1, 1, 4, 4))).shape
+    (1, 1, 2, 2)
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
@@ -57,14 +72,24 @@ class _LPPool(Module):
 
 
 class LPPool1d(_LPPool):
-    """The power mean's sum over each window of x [N, C, L]; see `F.lp_pool2d`."""
+    """The power mean's sum over each window of x [N, C, L]; see `F.lp_pool2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.LPPool1d(2.0, 2)(ww.asarray([[[3.0, 4.0]]]))
+    tensor([[[5.]]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.lp_pool1d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
 
 class LPPool2d(_LPPool):
-    """The power mean's sum over each window of x [N, C, H, W]; see `F.lp_pool2d`."""
+    """The power mean's sum over each window of x [N, C, H, W]; see `F.lp_pool2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.LPPool2d(2.0, 2)(ww.ones((1, 1, 2, 2)))
+    tensor([[[[2.]]]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.lp_pool2d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
@@ -85,7 +110,12 @@ class _MaxUnpool(Module):
 
 
 class MaxUnpool1d(_MaxUnpool):
-    """`MaxPool1d` undone, zeros elsewhere; see `F.max_unpool1d`."""
+    """`MaxPool1d` undone, zeros elsewhere; see `F.max_unpool1d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MaxUnpool1d(2)(ww.asarray([[[5.0]]]), ww.asarray([[[1]]]))
+    tensor([[[0., 5.]]])
+    """
 
     dims = 1
 
@@ -94,7 +124,12 @@ class MaxUnpool1d(_MaxUnpool):
 
 
 class MaxUnpool2d(_MaxUnpool):
-    """`MaxPool2d` undone, zeros elsewhere; see `F.max_unpool2d`."""
+    """`MaxPool2d` undone, zeros elsewhere; see `F.max_unpool2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.MaxUnpool2d(2)(ww.asarray([[[[5.0]]]]), ww.asarray([[[[2]]]])).tolist()
+    [[[[0.0, 0.0], [5.0, 0.0]]]]
+    """
 
     dims = 2
 
@@ -103,7 +138,12 @@ class MaxUnpool2d(_MaxUnpool):
 
 
 class FractionalMaxPool2d(Module):
-    """Max-pooling over windows at places that are drawn (Graham 2014); see `F.fractional_max_pool2d`."""
+    """Max-pooling over windows at places that are drawn (Graham 2014); see `F.fractional_max_pool2d`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.FractionalMaxPool2d(2, output_size=3)(ww.ones((1, 1, 7, 7))).shape
+    (1, 1, 3, 3)
+    """
 
     def __init__(
         self, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Tensor | None = None
@@ -126,7 +166,12 @@ class FractionalMaxPool2d(Module):
 
 
 class Unfold(Module):
-    """The windows of a convolution as columns; see `F.unfold`."""
+    """The windows of a convolution as columns; see `F.unfold`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Unfold(2)(ww.ones((1, 1, 3, 3))).shape
+    (1, 4, 4)
+    """
 
     def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
         super().__init__()
@@ -140,7 +185,12 @@ class Unfold(Module):
 
 
 class Fold(Module):
-    """Columns added up where `Unfold` takes them from; see `F.fold`."""
+    """Columns added up where `Unfold` takes them from; see `F.fold`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Fold((2, 2), 2)(ww.ones((1, 4, 1))).shape
+    (1, 1, 2, 2)
+    """
 
     def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
         super().__init__()
@@ -158,7 +208,12 @@ class Fold(Module):
 
 
 class Upsample(Module):
-    """x in another size; see `F.interpolate`."""
+    """x in another size; see `F.interpolate`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.Upsample(scale_factor=2)(ww.ones((1, 1, 2))).shape
+    (1, 1, 4)
+    """
 
     def __init__(
         self,
@@ -183,21 +238,36 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """x [N, C, H, W] in another size, each element the nearest."""
+    """x [N, C, H, W] in another size, each element the nearest.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.UpsamplingNearest2d(scale_factor=2)(ww.ones((1, 1, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, "nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
-    """x [N, C, H, W] in another size, between neighbours, corners on corners."""
+    """x [N, C, H, W] in another size, between neighbours, corners on corners.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.UpsamplingBilinear2d(scale_factor=2)(ww.ones((1, 1, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, "bilinear", True)
 
 
 class PixelShuffle(Module):
-    """Channels become pixels; see `F.pixel_shuffle`."""
+    """Channels become pixels; see `F.pixel_shuffle`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.PixelShuffle(2)(ww.ones((1, 4, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
 
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
@@ -211,7 +281,12 @@ class PixelShuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """Channels of several groups take turns; see `F.channel_shuffle`."""
+    """Channels of several groups take turns; see `F.channel_shuffle`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.ChannelShuffle(2)(ww.reshape(ww.arange(4), (1, 4, 1))).tolist()
+    [[[0], [2], [1], [3]]]
+    """
 
     def __init__(self, groups: int) -> None:
         super().__init__()
@@ -225,7 +300,12 @@ class ChannelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """Pixels become channels; see `F.pixel_unshuffle`."""
+    """Pixels become channels; see `F.pixel_unshuffle`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.PixelUnshuffle(2)(ww.ones((1, 1, 4, 4))).shape
+    (1, 4, 2, 2)
+    """
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()

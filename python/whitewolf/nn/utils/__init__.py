@@ -92,14 +92,23 @@ def _norm(gradients: list[Tensor], p: float) -> float:
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Clips every element of the gradients to [-clip_value, clip_value], in place."""
+    """Clips every element of the gradients to [-clip_value, clip_value], in place.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.utils.clip_grad_value_([ww.ones(2, requires_grad=True)], 0.5)
+    """
     with no_grad():
         for g in _gradients(parameters):
             overwrite(g, clip(g, -clip_value, clip_value))
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All elements of all parameters in one 1-d tensor; gradients flow back."""
+    """All elements of all parameters in one 1-d tensor; gradients flow back.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.utils.parameters_to_vector([ww.ones(2), ww.zeros((1, 1))])
+    tensor([1., 1., 0.])
+    """
     return joining.concat([manipulation.reshape(p, (-1,)) for p in parameters])
 
 
@@ -108,6 +117,9 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
 
     Raises:
         ValueError: it has more or fewer elements than they; nothing was written then.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.utils.vector_to_parameters(ww.ones(2), [ww.empty(2)])
     """
     given = list(parameters)
     total = sum(p.size for p in given)
