@@ -24,7 +24,10 @@ ARCHITECTURES = ("80", "90a")
 
 # Bytes of spill stores that a kernel may have, with the reason; any other must have none.
 SPILLS = {
-    "mma_product": (256, "16-bit operands read element by element, in tiles of 64 x 64; why has not been looked into"),
+    "weight_gemm": (
+        16,
+        "16-bit operands by runs, sm_90a: 168 registers, likely kept so low that an SM holds three blocks (65536 / 384)",
+    ),
     "warp_tiled": (32, "255 registers: the addresses of a thread's 16 loads are kept over the loop"),
     "naive_backward": (40, "64-bit division is a call, around which registers are saved"),
     "find_extreme": (96, "a block's 8 pairs of value and place are held at once; once an output"),
