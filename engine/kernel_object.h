@@ -8,6 +8,9 @@
 #include "engine/numpy_view.h"
 #endif
 #include "engine/registry.h"
+#if defined(WW_CUDASIM)
+#include "engine/cuda/sim/guarded_views.h"
+#endif
 
 namespace ww {
 
@@ -26,6 +29,13 @@ struct KernelObject {
     const OpNames* names;
     const Kernel* kernel;  // nullptr: the registry chooses
 };
+
+// On the simulator a workspace is always guarded, and has the bytes that the kernel asked for, not one more.
+#if defined(WW_CUDASIM)
+constexpr bool kOwnWorkspace = true;
+#else
+constexpr bool kOwnWorkspace = false;
+#endif
 
 inline PyObject* raise(const std::exception& error) {
     auto* typed = [&]() -> PyObject* {
@@ -275,6 +285,13 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
         Arguments in;
         read_arguments(self, args, PyVectorcall_NARGS(nargsf), keywords, in);
         const Op& op = *self.names->op;
+#if defined(WW_CUDASIM)
+        View* views = in.many_views.empty() ? in.fixed_views : in.many_views.data();
+        GuardedViews guarded;
+        for (size_t p = 0; p < op.signature.views.size(); p++)
+            for (int v = in.first[p]; v < in.first[p + 1]; v++) guarded.add(views[v], extent(views[v]), op.signature.views[p].out);
+        guarded.copy_in();
+#endif
         const Kernel& kernel = choose(self, in.call);
         size_t bytes = kernel.workspace_bytes ? kernel.workspace_bytes(in.call) : 0;
         if (in.workspace) {
@@ -286,8 +303,9 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
             check_workspace_overlap(op, in, w, args, PyVectorcall_NARGS(nargsf));
             in.call.workspace = w.data;
         }
-        Workspace own(in.workspace ? 0 : bytes);
-        if (!in.workspace) in.call.workspace = own.data();
+        const bool given = in.workspace && !kOwnWorkspace;
+        Workspace own(given ? 0 : bytes);
+        if (!given) in.call.workspace = own.data();
         in.call.workspace_bytes = bytes;
         prepare_launch();
         int64_t touched = static_cast<int64_t>(bytes);
@@ -299,6 +317,9 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
         } else {
             run(op, kernel, in.call);
         }
+#if defined(WW_CUDASIM)
+        guarded.copy_back(op.contract->op);
+#endif
         Py_RETURN_NONE;
     } catch (const OutOfMemory& error) {  // of the workspace
         return raise(named(error, self.names->op->contract->op));

@@ -295,8 +295,16 @@ PYBIND11_MODULE(WW_MODULE, m) {
         return py::make_tuple(sim::name_of(now.order), sim::name_of(now.asynchrony), now.seed);
     });
     m.def("set_schedule", [](const std::string& order, const std::string& asynchrony, uint64_t seed) {
+        const sim::Options& now = sim::options();
         sim::options() = {sim::order_named(order.c_str(), "cudasim: order"),
-                          sim::asynchrony_named(asynchrony.c_str(), "cudasim: asynchrony"), seed};
+                          sim::asynchrony_named(asynchrony.c_str(), "cudasim: asynchrony"), seed, now.arch, now.timeout};
+    });
+    // (arch, timeout) likewise.
+    m.def("limits", [] { return py::make_tuple(sim::options().arch, sim::options().timeout); });
+    m.def("set_limits", [](int64_t arch, double timeout) {
+        const int checked = sim::check_arch(arch, "cudasim: arch");
+        sim::options().timeout = sim::check_timeout(timeout, "cudasim: timeout");
+        sim::options().arch = checked;
     });
 #endif
     m.def("profile_start", &profile_start);

@@ -13,6 +13,9 @@
 #include "engine/error.h"
 #include "engine/memory.h"
 #include "engine/view.h"
+#if defined(WW_CUDASIM)
+#include "engine/cuda/sim/guarded_memory.h"
+#endif
 
 namespace ww {
 
@@ -127,11 +130,7 @@ inline void prepare_launch() {}
 #endif
 
 // Below this, malloc's own caches are as good and a capsule costs more than it saves. On the simulator every array is guarded.
-#if defined(WW_CUDASIM)
-constexpr size_t kSmallBlock = 0;
-#else
 constexpr size_t kSmallBlock = 4096;
-#endif
 
 // strides: nullptr for C order.
 inline PyObject* new_array(PyObject* descriptor, int ndim, const Py_intptr_t* shape, const Py_intptr_t* strides, int64_t item) {
@@ -142,7 +141,11 @@ inline PyObject* new_array(PyObject* descriptor, int ndim, const Py_intptr_t* sh
     for (int i = 0; i < ndim; i++)
         if (shape[i] == 0) bytes = 0;
     auto& api = py::detail::npy_api::get();
+#if defined(WW_CUDASIM)
+    void* block = sim::allocate_guarded(bytes, bytes ? static_cast<size_t>(item) & -static_cast<size_t>(item) : 1);
+#else
     void* block = bytes >= kSmallBlock ? memory_allocate(bytes) : nullptr;
+#endif
     Py_INCREF(descriptor);  // PyArray_NewFromDescr steals it
     int flags = block ? py::detail::npy_api::NPY_ARRAY_WRITEABLE_ : 0;
     PyObject* array = api.PyArray_NewFromDescr_(api.PyArray_Type_, descriptor, ndim, shape, strides, block, flags, nullptr);

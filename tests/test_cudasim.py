@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,19 +53,103 @@ def test_a_schedule_is_a_scope() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "answer"),
+    ("settings", "error", "words"),
     [
-        ("WHITEWOLF_SIM_ORDER", "reverse", "('reverse', 'late', 0)"),
-        ("WHITEWOLF_SIM_ASYNC", "eager", "('lockstep', 'eager', 0)"),
-        ("WHITEWOLF_SIM_SEED", "17", "('lockstep', 'late', 17)"),
-        ("WHITEWOLF_SIM_SEED", "-1", "WHITEWOLF_SIM_SEED: expected an integer >= 0, got '-1'"),
-        ("WHITEWOLF_SIM_ORDER", "fast", "WHITEWOLF_SIM_ORDER: expected lockstep, forward, reverse or random, got 'fast'"),
+        ({"order": 3}, TypeError, "cudasim: expected order to be a str, got int"),
+        ({"asynchrony": "soon"}, ww.DeviceError, "cudasim: asynchrony: expected late, eager or random, got 'soon'"),
+        ({"asynchrony": b"late"}, TypeError, "cudasim: expected asynchrony to be a str, got bytes"),
+        ({"seed": -1}, ValueError, r"cudasim: expected seed in \[0, 18446744073709551616\), got -1"),
+        ({"seed": 2**64}, ValueError, r"cudasim: expected seed in \[0, 18446744073709551616\), got 18446744073709551616"),
+        ({"seed": "a"}, TypeError, "cudasim: expected seed to be an int, got str"),
+        ({"seed": 1.5}, TypeError, "cudasim: expected seed to be an int, got float"),
+        ({"seed": True}, TypeError, "cudasim: expected seed to be an int, got bool"),
+        ({"arch": 75}, ww.DeviceError, "cudasim: arch: expected 80, 86, 89 or 90, got 75"),
+        ({"arch": "sm_90"}, TypeError, "cudasim: expected arch to be an int, got str"),
+        ({"timeout": 0}, ww.DeviceError, "cudasim: timeout: expected seconds > 0, got 0"),
+        ({"timeout": float("nan")}, ww.DeviceError, "cudasim: timeout: expected seconds > 0, got nan"),
+        ({"timeout": "long"}, TypeError, "cudasim: expected timeout to be a float, got str"),
     ],
 )
-def test_the_environment_sets_the_schedule(variable: str, value: str, answer: str) -> None:
-    code = "import whitewolf as ww\ntry: print(ww.device('cudasim').module.schedule())\nexcept ww.DeviceError as e: print(e)"
-    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {variable: value}, capture_output=True, text=True)
+def test_a_wrong_setting_is_an_error_that_names_it_and_changes_nothing(
+    settings: dict[str, object], error: type[Exception], words: str
+) -> None:
+    module = ww.device("cudasim").module
+    before = module.schedule(), module.limits()
+    with pytest.raises(error, match=words), ww.cudasim(**settings):  # type: ignore[arg-type]  # they are wrong on purpose
+        pass
+    assert (module.schedule(), module.limits()) == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "answer"),
+    [
+        ("ORDER", "reverse", "('reverse', 'late', 0) (80, 300.0)"),
+        ("ASYNC", "eager", "('lockstep', 'eager', 0) (80, 300.0)"),
+        ("SEED", "17", "('lockstep', 'late', 17) (80, 300.0)"),
+        ("ARCH", "90", "('lockstep', 'late', 0) (90, 300.0)"),
+        ("TIMEOUT", "2.5", "('lockstep', 'late', 0) (80, 2.5)"),
+        ("SEED", "-1", "WHITEWOLF_SIM_SEED: expected an integer >= 0, got '-1'"),
+        ("ORDER", "fast", "WHITEWOLF_SIM_ORDER: expected lockstep, forward, reverse or random, got 'fast'"),
+        ("ARCH", "70", "WHITEWOLF_SIM_ARCH: expected 80, 86, 89 or 90, got 70"),
+        ("ARCH", "sm_80", "WHITEWOLF_SIM_ARCH: expected 80, 86, 89 or 90, got something else"),
+        ("TIMEOUT", "1s", "WHITEWOLF_SIM_TIMEOUT: expected seconds > 0, got -1"),
+    ],
+)
+def test_the_environment_sets_schedule_and_limits(variable: str, value: str, answer: str) -> None:
+    code = """
+import whitewolf as ww
+try:
+    module = ww.device('cudasim').module
+    print(module.schedule(), module.limits())
+except ww.DeviceError as error:
+    print(error)
+"""
+    environment = os.environ | {f"WHITEWOLF_SIM_{variable}": value}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert ran.stdout.strip() == answer, ran.stderr
+
+
+def test_a_kernel_that_takes_longer_than_the_timeout_is_ended_where_it_is() -> None:
+    kernel = ww.kernels.get("matmul_forward", device="cudasim", variant="naive")
+    a, b, out = np.ones((16, 400000), "f4"), np.ones((400000, 16), "f4"), np.empty((16, 16), "f4")
+    with (
+        ww.cudasim(timeout=0.02),
+        pytest.raises(ww.DeviceError, match=r"kernel naive<float>, block .* thread .*: its time is over") as ended,
+    ):
+        kernel(out, a, b)
+    if shutil.which("addr2line"):
+        assert "kernels/matmul/naive.cu:" in str(ended.value)
+    kernel(out, a, b)
+    assert (out == 400000).all()
+
+
+def test_what_a_kernel_gets_is_guarded_also_where_numpy_made_it() -> None:
+    """A pattern of strides over NumPy's memory goes to a copy between guards and back, and nothing else is touched."""
+    kernel = ww.kernels.get("add_forward", device="cudasim")
+    memory = np.arange(200, dtype="f4")
+    x, y, out = memory[3:33:3], memory[60:40:-2], memory[100:120:2]
+    expected = memory.copy()
+    expected[100:120:2] = x + y
+    kernel(out, x, y)
+    np.testing.assert_array_equal(memory, expected)
+    in_place = memory[::7]
+    kernel(in_place, in_place, np.broadcast_to(np.float32(1), in_place.shape))
+    expected[::7] += 1
+    np.testing.assert_array_equal(memory, expected)
+
+
+@pytest.mark.parametrize(
+    "make", [ww.asarray, ww.tensor, lambda x, device: ww.asarray(x).to(device)], ids=["asarray", "tensor", "to"]
+)
+def test_an_array_that_moves_to_cudasim_lies_in_guarded_memory(make: Any) -> None:
+    before = ww.memory_stats("cudasim")["bytes_in_use"]
+    x = np.arange(12, dtype="f4").reshape(3, 4).T
+    moved = make(x, device="cudasim")
+    assert ww.memory_stats("cudasim")["bytes_in_use"] > before
+    np.testing.assert_array_equal(moved.numpy(), x)
+    assert moved.numpy().strides == x.strides
+    x[0, 0] = 99
+    assert moved.numpy()[0, 0] == 0
 
 
 def test_an_array_that_is_too_short_is_a_named_fault_not_a_crash() -> None:

@@ -58,6 +58,14 @@ class Device:
         # the array `layout`. On a CPU the module's own function, since every op calls it.
         self.empty: Callable[..., Array] = empty or module.empty
 
+    def hold(self, array: Array) -> Any:
+        """A copy of a NumPy array in this device's memory, in the same order of dimensions."""
+        if self.name == "cuda":
+            return self.xp.asarray(array)
+        own = self.empty(array.shape, array.dtype, array)
+        own[...] = array
+        return own
+
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, str) and other == self.name)
 

@@ -1,23 +1,11 @@
 // Each mistake that the simulator knows gets an error that names kernel, block, thread, file and line, under every schedule.
-#include "tests/cuda/harness.cuh"
+#include "tests/cuda/refused.cuh"
 
 namespace {
 
 using namespace ww::cuda;
 using harness::Array;
-
-// `words` must be in the error of a launch under each schedule.
-template <class Launch>
-void refused(const char* name, std::vector<std::string> words, Launch launch_it) {
-    harness::sweep([&](const char* schedule) {
-        std::string text = check::text_of<ww::DeviceError>(launch_it);
-        for (auto& word : words) {
-            bool holds = text.find(word) != std::string::npos;
-            check::that(holds, (std::string(name) + ": expected '" + word + "' in '" + text + "' [" + schedule + "]").c_str(),
-                        __FILE__, __LINE__);
-        }
-    });
-}
+using harness::refused;
 
 __global__ void divergent_barrier(int) {
     if (threadIdx.x < 64) {
@@ -112,19 +100,6 @@ __global__ void unawaited_copy(const int* x) {
     copy_async<4>(shared_address(tile + threadIdx.x), x + threadIdx.x);
     copy_async_commit();
 }
-__global__ void shared_overrun(int past) {
-    SharedMemory shared;
-    float* a = shared.take<float>(64);
-    float* b = shared.take<float>(64);
-    b[0] = 0;
-    if (threadIdx.x == 3) a[64 + past] = 1;
-    __syncthreads();
-}
-__global__ void shared_underrun(int before) {
-    SharedMemory shared;
-    float* a = shared.take<float>(64);
-    if (threadIdx.x == 3) a[-before] = 1;
-}
 __global__ void unequal_takes(int) {
     SharedMemory shared;
     if (threadIdx.x == 31) shared.take<float>(8);
@@ -133,12 +108,6 @@ __global__ void unequal_takes(int) {
 __global__ void greedy_take(int) {
     SharedMemory shared;
     shared.take<float>(64)[threadIdx.x] = 1;
-}
-__global__ void write_at(float* x, int64_t at) {
-    if (threadIdx.x == 7) x[at] = 1;
-}
-__global__ void read_at(const float* x, int64_t at, float* out) {
-    if (threadIdx.x == 7) out[0] = x[at];
 }
 __global__ void wait_for_others(uint32_t* counter) { grid_barrier(counter, 1); }
 __global__ void wait_for_ever(uint32_t* counter) {
@@ -160,15 +129,17 @@ __global__ void misplaced_box(const WW_GRID_CONSTANT TensorMap map) {
     mbarrier_init(shared_address(barrier), 1);
     copy_tensor_async(shared_address(tile) + 64, &map, 0, 0, shared_address(barrier));
 }
-#if !defined(__SANITIZE_ADDRESS__)  // whose own errors end the process
-__global__ void deep_stack(int* out) {
-    // Only the last lane, as the others' stacks, which lie below it, have been left by then in lockstep; and only a little.
-    volatile char big[60000];
-    if (threadIdx.x < 31) return;
-    for (int i = 0; i < 60000; i++) big[i] = static_cast<char>(i);
-    out[threadIdx.x] = big[0] + big[59999];
+__global__ void tensor_past_the_end(const WW_GRID_CONSTANT TensorMap map) {
+    SharedMemory shared;
+    char* tile = shared.take<char, 1024>(16 * 1024);
+    uint64_t* barrier = shared.take<uint64_t>(1);
+    if (threadIdx.x) return;
+    mbarrier_init(shared_address(barrier), 1);
+    copy_tensor_async(shared_address(tile), &map, 0, 0, shared_address(barrier));
 }
-#endif
+template <int threads>
+__global__ void __launch_bounds__(threads) bounded(int) {}
+__global__ void __launch_bounds__(96, 2) bounded_twice(int) {}
 __global__ void nothing(int) {}
 
 #define NAMES(kernel) kernel, "block (0, 0, 0)", "thread (", "errors.cu:"
@@ -202,27 +173,17 @@ void addresses() {
     refused("odd copy", {NAMES("odd_copy"), "misaligned", "multiple of 16"}, [] { launch<odd_copy>({1, 32, 256}, 0); });
     refused("odd source", {NAMES("odd_source"), "misaligned", "global"}, [] { launch<odd_source>({1, 32, 256}, 0); });
     refused("odd row", {NAMES("odd_matrix_row"), "ldmatrix", "misaligned"}, [] { launch<odd_matrix_row>({1, 32, 1024}, 0); });
-    refused("overrun", {NAMES("shared_overrun"), "past the end of array 0 (256 bytes)"},
-            [] { launch<shared_overrun>({1, 64, 512}, 0); });
-    refused("overrun further", {"byte 40 past the end of array 0"}, [] { launch<shared_overrun>({1, 64, 512}, 10); });
-    refused("underrun", {"shared_underrun", "before the first array"}, [] { launch<shared_underrun>({1, 64, 256}, 1); });
     refused("takes", {NAMES("unequal_takes"), "as other threads took it"}, [] { launch<unequal_takes>({1, 32, 64}, 0); });
     refused("greedy", {NAMES("greedy_take"), "128 bytes that the launch gave, got 256"},
             [] { launch<greedy_take>({1, 32, 128}, 0); });
-    Array<float> x(24), out(1);
-    Array<float> odd(5);
-    refused("write past", {"write_at", "thread (7, 0, 0)", "4 bytes past the end of a block of 96", "errors.cu:"},
-            [&] { launch<write_at>({1, 32}, x.data(), int64_t{25}); });
-    refused("read past", {"read_at", "0 bytes past the end of a block of 96"},
-            [&] { launch<read_at>({1, 32}, x.data(), int64_t{24}, out.data()); });
-    refused("before", {"write_at", "before a block of 96"}, [&] { launch<write_at>({1, 32}, x.data(), int64_t{-1024}); });
-    refused("slack", {"write_at", "past the end of a block of 20"}, [&] { launch<write_at>({1, 32}, odd.data(), int64_t{5}); });
-    refused("just before", {"write_at", "before a block of 20"}, [&] { launch<write_at>({1, 32}, odd.data(), int64_t{-1}); });
 }
 #endif
 
 void asynchronous() {
     Array<int> x(32);
+    refused("too old", {NAMES("raw_mbarrier"), "expected a device of compute capability 9.0, got 8.0", "arch=90"},
+            [] { launch<raw_mbarrier>({1, 32, 8}, 0); });
+    ww::sim::options().arch = 90;
     refused("raw", {NAMES("raw_mbarrier"), "never initialised, or overwritten"}, [] { launch<raw_mbarrier>({1, 32, 8}, 0); });
     refused("smashed", {NAMES("smashed_mbarrier"), "never initialised, or overwritten"},
             [] { launch<smashed_mbarrier>({1, 32, 8}, 0); });
@@ -230,15 +191,22 @@ void asynchronous() {
     refused("bytes", {"missing_bytes", "deadlock", "lacks 0 of 1 arrivals and 64 bytes"},
             [] { launch<missing_bytes>({1, 32, 8}, 0); });
     refused("groups", {NAMES("many_groups"), "at most 16 groups"}, [] { launch<many_groups>({1, 32}, 0); });
-    ww::sim::options() = {};
+    const ww::sim::Options swept = ww::sim::options();
+    ww::sim::options().asynchrony = ww::sim::Asynchrony::late;
     std::string text = check::text_of<ww::DeviceError>([&] { launch<unawaited_copy>({1, 32, 128}, x.data()); });
     CHECK(text.find("returns with 1 in flight") != std::string::npos);
+    ww::sim::options() = swept;
     refused("no fence", {NAMES("unfenced_wgmma"), "wgmma.fence"}, [] { launch<unfenced_wgmma>({1, 128, 16 * 1024}, 0); });
     Array<uint16_t> matrix(64 * 64);
     refused("box", {NAMES("misplaced_box"), "misaligned", "multiple of 1024"}, [&] {
         TensorMap map{reinterpret_cast<char*>(matrix.data()), {64, 64}, 128, {64, 64}, 2, true};
         launch<misplaced_box>({1, 32, 17 * 1024}, map);
     });
+    refused("tensor", {NAMES("tensor_past_the_end"), "expected a tensor within one block of global memory"}, [&] {
+        TensorMap map{reinterpret_cast<char*>(matrix.data()), {64, 65}, 128, {64, 64}, 2, true};
+        launch<tensor_past_the_end>({1, 32, 17 * 1024}, map);
+    });
+    ww::sim::options() = {};
 }
 
 void limits() {
@@ -248,14 +216,26 @@ void limits() {
     refused("deep block", {"nothing", "block.z of 1 to 64, got 65"}, [] { launch<nothing>({1, {1, 1, 65}}, 0); });
     refused("no grid", {"nothing", "grid.x of 1 to 2147483647, got 0"}, [] { launch<nothing>({0, 32}, 0); });
     refused("tall grid", {"nothing", "grid.y of 1 to 65535, got 65536"}, [] { launch<nothing>({{1, 65536}, 32}, 0); });
-    refused("shared", {"nothing", "at most 232448 bytes of shared memory a block, got 232449"},
-            [] { launch<nothing>({1, 32, 232449}, 0); });
+    for (auto [arch, most] : {std::pair{80, 163}, {86, 99}, {89, 99}, {90, 227}}) {
+        const auto bytes = static_cast<size_t>(most) * 1024;
+        ww::sim::options().arch = arch;
+        CHECK(device_properties().shared_bytes_per_block == bytes);
+        refused(
+            "shared",
+            {"nothing", "at most " + std::to_string(bytes) + " bytes of shared memory a block", "got " + std::to_string(bytes + 1)},
+            [&] { launch<nothing>({1, 32, bytes + 1}, 0); });
+        launch<nothing>({1, 32, bytes}, 0);
+    }
+    ww::sim::options() = {};
+    refused("bound", {"bounded<64>", "at most the 64 threads a block of its __launch_bounds__, got 96"},
+            [] { launch<bounded<64>>({1, 96}, 0); });
+    refused("other bound", {"bounded<512>", "at most the 512 threads", "got 1024"}, [] { launch<bounded<512>>({1, {32, 32}}, 0); });
+    refused("two bounds", {"bounded_twice", "at most the 96 threads", "got 128"}, [] { launch<bounded_twice>({1, 128}, 0); });
+    launch<bounded<64>>({1, 64}, 0);
+    launch<bounded<512>>({1, 512}, 0);
+    launch<bounded_twice>({1, 96}, 0);
     refused("resident", {"nothing", "cooperative launch of at most 8 blocks", "got 9"},
             [] { launch<nothing>({9, 1024, 0, true}, 0); });
-#if !defined(__SANITIZE_ADDRESS__)
-    Array<int> out(32);
-    refused("stack", {"deep_stack", "stack"}, [&] { launch<deep_stack>({1, 32}, out.data()); });
-#endif
     launch<nothing>({1, 32}, 0);  // after all these errors, launches still work
 }
 

@@ -13,6 +13,7 @@
 #include "engine/error.h"
 #include "tests/cpp/check.h"
 #if !defined(__CUDACC__)
+#include "engine/cuda/sim/guarded_memory.h"
 #include "engine/memory.h"
 #endif
 
@@ -26,7 +27,7 @@ class Array {
 #if defined(__CUDACC__)
         ww::cuda::check(cudaMallocManaged(&data_, n * sizeof(T)), "cudaMallocManaged");
 #else
-        data_ = static_cast<T*>(ww::memory_allocate(n * sizeof(T)));
+        data_ = static_cast<T*>(ww::sim::allocate_guarded(n * sizeof(T), alignof(T)));
 #endif
         std::memset(static_cast<void*>(data_), 0xFF, n * sizeof(T));
     }
@@ -72,14 +73,14 @@ void sweep(Body body) {
     for (const ww::sim::Options& few : {ww::sim::Options{Order::lockstep, Asynchrony::late, 0},
                                         {Order::reverse, Asynchrony::eager, 0},
                                         {Order::random, Asynchrony::random, 0}}) {
-        ww::sim::options() = few;
+        ww::sim::options() = {few.order, few.asynchrony, few.seed, before.arch, before.timeout};
         body((std::string(name_of(few.order)) + ", " + name_of(few.asynchrony)).c_str());
     }
 #else
     for (Order order : {Order::lockstep, Order::forward, Order::reverse, Order::random})
         for (Asynchrony asynchrony : {Asynchrony::late, Asynchrony::eager, Asynchrony::random})
             for (uint64_t seed = 0; seed < (order == Order::random || asynchrony == Asynchrony::random ? 3u : 1u); seed++) {
-                ww::sim::options() = {order, asynchrony, seed};
+                ww::sim::options() = {order, asynchrony, seed, before.arch, before.timeout};
                 body((std::string(name_of(order)) + ", " + name_of(asynchrony) + ", seed " + std::to_string(seed)).c_str());
             }
 #endif

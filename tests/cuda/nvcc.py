@@ -147,7 +147,7 @@ def main() -> int:
     if sys.argv[2:]:
         names = [str(Path(name).resolve().relative_to(ROOT)) for name in sys.argv[2:]]
     else:
-        names = ["tests/cuda/conformance.cu", "tests/cuda/pipelines.cu"]
+        names = [f"tests/cuda/{name}.cu" for name in ("conformance", "conformance_tiles", "pipelines", "cooperation")]
         module = build_module(toolkit, folder)
         logs = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "kernels").glob("*/*.cu"))]
         results += [read_log(name, (folder / "cuda" / f"{name.replace('/', '-')}.o.log").read_text()) for name in logs]

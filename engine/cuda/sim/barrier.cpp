@@ -9,6 +9,7 @@ namespace ww::sim {
 
 // count < 0: all threads of the block (__syncthreads); else those that a named barrier expects. Without `wait`: bar.arrive.
 void block_barrier(int id, int count, bool wait, Location at, const char* what) {
+    Inside inside(what, at);
     Quiet quiet;
     Block& block = *current->block;
     if (id < 0 || id > 15) launch_fail(at, "%s: expected a barrier in [0, 16), got %d", what, id);
@@ -30,7 +31,8 @@ void block_barrier(int id, int count, bool wait, Location at, const char* what) 
     tsan_release(&barrier.order[generation & 1]);
     int expected = count < 0 ? static_cast<int>(block.live) : count;
     if (++barrier.arrived == expected) {
-        check_red_zones(block, what, at);
+        std::string overrun = shared_overrun(block, 256);
+        if (!overrun.empty()) block_fail(overrun + ", seen in " + what + " at " + name_of(at));
         barrier.arrived = 0;
         barrier.generation++;
         if (wait && !(machine->options.order == Order::lockstep && barrier.waiting.empty())) {
@@ -74,6 +76,7 @@ void leave_barriers(Thread* thread) {
 }
 
 void warp_collective(uint32_t mask, const char* what, Location at, void* argument, Meet meet, bool orders_memory) {
+    Inside inside(what, at);
     Quiet quiet;
     Thread* self = current;
     Warp& warp = *self->warp;

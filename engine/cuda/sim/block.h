@@ -30,6 +30,7 @@ struct AsyncCopy {
     char* to;
     const char* from;
     int bytes, copied;
+    Location at;
 };
 
 struct Thread {
@@ -41,8 +42,9 @@ struct Thread {
     Warp* warp;
     Block* block;
     State state;
-    const char* waits_in = "";  // and where: for reports of a deadlock
+    const char* last = "";  // what it asked of the simulator last, and where
     Location at;
+    int inside;                    // > 0: it is in the simulator's own code (Inside)
     uint64_t waits_for = 0;        // a shared address or a value of Machine::progress
     AsyncCopy copies[kMaxCopies];  // cp.async issued and not yet landed, oldest first
     int copy_count, group_ends[kMaxGroups], group_count;
@@ -111,7 +113,18 @@ struct TensorCopy {
 };
 
 struct SharedArray {
-    size_t begin, bytes, alignment;  // within the block's memory
+    size_t bytes, alignment;
+    bool at_end;  // of its pages; else at their beginning
+    char* data;
+    char *low, *high;  // its pages
+    uint32_t address;  // that of PTX
+};
+
+// A signal that ended a thread in the middle of a kernel.
+struct Fault {
+    int signal = 0;
+    const void *address = nullptr, *pc = nullptr;
+    Thread* thread = nullptr;
 };
 
 struct Random {
@@ -125,12 +138,11 @@ struct Random {
 struct Block {
     uint3 index;
     dim3 block_dim, grid_dim;
-    unsigned live;                    // threads that have not returned
-    char* shared = nullptr;           // its memory, red zones included
-    size_t shared_room = 0;           // bytes of that
-    size_t shared_asked, shared_end;  // what the launch gave, what the carver has handed out (red zones apart and included)
-    size_t shared_packed;
-    std::vector<SharedArray> arrays;
+    unsigned live;                       // threads that have not returned
+    char* shared = nullptr;              // addresses for its arrays, of which most have no memory
+    size_t shared_asked, shared_packed;  // bytes that the launch gave, bytes that the carver has handed out
+    std::vector<SharedArray> arrays;     // the first `taken` are this block's, the others were a former one's
+    size_t taken;
     std::vector<Warp> warps;
     std::vector<Thread*> threads;
     NamedBarrier barriers[16];
@@ -163,6 +175,9 @@ struct Machine {
     Random random;
     std::string error;
     bool failed = false;
+    Fault fault;
+    volatile int ticks = 0;               // of the timer, since the gang began
+    volatile bool expired = false;        // its time is over
     bool abandoned = false;               // fibres of a failed launch were left where they stood
     char start_order = 0, end_order = 0;  // what TSan synchronises the start and the end of a block on
 };
@@ -175,10 +190,34 @@ struct Machine {
 extern WW_SIM_TLS Thread* current;   // the thread that runs on this OS thread; nullptr outside of kernels
 extern WW_SIM_TLS Machine* machine;  // nullptr outside of launches
 
+// A scope of the simulator's own code, called from a kernel: what is called from where is kept for the report of an error, and a
+// timer does not end the thread in here, where it may hold a lock.
+struct Inside {
+    Thread* self;
+    Inside(const char* what, Location at) : self(current) {
+        self->last = what;
+        self->at = at;
+        self->inside++;
+    }
+    ~Inside() { self->inside--; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+};
+
 // ---- scheduler.cpp
 
 // Ends the launch with a DeviceError that names kernel, block, thread and `at`.
 [[noreturn]] void launch_fail(Location at, const char* format, ...) __attribute__((format(printf, 2, 3)));
+// The same, for what a thread of the block did without being seen.
+[[noreturn]] void block_fail(const std::string& text);
+// "kernel K, block (x, y, z)" and, with a thread, ", thread (x, y, z) (warp w, lane l)".
+std::string name_of(const Block& block, const Thread* thread = nullptr);
+std::string name_of(Location at);
+// What is said of a thread that ran when its time was over.
+constexpr const char* kExpired =
+    "its time is over: an endless loop, or more to do than ww.cudasim(timeout=), WHITEWOLF_SIM_TIMEOUT";
+// For what not all architectures have.
+void require_arch(int arch, const char* what, Location at);
 void run_gang();
 void wait_here(const char* what, Location at);  // until somebody makes this thread ready
 void make_ready(Thread* thread);
@@ -186,8 +225,14 @@ void make_ready_all(std::vector<Thread*>& threads);
 [[noreturn]] void thread_main();
 void switch_to_main();  // from a thread that will not go on
 void poll_again(const char* what, Location at);
-void note_progress();
+inline void note_progress() {
+    if (machine) machine->progress++;
+}
 void maybe_land_copies();
+
+// ---- launch.cpp
+
+bool in_stacks(const Machine& m, const void* address);
 
 // ---- barrier.cpp
 
@@ -199,13 +244,16 @@ void warp_collective(uint32_t mask, const char* what, Location at, void* argumen
 
 // ---- shared_memory.cpp
 
-constexpr uint32_t kSharedWindow = 1024;  // 32-bit shared addresses begin here, so that 0 is never one
 void prepare_shared(Block& block, size_t bytes);
+void release_shared(Block& block);
 char* take_shared(size_t bytes, size_t alignment, Location at);
 uint32_t shared_address(const void* pointer, Location at);
 char* shared_pointer(uint32_t address, size_t bytes, const char* what, Location at);
-std::string red_zone_report(const Block& block);  // what was written outside of its arrays; "" for nothing
-void check_red_zones(Block& block, const char* when, Location at);
+char* shared_pointer(const Block& block, uint32_t address);  // of an address that has been checked
+// Which array `address` lies beside; "" where it is not in the addresses of the block's shared memory.
+std::string describe_shared(const Block& block, const void* address);
+// What was written beside its arrays, at most `reach` bytes away; "" for nothing.
+std::string shared_overrun(const Block& block, size_t reach);
 
 // ---- mbarrier.cpp
 

@@ -13,11 +13,10 @@
 #include "engine/cuda/sim/launch.h"
 #include "engine/cuda/sim/storage.h"
 
-#define __global__
+#define __global__ static __attribute__((unused))  // static: see launch_bound
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
-#define __launch_bounds__(...)
 #define WW_DEVICE inline
 #define WW_HOST_DEVICE inline
 #define WW_GRID_CONSTANT
@@ -191,7 +190,9 @@ struct DeviceProperties {
     int multiprocessors;
     size_t shared_bytes_per_block;
 };
-inline DeviceProperties device_properties() { return {sim::kMultiprocessors, sim::kSharedBytesPerBlock}; }
+inline DeviceProperties device_properties() {
+    return {sim::kMultiprocessors, sim::limits_of(sim::options().arch).shared_bytes_per_block};
+}
 
 template <auto kernel>
 int resident_blocks(int threads, size_t shared_bytes) {
@@ -204,17 +205,24 @@ std::tuple<std::decay_t<Parameters>...> bind_arguments(void (*)(Parameters...), 
     return {static_cast<Parameters>(std::forward<Arguments>(arguments))...};
 }
 
+extern "C" {  // of the object that this is compiled into, where a kernel has __launch_bounds__
+extern const uintptr_t bounds_begin[] __asm__("__start___patchable_function_entries") __attribute__((weak, visibility("hidden")));
+extern const uintptr_t bounds_end[] __asm__("__stop___patchable_function_entries") __attribute__((weak, visibility("hidden")));
+}
+
+template <auto kernel, class Bound>
+void run_thread(void* shared) {
+    Bound own = *static_cast<Bound*>(shared);
+    std::apply(kernel, own);
+}
+
 // Arguments are copied once a launch, and then for each thread, as CUDA passes them.
 template <auto kernel, class... Arguments>
 void launch(const LaunchConfig& config, Arguments&&... arguments) {
+    static const unsigned most = sim::launch_bound(reinterpret_cast<const void*>(kernel), bounds_begin, bounds_end);
     auto bound = bind_arguments(kernel, std::forward<Arguments>(arguments)...);
-    sim::run_grid(
-        {config.grid, config.block, config.shared_bytes, config.cooperative}, __PRETTY_FUNCTION__,
-        [](void* shared) {
-            auto own = *static_cast<decltype(bound)*>(shared);
-            std::apply(kernel, own);
-        },
-        &bound);
+    sim::run_grid({config.grid, config.block, config.shared_bytes, config.cooperative, most}, __PRETTY_FUNCTION__,
+                  run_thread<kernel, decltype(bound)>, &bound);
 }
 
 }  // namespace ww::cuda

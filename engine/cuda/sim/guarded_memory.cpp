@@ -1,18 +1,17 @@
 #include "engine/cuda/sim/guarded_memory.h"
 
-#include <dlfcn.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
 
-#include "engine/cuda/sim/block.h"
+#include "engine/cuda/sim/options.h"
 #include "engine/cuda/sim/sanitizers.h"
 #include "engine/error.h"
 #include "engine/memory.h"
@@ -20,11 +19,14 @@
 namespace ww {
 namespace {
 
-constexpr size_t kAlign = 16, kFrontChecked = 64;
+constexpr size_t kLeastGuard = size_t{1} << 16, kMostGuard = size_t{1} << 30;
+constexpr size_t kNear = 64;            // bytes beside a block that no kernel was given which are looked at all the same
+constexpr size_t kWorkspaceAlign = 16;  // a kernel may count on more of its workspace on a GPU, never of an array
 
 struct Allocation {
-    size_t bytes, mapped;  // of the data; of the whole mapping, guard pages included
-    char* base;            // of the mapping
+    size_t bytes, guard;                // of the data; of the pages before it, as many as behind it
+    char *low, *high;                   // the pages that it lies on
+    bool given = true, always = false;  // to a kernel, since the guards were last looked at; to all of them, for all that is known
 };
 
 // Leaked on purpose: Python frees arrays after static destructors have run.
@@ -39,53 +41,50 @@ Table& table() {
     return *one;
 }
 
+size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
 size_t page_bytes() {
     static const auto bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     return bytes;
 }
 
-bool untouched(const char* from, const char* to) {
-    for (; from < to; from++)
-        if (static_cast<unsigned char>(*from) != 0xFF) return false;
-    return true;
+void keep(char* data, const Allocation& one) {
+    Table& t = table();
+    std::lock_guard<std::mutex> lock(t.mutex);
+    t.live[data] = one;
+    t.stats.allocations++;
+    t.stats.bytes_in_use += one.high - one.low;
+    t.stats.peak_in_use = std::max(t.stats.peak_in_use, t.stats.bytes_in_use);
+}
+
+void* allocate(size_t bytes, size_t alignment, bool always) {
+    if (bytes > size_t{1} << 46) fail<OutOfMemory>("memory_allocate: expected at most 2**46 bytes, got %zu", bytes);
+    if (sim::kAsan) {  // whose own red zones do the work
+        void* block = nullptr;
+        if (posix_memalign(&block, std::max<size_t>(alignment, 16), std::max<size_t>(bytes, 1)) != 0)
+            fail<OutOfMemory>("memory_allocate: expected %zu bytes, the system has none", bytes);
+        std::memset(block, 0xFF, bytes);
+        char* data = static_cast<char*>(block);
+        keep(data, {bytes, 0, data, data + bytes});
+        return data;
+    }
+    size_t page = page_bytes(), room = round_up(std::max<size_t>(bytes, 1), alignment), middle = round_up(room, page);
+    size_t guard = std::clamp(middle, kLeastGuard, kMostGuard), mapped = middle + 2 * guard;
+    void* raw = mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char* low = static_cast<char*>(raw) + guard;
+    if (raw == MAP_FAILED || mprotect(low, middle, PROT_READ | PROT_WRITE) != 0) {
+        if (raw != MAP_FAILED) munmap(raw, mapped);
+        fail<OutOfMemory>("memory_allocate: expected %zu bytes, the system has none", bytes);
+    }
+    std::memset(low, 0xFF, middle);
+    char* data = sim::ends_at_guard(sim::options()) ? low + middle - room : low;
+    keep(data, {bytes, guard, low, low + middle, true, always});
+    return data;
 }
 
 }  // namespace
 
-#if defined(WW_SIM_ASAN)
-
-// Under ASan its own red zones do the work, down to the byte.
-void* memory_allocate(size_t bytes) {
-    void* block = nullptr;
-    if (posix_memalign(&block, 64, bytes ? bytes : 1) != 0)
-        fail<OutOfMemory>("memory_allocate: expected %zu bytes, the system has none", bytes);
-    std::memset(block, 0xFF, bytes);
-    return block;
-}
-void memory_free(void* block) { std::free(block); }
-
-#else
-
-void* memory_allocate(size_t bytes) {
-    if (bytes > size_t{1} << 46) fail<OutOfMemory>("memory_allocate: expected at most 2**46 bytes, got %zu", bytes);
-    size_t page = page_bytes(), room = (std::max(bytes, size_t{1}) + kAlign - 1) / kAlign * kAlign;
-    size_t middle = (room + page - 1) / page * page, mapped = middle + 2 * page;
-    void* raw = mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (raw == MAP_FAILED || mprotect(static_cast<char*>(raw) + page, middle, PROT_READ | PROT_WRITE) != 0) {
-        if (raw != MAP_FAILED) munmap(raw, mapped);
-        fail<OutOfMemory>("memory_allocate: expected %zu bytes, the system has none", bytes);
-    }
-    char* base = static_cast<char*>(raw);
-    char* data = base + page + middle - room;
-    std::memset(base + page, 0xFF, middle);
-    Table& t = table();
-    std::lock_guard<std::mutex> lock(t.mutex);
-    t.live[data] = {bytes, mapped, base};
-    t.stats.allocations++;
-    t.stats.bytes_in_use += static_cast<int64_t>(middle);
-    t.stats.peak_in_use = std::max(t.stats.peak_in_use, t.stats.bytes_in_use);
-    return data;
-}
+void* memory_allocate(size_t bytes) { return allocate(bytes, kWorkspaceAlign, true); }
 
 void memory_free(void* block) {
     if (!block) return;
@@ -96,12 +95,12 @@ void memory_free(void* block) {
         fprintf(stderr, "whitewolf: memory_free(%p): expected a block of memory_allocate in use\n", block);
         abort();
     }
-    t.stats.bytes_in_use -= static_cast<int64_t>(found->second.mapped - 2 * page_bytes());
-    munmap(found->second.base, found->second.mapped);
+    const Allocation& one = found->second;
+    t.stats.bytes_in_use -= one.high - one.low;
+    if (sim::kAsan) std::free(block);
+    else munmap(one.low - one.guard, static_cast<size_t>(one.high - one.low) + 2 * one.guard);
     t.live.erase(found);
 }
-
-#endif
 
 void memory_release_cached() {}  // nothing is kept: a block that was freed must fault
 void memory_reset_peak() {
@@ -116,110 +115,70 @@ MemoryStats memory_stats() {
 }
 
 namespace sim {
-namespace {
 
-struct sigaction before;
-WW_SIM_TLS void* fault_at = nullptr;
+void* allocate_guarded(size_t bytes, size_t alignment) { return allocate(bytes, alignment, false); }
 
-// Which block's guard page `address` lies in, and how far from its data. The mutex is free: a kernel never allocates.
-bool describe_access(char* address, char* text, size_t size) {
+bool is_guarded(const void* from, size_t bytes, bool given) {
+    auto* begin = static_cast<char*>(const_cast<void*>(from));
     Table& t = table();
     std::lock_guard<std::mutex> lock(t.mutex);
-    for (auto after = t.live.upper_bound(address);; --after) {
-        if (after != t.live.end()) {
-            auto& [data, block] = *after;
-            if (address >= block.base && address < block.base + block.mapped) {
-                if (address < data)
-                    snprintf(text, size, "global memory: access %zu bytes before a block of %zu bytes",
-                             static_cast<size_t>(data - address), block.bytes);
-                else
-                    snprintf(text, size, "global memory: access %zu bytes past the end of a block of %zu bytes",
-                             static_cast<size_t>(address - data) - block.bytes, block.bytes);
-                return true;
-            }
-            if (block.base <= address) return false;
-        }
-        if (after == t.live.begin()) return false;
-    }
+    auto next = t.live.upper_bound(begin);
+    if (next == t.live.begin()) return false;
+    auto& [data, block] = *--next;
+    const bool inside = static_cast<size_t>(begin - data) + bytes <= block.bytes;
+    block.given |= inside && given;
+    return inside;
 }
 
-void on_fault(int number, siginfo_t* info, void* context) {
-    char text[256];
-    if (current && machine && describe_access(static_cast<char*>(info->si_addr), text, sizeof text)) {
-        auto* where = static_cast<ucontext_t*>(context);
-#if defined(__x86_64__)
-        fault_at = reinterpret_cast<void*>(where->uc_mcontext.gregs[REG_RIP]);
-#elif defined(__aarch64__)
-        fault_at = reinterpret_cast<void*>(where->uc_mcontext.pc);
-#else
-        static_cast<void>(where);
-#endif
-        launch_fail({}, "%s", text);  // leaves this stack, and the handler with it
-    }
-    // Not ours: as if this handler were not there.
-    if (before.sa_flags & SA_SIGINFO && before.sa_sigaction) return before.sa_sigaction(number, info, context);
-    if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) return before.sa_handler(number);
-    signal(number, SIG_DFL);
-}
-
-}  // namespace
-
-void watch_for_faults() {
-    if (kAsan || kTsan) return;
-    static const bool once = [] {
-        struct sigaction action = {};
-        action.sa_sigaction = on_fault;
-        action.sa_flags = SA_SIGINFO | SA_NODEFER;  // the handler is left by a switch of stacks: the signal must not stay blocked
-        sigemptyset(&action.sa_mask);
-        return sigaction(SIGSEGV, &action, &before) == 0;
-    }();
-    static_cast<void>(once);
-    static thread_local const bool unblocked = [] {  // the pool's threads block all signals
-        sigset_t fault;
-        sigemptyset(&fault);
-        sigaddset(&fault, SIGSEGV);
-        return pthread_sigmask(SIG_UNBLOCK, &fault, nullptr) == 0;
-    }();
-    static_cast<void>(unblocked);
+// All bytes are alike if they are when moved by one: memcmp is the fastest look at them.
+bool untouched(const char* from, const char* to) {
+    return from == to || (*from == '\xFF' && std::memcmp(from, from + 1, static_cast<size_t>(to - from) - 1) == 0);
 }
 
 void check_guards(const char* kernel) {
     Table& t = table();
     std::lock_guard<std::mutex> lock(t.mutex);
     for (auto& [data, block] : t.live) {
+        const size_t reach = block.given ? SIZE_MAX : kNear;
         char* end = data + block.bytes;
-        char* first = std::max(block.base + page_bytes(), data - kFrontChecked);
-        char* last = block.base + block.mapped - page_bytes();
-        bool behind = !untouched(end, last);
+        char* first = data - std::min(reach, static_cast<size_t>(data - block.low));
+        char* last = end + std::min(reach, static_cast<size_t>(block.high - end));
+        block.given &= block.always;
+        const bool behind = !untouched(end, last);
         if (!behind && untouched(first, data)) continue;
-        std::memset(end, 0xFF, static_cast<size_t>(last - end));
-        std::memset(first, 0xFF, static_cast<size_t>(data - first));
-        fail<DeviceError>("cudasim: kernel %s: global memory: wrote within %zu bytes %s a block of %zu bytes", kernel,
-                          behind ? static_cast<size_t>(last - end) : static_cast<size_t>(data - first),
-                          behind ? "past the end of" : "before", block.bytes);
+        const char* byte = behind ? end : data - 1;
+        while (*byte == '\xFF') byte += behind ? 1 : -1;
+        std::memset(end, 0xFF, static_cast<size_t>(block.high - end));
+        std::memset(block.low, 0xFF, static_cast<size_t>(data - block.low));
+        fail<DeviceError>("cudasim: kernel %s: global memory: wrote %zu bytes %s a block of %zu bytes, seen after the launch",
+                          kernel, static_cast<size_t>(behind ? byte - end : data - byte), behind ? "past the end of" : "before",
+                          block.bytes);
     }
 }
 
-std::string fault_line() {
-    void* pc = fault_at;
-    fault_at = nullptr;
-    Dl_info module;
-    if (!pc || !dladdr(pc, &module) || !module.dli_fname || std::strchr(module.dli_fname, '\'')) return "";
-    char command[1024], line[1024];
-    snprintf(command, sizeof command, "addr2line -i -e '%s' 0x%zx 2>/dev/null", module.dli_fname,
-             static_cast<size_t>(static_cast<char*>(pc) - static_cast<char*>(module.dli_fbase)));
-    FILE* pipe = popen(command, "r");
-    if (!pipe) return "";
-    std::string text;  // the access, and what it was inlined into, out to the kernel itself
-    while (fgets(line, sizeof line, pipe) && line[0] != '?') {
-        line[std::strcspn(line, "\n ")] = 0;
-        const char* path = line;
-        while (const char* up = std::strstr(path, "../")) path = up + 3;
-        text += (text.empty() ? " at " : ", inlined at ") + std::string(path);
-        if (std::strstr(path, ".cu:")) break;
+std::string describe_global(const void* address) {
+    auto* at = static_cast<char*>(const_cast<void*>(address));
+    char text[256];
+    snprintf(text, sizeof text, "address 0x%zx", reinterpret_cast<size_t>(address));
+    std::string found = reinterpret_cast<uintptr_t>(at) < 0x10000 ? text + std::string(", a null pointer") : text;
+    Table& t = table();
+    std::lock_guard<std::mutex> lock(t.mutex);
+    auto next = t.live.upper_bound(at);
+    size_t past = SIZE_MAX, before = SIZE_MAX;
+    if (next != t.live.end()) before = static_cast<size_t>(next->first - at);
+    if (next != t.live.begin()) {
+        auto& [data, block] = *std::prev(next);
+        past = at < data + block.bytes ? 0 : static_cast<size_t>(at - (data + block.bytes));
     }
-    pclose(pipe);
-    return text;
+    if (std::min(past, before) == SIZE_MAX) return "global memory: access to " + found + ": there is no block";
+    const Allocation& nearest = past < before ? std::prev(next)->second : next->second;
+    const char* side = past < before ? "past the end of" : "before";
+    const bool beside = at >= nearest.low - nearest.guard && at < nearest.high + nearest.guard;
+    snprintf(text, sizeof text,
+             beside ? "global memory: access %zu bytes %s a block of %zu bytes"
+                    : ", in no block: %zu bytes %s the nearest, of %zu bytes",
+             std::min(past, before), side, nearest.bytes);
+    return beside ? text : "global memory: access to " + found + text;
 }
 
 }  // namespace sim

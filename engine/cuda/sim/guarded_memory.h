@@ -1,8 +1,9 @@
-// Global memory of the simulated device: each block ends at a page that nobody may touch, and begins after one, so that a kernel
-// which reads or writes beside its arrays is stopped at once, without a sanitizer.
+// Global memory of the simulated device: each block lies between pages that nobody may touch, as many as the block itself has, at
+// least 1 MiB, so that a kernel which reads or writes beside its arrays is stopped at once, without a sanitizer. Under one half of
+// the orders (options.h) a block ends where they begin, to the byte; under the others it begins where they end. What the pages
+// leave beside a block holds NaN and is looked at after each launch.
 //
-// Blocks are aligned to 16 bytes, as little as a GPU's own memory would ever give a sub-array: up to 15 bytes behind a block, and
-// the rest of the page before it, hold NaN and are looked at after each launch. engine/memory.h is implemented by this in _cudasim.
+// engine/memory.h is implemented by this in _cudasim.
 #pragma once
 
 #include <cstddef>
@@ -10,14 +11,20 @@
 
 namespace ww::sim {
 
-// Makes accesses to guard pages, from this OS thread, errors of the launch. Cheap after the first time.
-void watch_for_faults();
+// Freed by memory_free. Alignment is the least that data of this kind may have: a sub-array of a GPU's memory has no more.
+void* allocate_guarded(size_t bytes, size_t alignment);
 
-// DeviceError if a launch of `kernel` wrote into the slack beside a block.
+// All of these bytes lie in one block. With `given`, a kernel is about to get it.
+bool is_guarded(const void* from, size_t bytes, bool given = false);
+
+// What new memory holds, and what lies beside a block, is still there.
+bool untouched(const char* from, const char* to);
+
+// DeviceError if a launch of `kernel` wrote into the slack beside a block: all of it where the kernel was given the block, or
+// nobody says what is given, the nearest bytes of all others.
 void check_guards(const char* kernel);
 
-// " at FILE:LINE" of the access that a guard page stopped on this OS thread in the launch that has just failed, "" for other errors
-// and where neither addr2line nor line numbers are there.
-std::string fault_line();
+// What an access to `address`, which the system stopped, means: which block is the nearest, how far away.
+std::string describe_global(const void* address);
 
 }  // namespace ww::sim

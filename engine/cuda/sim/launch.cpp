@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "engine/cuda/sim/context.h"
+#include "engine/cuda/sim/faults.h"
 #include "engine/cuda/sim/guarded_memory.h"
 #include "engine/cuda/sim/sanitizers.h"
 #include "engine/error.h"
@@ -88,7 +88,9 @@ void prepare_block(Machine& m, Block& block, const Shape& shape, uint64_t number
         thread->warp = &block.warps[i / 32];
         thread->warp->lanes[i % 32] = thread;
         thread->state = Thread::State::ready;
+        thread->last = "";
         thread->at = {};
+        thread->inside = 1;  // until it is in the kernel
         thread->copy_count = thread->group_count = 0;
         thread->wgmma_fenced = false;
         thread->shared_arrays = 0;
@@ -101,12 +103,10 @@ void prepare_block(Machine& m, Block& block, const Shape& shape, uint64_t number
 void check_gang(Machine& m) {
     for (Block* block : m.gang) {
         if (m.failed) break;
-        std::string found = red_zone_report(*block);
-        if (!found.empty()) {
-            m.error = "kernel " + std::string(m.kernel) + ", block (" + std::to_string(block->index.x) + ", " +
-                      std::to_string(block->index.y) + ", " + std::to_string(block->index.z) + "): " + found + " (seen at its end)";
-            m.failed = true;
-        }
+        std::string found = shared_overrun(*block, SIZE_MAX);
+        if (found.empty()) continue;
+        m.error = name_of(*block) + ": " + found + ", seen at its end";
+        m.failed = true;
     }
     for (size_t i = 0; i < m.used && !m.failed; i++) {
         if (!std::memcmp(m.pool[i]->stack, &kStackMark, sizeof kStackMark)) continue;
@@ -122,6 +122,9 @@ void run_blocks(Machine& m, const Shape& shape, uint64_t first, uint64_t count) 
     m.used = 0;
     m.gang.clear();
     m.failed = false;
+    m.fault = {};
+    m.ticks = 0;
+    m.expired = false;
     m.error.clear();
     m.progress = 0;
     m.random.seed(m.options.seed + 0x5eed, first);
@@ -134,19 +137,30 @@ void run_blocks(Machine& m, const Shape& shape, uint64_t first, uint64_t count) 
     tsan_release(&m.start_order);
     run_gang();
     current = nullptr;
+    if (m.fault.signal) m.error = describe_fault(m.fault);
     tsan_acquire(&m.end_order);
     if (!m.failed) check_gang(m);
     if (m.failed) {
         m.abandoned = true;
-        throw DeviceError("cudasim: " + m.error + fault_line());
+        for (Thread* thread : m.pool) std::memcpy(thread->stack, &kStackMark, sizeof kStackMark);
+        throw DeviceError("cudasim: " + m.error);
     }
 }
+
+}  // namespace
+
+bool in_stacks(const Machine& m, const void* address) {
+    for (void* slab : m.slabs)
+        if (static_cast<size_t>(static_cast<const char*>(address) - static_cast<char*>(slab)) < slab_bytes()) return true;
+    return false;
+}
+
+namespace {
 
 // With the OS thread goes its machine.
 void release(Machine& m) {
     for (Block* block : m.blocks) {
-        if (block->shared) asan_unpoison(block->shared, block->shared_room);
-        std::free(block->shared);
+        release_shared(*block);
         for (Warp& warp : block->warps)
             for (WgmmaOp* op : warp.wgmma) delete op;
         delete block;
@@ -177,47 +191,12 @@ std::string kernel_name(const char* pretty) {
     if (end == std::string::npos) end = name.find(", Arguments");
     if (end == std::string::npos) end = name.rfind(']');
     name.resize(std::min(end, name.size()));
-    for (const char* space : {"&", "ww::cuda::", "ww::", "{anonymous}::", "(anonymous namespace)::"})
+    for (const char* space : {"&", "ww::cuda::", "ww::", "{anonymous}::", "<unnamed>::", "(anonymous namespace)::"})
         for (size_t at; (at = name.find(space)) != std::string::npos;) name.erase(at, std::strlen(space));
     return name;
 }
 
-void check_limits(const Shape& shape, const char* kernel) {
-    auto refuse = [&](const char* what, size_t most, size_t got) {
-        ww::fail<DeviceError>("cudasim: kernel %s: expected a launch with %s of 1 to %zu, got %zu", kernel, what, most, got);
-    };
-    auto within = [&](const char* what, size_t value, size_t most) {
-        if (value < 1 || value > most) refuse(what, most, value);
-    };
-    within("grid.x", shape.grid.x, 0x7fffffff);
-    within("grid.y", shape.grid.y, 65535);
-    within("grid.z", shape.grid.z, 65535);
-    within("block.x", shape.block.x, 1024);
-    within("block.y", shape.block.y, 1024);
-    within("block.z", shape.block.z, 64);
-    size_t threads = size_t{shape.block.x} * shape.block.y * shape.block.z;
-    within("threads a block", threads, kThreadsPerBlock);
-    if (threads % 32)
-        ww::fail<DeviceError>("cudasim: kernel %s: expected a multiple of 32 threads a block, got %zu", kernel, threads);
-    if (shape.shared_bytes > kSharedBytesPerBlock)
-        ww::fail<DeviceError>("cudasim: kernel %s: expected at most %zu bytes of shared memory a block, got %zu", kernel,
-                              kSharedBytesPerBlock, shape.shared_bytes);
-    if (!shape.cooperative) return;
-    size_t blocks = size_t{shape.grid.x} * shape.grid.y * shape.grid.z;
-    size_t most = static_cast<size_t>(kMultiprocessors * resident_blocks(static_cast<int>(threads), shape.shared_bytes));
-    if (blocks > most)
-        ww::fail<DeviceError>(
-            "cudasim: kernel %s: expected a cooperative launch of at most %zu blocks, which is what can be resident, got %zu",
-            kernel, most, blocks);
-}
-
 }  // namespace
-
-int resident_blocks(int threads, size_t shared_bytes) {
-    int by_threads = kThreadsPerMultiprocessor / std::max(threads, 1);
-    auto by_shared = static_cast<int>(kSharedBytesPerMultiprocessor / (shared_bytes + kSharedBytesReserved));
-    return std::min({by_threads, by_shared, kBlocksPerMultiprocessor});
-}
 
 void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* arguments) {
     const std::string kernel = kernel_name(name);
@@ -240,20 +219,20 @@ void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* a
             explicit Entered(Machine* m) { machine = m; }
             ~Entered() { machine = nullptr, current = nullptr; }
         } entered(&m);
-        watch_for_faults();
         run_blocks(m, shape, first, count);
     };
+    auto work_all = [&](uint64_t first, uint64_t end, uint64_t together) {
+        catch_faults();
+        Watchdog watchdog(chosen.timeout);
+        for (uint64_t i = first; i < end; i += together)
+            work(chosen.order == Order::reverse && together == 1 ? blocks - 1 - i : i, together);
+    };
     // TSan sees what blocks do to each other only where they run at the same time.
-    if (shape.cooperative || (kTsan && blocks * threads <= 4096)) {
-        work(0, blocks);
-    } else if (kTsan) {
-        for (uint64_t i = 0; i < blocks; i++) work(i, 1);
-    } else {
-        parallel_for(static_cast<int64_t>(blocks), 1, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; i++)
-                work(chosen.order == Order::reverse ? blocks - 1 - static_cast<uint64_t>(i) : static_cast<uint64_t>(i), 1);
-        });
-    }
+    if (shape.cooperative || (kTsan && blocks * threads <= 4096)) work_all(0, blocks, blocks);
+    else if (kTsan) work_all(0, blocks, 1);
+    else
+        parallel_for(static_cast<int64_t>(blocks), 1,
+                     [&](int64_t begin, int64_t end) { work_all(static_cast<uint64_t>(begin), static_cast<uint64_t>(end), 1); });
     check_guards(kernel.c_str());
 }
 

@@ -74,6 +74,7 @@ void multiply(void** lanes, uint32_t) {
 }  // namespace
 
 void load_matrices(uint32_t* registers, int matrices, bool transposed, uint32_t address, Location at) {
+    Inside inside("ldmatrix", at);
     Load load;
     load.matrices = matrices;
     load.transposed = transposed;

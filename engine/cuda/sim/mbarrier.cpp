@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/cuda/sim/block.h"
+#include "engine/cuda/sim/guarded_memory.h"
 #include "engine/cuda/sim/sanitizers.h"
 
 namespace ww::sim {
@@ -18,9 +19,7 @@ struct Mbarrier {
 static_assert(sizeof(Mbarrier) == 8, "an mbarrier object is a b64");
 constexpr uint32_t kMark = 0x5A;
 
-Mbarrier* at_address(const Block& block, uint32_t address) {
-    return reinterpret_cast<Mbarrier*>(block.shared + (address - kSharedWindow));
-}
+Mbarrier* at_address(const Block& block, uint32_t address) { return reinterpret_cast<Mbarrier*>(shared_pointer(block, address)); }
 
 Mbarrier* find(uint32_t address, const char* what, Location at) {
     if (address % 8) launch_fail(at, "%s: misaligned: expected an mbarrier at a multiple of 8, got %u", what, address);
@@ -32,7 +31,7 @@ Mbarrier* find(uint32_t address, const char* what, Location at) {
 }
 
 // What TSan synchronises one phase on: a byte of the object itself.
-char* order_of(const Block& block, uint32_t address, unsigned phase) { return block.shared + (address - kSharedWindow) + phase; }
+char* order_of(const Block& block, uint32_t address, unsigned phase) { return shared_pointer(block, address) + phase; }
 
 void end_phase_if_complete(Block& block, Mbarrier* barrier, uint32_t address) {
     if (barrier->pending || barrier->bytes) return;
@@ -63,7 +62,7 @@ void land(Block& block, const TensorCopy& copy) {
             int64_t x = copy.x + static_cast<int64_t>(column), y = copy.y + static_cast<int64_t>(row);
             uint32_t to = copy.to + row * row_bytes + column * map.item_bytes;
             if (map.swizzle_128) to = swizzle_128(to);
-            char* target = block.shared + (to - kSharedWindow);
+            char* target = shared_pointer(block, to);
             bool inside = x >= 0 && y >= 0 && x < static_cast<int64_t>(map.shape[0]) && y < static_cast<int64_t>(map.shape[1]);
             if (inside)
                 std::memcpy(target, map.base + static_cast<uint64_t>(y) * map.row_bytes + static_cast<uint64_t>(x) * map.item_bytes,
@@ -79,6 +78,8 @@ void land(Block& block, const TensorCopy& copy) {
 }  // namespace
 
 void mbarrier_init(uint32_t address, uint32_t count, Location at) {
+    Inside inside("mbarrier.init", at);
+    require_arch(90, "mbarrier.init", at);
     Quiet quiet;
     if (count == 0 || count > 4095) launch_fail(at, "mbarrier.init: expected a count in [1, 4096), got %u", count);
     if (address % 8)
@@ -88,6 +89,8 @@ void mbarrier_init(uint32_t address, uint32_t count, Location at) {
 }
 
 void mbarrier_arrive(uint32_t address, uint32_t count, int32_t bytes, Location at) {
+    Inside inside("mbarrier.arrive", at);
+    require_arch(90, "mbarrier.arrive", at);
     Quiet quiet;
     Block& block = *current->block;
     Mbarrier* barrier = find(address, "mbarrier.arrive", at);
@@ -101,6 +104,8 @@ void mbarrier_arrive(uint32_t address, uint32_t count, int32_t bytes, Location a
 }
 
 void mbarrier_wait(uint32_t address, uint32_t parity, Location at) {
+    Inside inside("mbarrier.try_wait", at);
+    require_arch(90, "mbarrier.try_wait", at);
     Quiet quiet;
     Block& block = *current->block;
     while (find(address, "mbarrier.try_wait", at)->phase == parity) {
@@ -129,6 +134,8 @@ std::string describe_mbarriers(const Block& block) {
 
 void tensor_copy(uint32_t to, const TensorMap* map, int x, int y, uint32_t barrier, Location at) {
     const char* what = "cp.async.bulk.tensor";
+    Inside inside(what, at);
+    require_arch(90, what, at);
     Block& block = *current->block;
     uint32_t row = map->box[0] * map->item_bytes, bytes = row * map->box[1];
     uint32_t alignment = map->swizzle_128 ? 1024 : 128;
@@ -141,6 +148,11 @@ void tensor_copy(uint32_t to, const TensorMap* map, int x, int y, uint32_t barri
         launch_fail(at, "%s: expected a box of 1 to 256 elements a side, got %u x %u", what, map->box[0], map->box[1]);
     if (reinterpret_cast<uintptr_t>(map->base) % 16 || map->row_bytes % 16)
         launch_fail(at, "%s: misaligned: expected a global tensor and rows at multiples of 16 bytes", what);
+    // It may land when no thread runs: the tensor must be there now.
+    if (!is_guarded(map->base, (map->shape[1] - 1) * map->row_bytes + map->shape[0] * map->item_bytes))
+        launch_fail(at, "%s: expected a tensor within one block of global memory, got %llu rows of %llu bytes: %s", what,
+                    static_cast<unsigned long long>(map->shape[1]), static_cast<unsigned long long>(map->row_bytes),
+                    describe_global(map->base).c_str());
     char* target = shared_pointer(to, bytes, what, at);
     tsan_writes(target, bytes);
     Quiet quiet;

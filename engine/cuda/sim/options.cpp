@@ -26,6 +26,16 @@ Options from_environment() {
         found.seed = std::strtoull(seed, &end, 10);
         if (*end || errno || *seed == '-') fail<DeviceError>("WHITEWOLF_SIM_SEED: expected an integer >= 0, got '%s'", seed);
     }
+    if (const char* arch = text("WHITEWOLF_SIM_ARCH")) {
+        char* end;
+        int64_t number = std::strtoll(arch, &end, 10);
+        found.arch = check_arch(*end ? -1 : number, "WHITEWOLF_SIM_ARCH");
+    }
+    if (const char* timeout = text("WHITEWOLF_SIM_TIMEOUT")) {
+        char* end;
+        double seconds = std::strtod(timeout, &end);
+        found.timeout = check_timeout(*end ? -1 : seconds, "WHITEWOLF_SIM_TIMEOUT");
+    }
     return found;
 }
 
@@ -45,6 +55,18 @@ Asynchrony asynchrony_named(const char* text, const char* setting) {
 
 const char* name_of(Order order) { return kOrders[static_cast<int>(order)]; }
 const char* name_of(Asynchrony asynchrony) { return kAsynchronies[static_cast<int>(asynchrony)]; }
+
+int check_arch(int64_t arch, const char* setting) {
+    if (arch != 80 && arch != 86 && arch != 89 && arch != 90)
+        fail<DeviceError>("%s: expected 80, 86, 89 or 90, got %s", setting,
+                          arch < 0 ? "something else" : std::to_string(arch).c_str());
+    return static_cast<int>(arch);
+}
+
+double check_timeout(double seconds, const char* setting) {
+    if (!(seconds > 0)) fail<DeviceError>("%s: expected seconds > 0, got %g", setting, seconds);
+    return seconds;
+}
 
 Options& options() {
     thread_local Options own = from_environment();

@@ -59,8 +59,6 @@ Thread* pick() {
     return next;
 }
 
-std::string place(Location at) { return std::string(at.file) + ":" + std::to_string(at.line); }
-
 std::string triple(const uint3& index) {
     return "(" + std::to_string(index.x) + ", " + std::to_string(index.y) + ", " + std::to_string(index.z) + ")";
 }
@@ -74,7 +72,7 @@ std::string describe_deadlock() {
         std::map<std::string, std::vector<unsigned>> waiting;
         for (Thread* thread : block->threads)
             if (thread->state != Thread::State::done)
-                waiting[std::string(thread->waits_in) + " at " + place(thread->at)].push_back(thread->linear);
+                waiting[std::string(thread->last) + " at " + name_of(thread->at)].push_back(thread->linear);
         text += "; block " + triple(block->index) + ": " + std::to_string(block->threads.size() - block->live) + " of " +
                 std::to_string(block->threads.size()) + " threads have returned";
         for (auto& [where, threads] : waiting)
@@ -98,21 +96,42 @@ void deadlock() {
 
 }  // namespace
 
+std::string name_of(Location at) { return std::string(at.file) + ":" + std::to_string(at.line); }
+
+std::string name_of(const Block& block, const Thread* thread) {
+    std::string text = "kernel " + std::string(machine->kernel) + ", block " + triple(block.index);
+    if (thread)
+        text += ", thread " + triple(thread->index) + " (warp " + std::to_string(thread->linear / 32) + ", lane " +
+                std::to_string(thread->lane) + ")";
+    return text;
+}
+
 void launch_fail(Location at, const char* format, ...) {
+    Inside inside(current->last, at);
     Quiet quiet;
     char text[2048];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (!machine->failed) {
-        machine->error = "kernel " + std::string(machine->kernel) + ", block " + triple(current->block->index) + ", thread " +
-                         triple(current->index) + " (warp " + std::to_string(current->linear / 32) + ", lane " +
-                         std::to_string(current->lane) + ")" + (at.line ? ", " + place(at) : "") + ": " + text;
-        machine->failed = true;
-    }
+    if (!machine->failed) machine->error = name_of(*current->block, current) + (at.line ? ", " + name_of(at) : "") + ": " + text;
+    machine->failed = true;
     switch_to_main();
     __builtin_unreachable();
+}
+
+void block_fail(const std::string& text) {
+    if (!machine->failed) machine->error = name_of(*current->block) + ": " + text;
+    machine->failed = true;
+    switch_to_main();
+    __builtin_unreachable();
+}
+
+void require_arch(int arch, const char* what, Location at) {
+    const int have = machine->options.arch;
+    if (have < arch)
+        launch_fail(at, "%s: expected a device of compute capability %d.%d, got %d.%d: ww.cudasim(arch=%d), WHITEWOLF_SIM_ARCH",
+                    what, arch / 10, arch % 10, have / 10, have % 10, arch);
 }
 
 // The thread is left where it stands: kernels own nothing that would need destruction.
@@ -137,10 +156,10 @@ void make_ready_all(std::vector<Thread*>& threads) {
 }
 
 void wait_here(const char* what, Location at) {
+    Inside inside(what, at);
     Thread* self = current;
+    if (machine->expired) launch_fail(at, "%s: %s", what, kExpired);
     self->state = Thread::State::waiting;
-    self->waits_in = what;
-    self->at = at;
     for (;;) {
         if (Thread* next = pick()) {
             if (next != self) enter(self, next);
@@ -153,16 +172,13 @@ void wait_here(const char* what, Location at) {
 }
 
 void poll_again(const char* what, Location at) {
+    Inside inside(what, at);
     Quiet quiet;
     if (!machine->cooperative && current->block->grid_dim.x * current->block->grid_dim.y * current->block->grid_dim.z > 1)
         launch_fail(at, "%s waits for another block, but the launch is not cooperative: that block need not be resident", what);
     current->waits_for = machine->progress;
     machine->pollers.push_back(current);
     wait_here(what, at);
-}
-
-void note_progress() {
-    if (machine) machine->progress++;
 }
 
 void maybe_land_copies() {
@@ -175,7 +191,9 @@ void thread_main() {
     __sanitizer_finish_switch_fiber(nullptr, first ? &machine->main_stack : nullptr, first ? &machine->main_stack_bytes : nullptr);
 #endif
     tsan_acquire(&machine->start_order);
+    current->inside = 0;
     machine->body(machine->arguments);
+    current->inside = 1;
     tsan_release(&machine->end_order);
     {
         Quiet quiet;

@@ -25,7 +25,7 @@ uint32_t element_address(uint64_t descriptor, int row, int byte) {
 
 float read_element(const Block& block, uint64_t descriptor, int row, int k, bool half) {
     uint16_t bits;
-    std::memcpy(&bits, block.shared + (element_address(descriptor, row, 2 * k) - kSharedWindow), 2);
+    std::memcpy(&bits, shared_pointer(block, element_address(descriptor, row, 2 * k)), 2);
     return half ? half_bits_to_float(bits) : bf16_bits_to_float(bits);
 }
 
@@ -124,14 +124,15 @@ void issue_for_warp(void** arguments, uint32_t) {
 // What this warp's operations read, for TSan.
 void mark_reads(const Block& block, const Warp& warp, uint64_t a, uint64_t b, int columns) {
     if (!kTsan || current->lane) return;
-    for (int row = 0; row < kRows; row++)
-        tsan_reads(block.shared + (element_address(a, first_row(warp) + row, 0) - kSharedWindow), 16);
-    for (int row = 0; row < columns; row++) tsan_reads(block.shared + (element_address(b, row, 0) - kSharedWindow), 16);
+    for (int row = 0; row < kRows; row++) tsan_reads(shared_pointer(block, element_address(a, first_row(warp) + row, 0)), 16);
+    for (int row = 0; row < columns; row++) tsan_reads(shared_pointer(block, element_address(b, row, 0)), 16);
 }
 
 }  // namespace
 
 void wgmma_issue(float* accumulators, int columns, uint64_t a, uint64_t b, bool accumulate, bool half, Location at) {
+    Inside inside("wgmma.mma_async", at);
+    require_arch(90, "wgmma.mma_async", at);
     if (!current->wgmma_fenced)
         launch_fail(at, "wgmma: expected wgmma.fence between the last use of the accumulators and the operation, got none");
     mark_reads(*current->block, *current->warp, a, b, columns);

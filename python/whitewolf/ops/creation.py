@@ -126,6 +126,8 @@ def _convert(op: str, name: str, obj: Any, dtype: Any, device: DeviceLike, copy:
             data = data.astype(wanted)
     elif copy and is_array:
         data = np.array(data, order="K")
+    if where.name == "cudasim" and copy is not False:  # into guarded memory at once, else each kernel copies it there
+        return wrap(where.hold(np.asarray(data)), where)
     return wrap(np.asarray(data), where)
 
 

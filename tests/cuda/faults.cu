@@ -1,0 +1,277 @@
+// What the simulator learns by a signal: accesses beside arrays and to nowhere, divisions by zero, stacks that overflow, loops
+// without end. Each becomes an error that names kernel, block, thread and the line of the very instruction, and launches go on
+// working.
+#include <cstdlib>
+#include <limits>
+
+#include "engine/cuda/sim/guarded_views.h"
+#include "tests/cuda/refused.cuh"
+
+namespace {
+
+using namespace ww::cuda;
+using harness::Array;
+using ww::sim::Order;
+
+// The line `below` this one, as errors give it.
+#define LINE_BELOW(below) "faults.cu:" + std::to_string(__LINE__ + (below)) + ":"
+
+const std::string kWriteLine = LINE_BELOW(2);
+__global__ void write_at(float* x, int64_t at) {
+    if (threadIdx.x == 7) x[at] = 1;
+}
+const std::string kReadLine = LINE_BELOW(2);
+__global__ void read_at(const float* x, int64_t at, float* out) {
+    if (threadIdx.x == 7) out[0] = x[at];
+}
+const std::string kAddLine = LINE_BELOW(2);
+__global__ void add_at(float* x, int64_t at) {
+    if (threadIdx.x == 7) atomicAdd(x + at, 1.0f);
+}
+const std::string kCopyLine = LINE_BELOW(4);
+__global__ void copy_at(const float* x, int64_t at) {
+    SharedMemory shared;
+    float* tile = shared.take<float, 16>(128);
+    if (threadIdx.x == 7) copy_async<4>(shared_address(tile), x + at);
+    copy_async_commit();
+    copy_async_wait<0>();
+}
+const std::string kSharedLine = LINE_BELOW(6);
+__global__ void shared_write(int at) {
+    SharedMemory shared;
+    float* a = shared.take<float>(64);
+    float* b = shared.take<float>(64);
+    b[0] = 0;
+    if (threadIdx.x == 3) a[at] = 1;
+    __syncthreads();
+}
+const std::string kSharedReadLine = LINE_BELOW(5);
+__global__ void shared_read(int at, float* out) {
+    SharedMemory shared;
+    shared.take<float>(10);
+    float* a = shared.take<float>(64);
+    out[threadIdx.x] = a[threadIdx.x == 3 ? at : 0];
+}
+__global__ void shared_slack(int) {
+    SharedMemory shared;
+    char* a = shared.take<char, 16>(3);
+    if (threadIdx.x == 3) a[3] = 1;
+    __syncthreads();
+}
+const std::string kDivisionLine = LINE_BELOW(2);
+__global__ void divide(int* x) {
+    if (threadIdx.x == 7) x[1] = 5 / x[0];
+}
+__global__ void deep_stack(int* out) {
+    // Only the last lane, as the others' stacks, which lie below it, have been left by then in lockstep; and only a little.
+    volatile char big[60000];
+    if (threadIdx.x < 31) return;
+    for (int i = 0; i < 60000; i++) big[i] = static_cast<char>(i);
+    out[threadIdx.x] = big[0] + big[59999];
+}
+int __attribute__((noinline)) descend(volatile int* x, int depth) {
+    volatile int own[64];
+    own[depth % 64] = depth;
+    return *x ? descend(x, depth + 1) + own[depth % 64] : 0;
+}
+__global__ void endless_recursion(int* x) {
+    if (threadIdx.x == 0) x[1] = descend(x, 0);
+}
+const std::string kSpinLine = LINE_BELOW(3);
+__global__ void spin(const int* flag) {
+    if (threadIdx.x != 5) return;
+    while (*static_cast<const volatile int*>(flag) == 1) continue;
+}
+const std::string kMeetLine = LINE_BELOW(2);
+__global__ void meet_for_ever(const int* flag) {
+    while (*static_cast<const volatile int*>(flag) == 1) __syncthreads();
+}
+const std::string kAtomicLine = LINE_BELOW(2);
+__global__ void count_for_ever(int* flag) {
+    while (atomicAdd(flag, 0) == 1) continue;
+}
+__global__ void nothing(int) {}
+
+void globals() {
+    harness::sweep([](const char* schedule) {
+        const bool ends = ww::sim::ends_at_guard(ww::sim::options());
+        auto refused = [&](const char* name, std::vector<std::string> words, std::vector<std::string> seen_late, bool exact,
+                           const std::string& line, auto launch_it) {
+            if (exact) words.insert(words.end(), {"thread (7, 0, 0)", line});
+            harness::must_hold(name, check::text_of<ww::DeviceError>(launch_it), exact ? words : seen_late, schedule);
+        };
+        Array<float> x(24), odd(5), out(1);
+        const std::vector<std::string> write{"kernel write_at, block (0, 0, 0)"}, late{"kernel write_at", "seen after the launch"};
+        auto with = [](std::vector<std::string> words, const char* word) { return words.push_back(word), words; };
+        auto write_to = [&](Array<float>& array, int64_t at) {
+            return [&array, at] { launch<write_at>({1, 32}, array.data(), at); };
+        };
+        refused("write past", with(write, "access 4 bytes past the end of a block of 96"),
+                with(late, "wrote 4 bytes past the end of a block of 96"), ends, kWriteLine, write_to(x, 25));
+        refused("write past, odd", with(write, "access 0 bytes past the end of a block of 20"),
+                with(late, "wrote 0 bytes past the end of a block of 20"), ends, kWriteLine, write_to(odd, 5));
+        refused("write before", with(write, "access 4 bytes before a block of 20"),
+                with(late, "wrote 1 bytes before a block of 20"), !ends, kWriteLine, write_to(odd, -1));
+        refused("write well before", with(write, "access 1000 bytes before a block of 96"), with(late, "before a block of 96"),
+                !ends, kWriteLine, [&] {
+                    ww::sim::is_guarded(x.data(), 1, true);  // as a call from Python does
+                    launch<write_at>({1, 32}, x.data(), int64_t{-250});
+                });
+        refused("write a page before", with(write, "access 5000 bytes before a block of 96"), {}, true, kWriteLine,
+                write_to(x, -1250));
+        refused("write a page past", with(write, "access 5004 bytes past the end of a block of 96"), {}, true, kWriteLine,
+                write_to(x, 1275));
+        auto read_of = [&](Array<float>& array, int64_t at) {
+            return [&array, &out, at] { launch<read_at>({1, 32}, array.data(), at, out.data()); };
+        };
+        refused("read past", {"kernel read_at", "access 0 bytes past the end of a block of 20"}, {}, ends, kReadLine,
+                read_of(odd, 5));
+        refused("read before", {"kernel read_at", "access 4 bytes before a block of 96"}, {}, !ends, kReadLine, read_of(x, -1));
+        CHECK_IN(schedule, out[0] != out[0]);  // what is not stopped reads NaN
+        refused("null", {"kernel write_at", "access to address 0x8, a null pointer, in no block"}, {}, true, kWriteLine,
+                [] { launch<write_at>({1, 32}, nullptr, int64_t{2}); });
+        refused("far", {"kernel read_at", "in no block: ", " bytes past the end of the nearest"}, {}, true, kReadLine,
+                read_of(x, int64_t{1} << 45));
+        refused("nowhere", {"kernel read_at", "in no block"}, {}, true, kReadLine, read_of(x, int64_t{1} << 60));
+        refused("atomic", {"kernel add_at", "access 4000 bytes past the end of a block of 96"}, {}, true, kAddLine,
+                [&] { launch<add_at>({1, 32}, x.data(), int64_t{1024}); });
+        refused("cp.async", {"kernel copy_at", "access 40000 bytes past the end of a block of 96"}, {}, true, kCopyLine,
+                [&] { launch<copy_at>({1, 32, 512}, x.data(), int64_t{10024}); });
+        launch<write_at>({1, 32}, x.data(), int64_t{23});
+        launch<write_at>({1, 32}, odd.data(), int64_t{0});
+        CHECK_IN(schedule, x[23] == 1 && odd[0] == 1);
+    });
+}
+
+void shared() {
+    harness::sweep([](const char* schedule) {
+        const bool ends = ww::sim::ends_at_guard(ww::sim::options());
+        auto refused = [&](const char* name, std::vector<std::string> words, bool exact, const char* late, const std::string& line,
+                           auto launch_it) {
+            if (exact) words.insert(words.end(), {"block (0, 0, 0), thread (3, 0, 0) (warp 0, lane 3)", line});
+            std::string text = check::text_of<ww::DeviceError>(launch_it);
+            harness::must_hold(name, text, exact ? words : std::vector<std::string>{late}, schedule);
+            CHECK_IN(schedule, exact || text.find("thread (") == std::string::npos);  // who it was is not known, and not said
+        };
+        auto write_to = [](int at) { return [at] { launch<shared_write>({1, 64, 512}, at); }; };
+        refused("past", {"kernel shared_write", "access 0 bytes past the end of array 0 (256 bytes)"}, ends,
+                "wrote 0 bytes past the end of array 0 (256 bytes), seen in __syncthreads at faults.cu:", kSharedLine,
+                write_to(64));
+        refused("further past", {"access 40 bytes past the end of array 0"}, ends, "wrote 40 bytes past the end of array 0",
+                kSharedLine, write_to(74));
+        refused("far past", {"past the end of array 0"}, true, "", kSharedLine, write_to(20000));
+        refused("before", {"access 4 bytes before array 0 (256 bytes)"}, !ends, "wrote 1 bytes before array 0 (256 bytes), seen in",
+                kSharedLine, write_to(-1));
+        refused("well before", {"access 2000 bytes before array 0"}, !ends, "before array 0 (256 bytes), seen at its end",
+                kSharedLine, write_to(-500));
+        Array<float> out(64);
+        auto read_of = [&](int at) { return [&out, at] { launch<shared_read>({1, 32, 1024}, at, out.data()); }; };
+        refused("read past", {"kernel shared_read", "access 0 bytes past the end of array 1 (256 bytes)"}, ends, "",
+                kSharedReadLine, read_of(64));
+        refused("read before", {"access 4 bytes before array 1 (256 bytes)"}, !ends, "", kSharedReadLine, read_of(-1));
+        harness::must_hold("slack", check::text_of<ww::DeviceError>([] { launch<shared_slack>({1, 32, 16}, 0); }),
+                           {"kernel shared_slack, block (0, 0, 0): ", "wrote 0 bytes past the end of array 0 (3 bytes), seen in"},
+                           schedule);
+    });
+}
+
+void others() {
+    Array<int> x(32);
+#if defined(__x86_64__)  // elsewhere such a division gives 0
+    harness::refused("division", {"kernel divide", "thread (7, 0, 0)", kDivisionLine, "integer division by zero"}, [&] {
+        x[0] = 0;
+        launch<divide>({1, 32}, x.data());
+    });
+#endif
+    harness::refused("stack", {"deep_stack", "bytes of stack"}, [&] { launch<deep_stack>({1, 32}, x.data()); });
+    harness::refused("recursion", {"kernel endless_recursion", "thread (0, 0, 0)", "faults.cu:", "bytes of stack"}, [&] {
+        x[0] = 1;
+        launch<endless_recursion>({1, 32}, x.data());
+    });
+    launch<nothing>({1, 32}, 0);
+}
+
+void loops() {
+    Array<int> flag(1);
+    flag[0] = 1;
+    const ww::sim::Options before = ww::sim::options();
+    for (Order order : {Order::lockstep, Order::forward, Order::reverse, Order::random}) {
+        ww::sim::options() = {order, ww::sim::Asynchrony::late, 1, 80, 0.04};
+        auto refused = [&](const char* name, std::vector<std::string> words, auto launch_it) {
+            words.insert(words.end(), {"block (", "thread (", "its time is over", "timeout"});
+            harness::must_hold(name, check::text_of<ww::DeviceError>(launch_it), words, name_of(order));
+        };
+        refused("spin", {"kernel spin", "thread (5, 0, 0)", kSpinLine}, [&] { launch<spin>({3, 32}, flag.data()); });
+        refused("barrier", {"kernel meet_for_ever", kMeetLine}, [&] { launch<meet_for_ever>({2, 64}, flag.data()); });
+        refused("atomic", {"kernel count_for_ever", kAtomicLine.substr(0, kAtomicLine.size() - 1)},
+                [&] { launch<count_for_ever>({1, 32}, flag.data()); });
+        refused("cooperative", {"kernel spin", kSpinLine}, [&] { launch<spin>({2, 32, 0, true}, flag.data()); });
+        launch<nothing>({8, 64}, 0);
+    }
+    ww::sim::options() = before;
+}
+
+// Arrays that NumPy made: copies between guards, which have what the arrays had and give back what was written.
+void views_of_the_host() {
+    std::vector<float> x(12, 3.0f), y(12, 5.0f);
+    auto view_of = [](std::vector<float>& v, int64_t n, int64_t step) {
+        ww::View view;
+        view.data = v.data(), view.dtype = ww::DType::float32, view.ndim = 1, view.shape[0] = n, view.strides[0] = step;
+        return view;
+    };
+    auto run = [&](int64_t at) {
+        ww::View in = view_of(x, 12, 1), out = view_of(y, 6, 2);
+        ww::GuardedViews guarded;
+        guarded.add(in, {reinterpret_cast<char*>(x.data()), reinterpret_cast<char*>(x.data() + 12)}, false);
+        guarded.add(out, {reinterpret_cast<char*>(y.data()), reinterpret_cast<char*>(y.data() + 11)}, true);
+        guarded.copy_in();
+        CHECK(static_cast<float*>(in.data)[11] == 3 && static_cast<float*>(out.data)[2] == 5);
+        launch<write_at>({1, 32}, static_cast<float*>(out.data), at);
+        launch<read_at>({1, 32}, static_cast<float*>(in.data), at, static_cast<float*>(out.data));
+        guarded.copy_back("test");
+    };
+    run(10);
+    CHECK(y[0] == 3 && y[10] == 1 && y[1] == 5 && y[11] == 5);
+    harness::must_hold("past", check::text_of<ww::DeviceError>([&] { run(11); }), {"past the end of a block of 44", kWriteLine},
+                       "");
+    harness::must_hold("between", check::text_of<ww::DeviceError>([&] { run(1); }), {"between the elements of a strided array"},
+                       "");
+    CHECK(y[1] == 5);
+}
+
+// Outside of kernels a fault is whose it was: a handler from before, or the end of the process.
+void outside() {
+    auto fault = [] {
+        volatile int* nowhere = nullptr;
+        *nowhere = 1;
+    };
+    auto launches_then_faults = [&] {
+        launch<nothing>({1, 32}, 0);
+        fault();
+    };
+    CHECK(check::in_child(launches_then_faults, true) == -SIGSEGV);
+    CHECK(check::in_child(
+              [&] {
+                  signal(SIGSEGV, [](int) { _exit(7); });
+                  launches_then_faults();
+              },
+              true) == 7);
+    CHECK(check::in_child(
+              [&] {
+                  launch<nothing>({1, 32}, 0);
+                  raise(SIGSEGV);
+              },
+              true) == -SIGSEGV);
+}
+
+}  // namespace
+
+int main() {
+    outside();  // first: it forks before the handlers are there
+    globals();
+    shared();
+    others();
+    loops();
+    views_of_the_host();
+    return check::summary("faults");
+}

@@ -1,0 +1,22 @@
+// A launch that the simulator must refuse, with the words that its error must hold.
+#pragma once
+
+#include "tests/cuda/harness.cuh"
+
+namespace harness {
+
+inline void must_hold(const char* name, const std::string& text, const std::vector<std::string>& words, const char* schedule) {
+    for (auto& word : words) {
+        bool holds = text.find(word) != std::string::npos;
+        check::that(holds, (std::string(name) + ": expected '" + word + "' in '" + text + "' [" + schedule + "]").c_str(), __FILE__,
+                    __LINE__);
+    }
+}
+
+// `words` must be in the error of a launch under each schedule.
+template <class Launch>
+void refused(const char* name, std::vector<std::string> words, Launch launch_it) {
+    sweep([&](const char* schedule) { must_hold(name, check::text_of<ww::DeviceError>(launch_it), words, schedule); });
+}
+
+}  // namespace harness
