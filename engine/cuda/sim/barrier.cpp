@@ -31,8 +31,11 @@ void block_barrier(int id, int count, bool wait, Location at, const char* what) 
     tsan_release(&barrier.order[generation & 1]);
     int expected = count < 0 ? static_cast<int>(block.live) : count;
     if (++barrier.arrived == expected) {
-        std::string overrun = shared_overrun(block, 256);
-        if (!overrun.empty()) block_fail(overrun + ", seen in " + what + " at " + name_of(at));
+        std::string& overrun = machine->detail = shared_overrun(block, 256);
+        if (!overrun.empty()) {
+            overrun += std::string(", seen in ") + what + " at " + name_of(at);
+            block_fail();
+        }
         barrier.arrived = 0;
         barrier.generation++;
         if (wait && !(machine->options.order == Order::lockstep && barrier.waiting.empty())) {

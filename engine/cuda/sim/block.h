@@ -174,6 +174,7 @@ struct Machine {
     uint64_t progress = 0;  // counts what might end a poller's wait
     Random random;
     std::string error;
+    std::string detail;  // of an error in the making: what stands on the stack of a thread that is left is never destroyed
     bool failed = false;
     Fault fault;
     volatile int ticks = 0;               // of the timer, since the gang began
@@ -208,8 +209,8 @@ struct Inside {
 
 // Ends the launch with a DeviceError that names kernel, block, thread and `at`.
 [[noreturn]] void launch_fail(Location at, const char* format, ...) __attribute__((format(printf, 2, 3)));
-// The same, for what a thread of the block did without being seen.
-[[noreturn]] void block_fail(const std::string& text);
+// The same, for what a thread of the block did without being seen: machine->detail.
+[[noreturn]] void block_fail();
 // "kernel K, block (x, y, z)" and, with a thread, ", thread (x, y, z) (warp w, lane l)".
 std::string name_of(const Block& block, const Thread* thread = nullptr);
 std::string name_of(Location at);

@@ -149,10 +149,12 @@ void tensor_copy(uint32_t to, const TensorMap* map, int x, int y, uint32_t barri
     if (reinterpret_cast<uintptr_t>(map->base) % 16 || map->row_bytes % 16)
         launch_fail(at, "%s: misaligned: expected a global tensor and rows at multiples of 16 bytes", what);
     // It may land when no thread runs: the tensor must be there now.
-    if (!is_guarded(map->base, (map->shape[1] - 1) * map->row_bytes + map->shape[0] * map->item_bytes))
+    if (!is_guarded(map->base, (map->shape[1] - 1) * map->row_bytes + map->shape[0] * map->item_bytes)) {
+        machine->detail = describe_global(map->base);
         launch_fail(at, "%s: expected a tensor within one block of global memory, got %llu rows of %llu bytes: %s", what,
                     static_cast<unsigned long long>(map->shape[1]), static_cast<unsigned long long>(map->row_bytes),
-                    describe_global(map->base).c_str());
+                    machine->detail.c_str());
+    }
     char* target = shared_pointer(to, bytes, what, at);
     tsan_writes(target, bytes);
     Quiet quiet;

@@ -120,8 +120,8 @@ void launch_fail(Location at, const char* format, ...) {
     __builtin_unreachable();
 }
 
-void block_fail(const std::string& text) {
-    if (!machine->failed) machine->error = name_of(*current->block) + ": " + text;
+void block_fail() {
+    if (!machine->failed) machine->error = name_of(*current->block) + ": " + machine->detail;
     machine->failed = true;
     switch_to_main();
     __builtin_unreachable();

@@ -114,9 +114,10 @@ uint32_t shared_address(const void* pointer, Location at) {
         const SharedArray& array = block.arrays[i];
         if (p >= array.data && p <= array.data + array.bytes) return array.address + static_cast<uint32_t>(p - array.data);
     }
-    std::string where = describe_shared(block, pointer);
-    launch_fail(at, "shared_address: expected a pointer into an array of this block's shared memory%s%s",
-                where.empty() ? "" : ", got one elsewhere: ", where.c_str());
+    machine->detail = describe_shared(block, pointer);
+    if (machine->detail.empty()) machine->detail = "one elsewhere";
+    launch_fail(at, "shared_address: expected a pointer into an array of this block's shared memory, got %s",
+                machine->detail.c_str());
 }
 
 char* shared_pointer(uint32_t address, size_t bytes, const char* what, Location at) {
