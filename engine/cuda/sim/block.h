@@ -226,8 +226,9 @@ void make_ready_all(std::vector<Thread*>& threads);
 [[noreturn]] void thread_main();
 void switch_to_main();  // from a thread that will not go on
 void poll_again(const char* what, Location at);
+// Inline, so that a signal in here has the kernel's line; atomic accesses, since TSan takes its threads for real ones.
 inline void note_progress() {
-    if (machine) machine->progress++;
+    if (machine) __atomic_store_n(&machine->progress, __atomic_load_n(&machine->progress, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
 }
 void maybe_land_copies();
 
