@@ -35,8 +35,8 @@ OPEN = {
     "glimpse": "Not run: cluttered MNIST.",
     "wordvec": "The State of the Union addresses are learned from, and neither target is reached (below the trigram; 6 of 10 countries).",
     "lstm-lm": "Not run: Python's library source in full, Zaremba's models on the Penn Treebank (which was not at hand).",
-    "seq2seq": "Not run: numbers with attention; a corpus with and without attention; the effect of reversal for all of three seeds (it "
-    "is large where it was measured: without attention, a net that reads the source from its end learns sooner).",
+    "seq2seq": "Not run: numbers with attention; a corpus with and without attention. Without attention, a net that reads the source "
+    "from its end learns the numbers sooner, for each of three seeds.",
     "ntm": "Not run: repeat copy and recall to convergence.",
     "memnet": "Not run: the mean of the 20 tasks.",
     "transformer": "Not run: the full comparison (target: within 0.02 nats of the LSTM); its rates were not tuned, those of the "
