@@ -64,6 +64,13 @@ def lstm_projected(
     if batch_sizes is None and lead[1] != samples:
         raise ValueError(f"{op}: expected projected.shape[1] == {samples} (the states' samples), got {lead[1]}")
     sizes = None if batch_sizes is None else np.asarray(batch_sizes, np.int64)
+    if sizes is not None and (
+        sizes.ndim != 1 or sizes.sum() != lead[0] or [*sizes[:1]] != [samples][: len(sizes)] or (np.diff([*sizes, 1]) > 0).any()
+    ):
+        raise ValueError(
+            f"{op}: expected batch_sizes that begin with {samples} (samples), do not grow, end above 0 and add up to {lead[0]} rows, "
+            f"got {sizes.tolist()}"
+        )
     rows = lead[0] * (1 if sizes is not None else samples)
     at = _Sequence(lead, rows, samples, size, sizes, reverse)
     hidden, last_hidden, last_cell = _compose(_step, (projected, weight, initial_hidden, initial_cell, projection), 2, at)

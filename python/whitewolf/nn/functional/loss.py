@@ -51,6 +51,17 @@ def _like(op: str, weight: Tensor, input: Tensor) -> Tensor:
     return weight
 
 
+def _check_broadcast(op: str, name: str, given: Tensor | None, input: Tensor) -> None:
+    """Checks weights that broadcast to the input's shape."""
+    if given is None:
+        return
+    check_same_device(op, input=input, **{name: given})
+    check_same_dtype(op, input=input, **{name: given})
+    own = given.shape[::-1]
+    if len(own) > input.ndim or any(n not in (1, m) for n, m in zip(own, input.shape[::-1])):
+        raise ValueError(f"{op}: expected {name} that broadcasts to {input.shape} (input.shape), got {name}.shape == {given.shape}")
+
+
 def _weighted(op: str, loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """The loss times weight, whose mean divides by the sum of the weights."""
     if weight is None:
@@ -238,6 +249,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     """
     op = "binary_cross_entropy"
     _pair(op, input, target, reduction)
+    _check_broadcast(op, "weight", weight, input)
     p = input._data
     if bool(((p < 0) | (p > 1)).any()):
         wrong = float(p[(p < 0) | (p > 1)][0])
@@ -282,6 +294,8 @@ def binary_cross_entropy_with_logits(
 
     op = "binary_cross_entropy_with_logits"
     _pair(op, input, target, reduction)
+    for name, given in (("weight", weight), ("pos_weight", pos_weight)):
+        _check_broadcast(op, name, given, input)
     # -log s = softplus(-x) and -log(1 - s) = x + softplus(-x). Beyond 50 softplus is its argument, to float64's rounding.
     slope = softplus(elementwise.negative(input), 1.0, 50.0)
     if pos_weight is not None:
@@ -310,6 +324,8 @@ def nll_loss(
     tensor(1.)
     """
     log_p, n = _class_axis_last("nll_loss", input, target, weight, reduction)
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"nll_loss: expected target to be class indices of an integer dtype, got {target.dtype}")
     labels = target._data
     ignored = labels == ignore_index
     if bool(((labels < 0) | (labels >= n))[~ignored].any()):
