@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,7 @@ from ..graph import Node, is_grad_enabled, record, save_output
 from ..tensor import Tensor, wrap
 from ._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ._sixteen import takes_sixteen_bit
-from .activation import relu, sigmoid
-from .elementwise import add, multiply, subtract, tanh
-from .joining import concat, split
-from .manipulation import matrix_transpose, reshape
-from .matmul import matmul
+from .recurrent_steps import add_product, gru_step, lstm_step, replay, rnn_step, rnn_step_relu
 
 Sizes = Sequence[int] | None
 
@@ -178,7 +174,7 @@ def _lstm_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor
     projected, weight, initial_hidden, initial_cell, *given, out = node.saved
     at, before, cell, gates = node.context
     if is_grad_enabled():
-        return _replay(node, grads, _lstm_step, at, _add_product if given else None)
+        return replay(node, grads, lstm_step, at, add_product if given else None)
     device, dtype, empty = projected.device, projected.dtype, projected.device.empty
     change = empty((at.rows, 4 * at.units), dtype)
     for_hidden, for_cell = empty(initial_hidden.shape, dtype), empty(initial_cell.shape, dtype)
@@ -220,19 +216,6 @@ def _column_sums(rows: Any, device: Device) -> Tensor:
     data = device.empty(rows.shape[1:], rows.dtype)
     device.kernels["sum_forward"](data[None], rows)
     return wrap(data, device)
-
-
-def _add_product(
-    projected: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, input: Tensor, input_weight: Tensor
-) -> tuple[Tensor, ...]:
-    return add(projected, matmul(input, matrix_transpose(input_weight))), weight, hidden, cell
-
-
-def _lstm_step(x: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
-    units = cell.shape[-1]
-    i, f, g, o = split(add(x, matmul(hidden, matrix_transpose(weight))), [units] * 4, axis=-1)
-    cell = add(multiply(sigmoid(f), cell), multiply(sigmoid(i), tanh(g)))
-    return multiply(sigmoid(o), tanh(cell)), cell
 
 
 @takes_sixteen_bit
@@ -284,7 +267,7 @@ def _gru_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor 
     projected, weight, initial, *bias, out = node.saved
     at, before, gates = node.context
     if is_grad_enabled():
-        return _replay(node, grads, _gru_step, at)
+        return replay(node, grads, gru_step, at)
     device, dtype, empty = projected.device, projected.dtype, projected.device.empty
     change, sent = empty((at.rows, 3 * at.units), dtype), empty((at.rows, 3 * at.units), dtype)
     for_hidden, hidden = empty(initial.shape, dtype), out._data.reshape(at.rows, at.units)
@@ -294,16 +277,6 @@ def _gru_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor 
     for_weight = _weight_gradient(sent, out, before, initial, at) if node.needs[1] else None
     found = (wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device))
     return (*found, _column_sums(sent, device) if node.needs[3] else None) if bias else found
-
-
-def _gru_step(x: Tensor, weight: Tensor, hidden: Tensor, *bias: Tensor) -> tuple[Tensor, ...]:
-    units = weight.shape[1]
-    product = matmul(hidden, matrix_transpose(weight))
-    a = split(x, [units] * 3, axis=-1)
-    b = split(add(product, bias[0]) if bias else product, [units] * 3, axis=-1)
-    r, z = sigmoid(add(a[0], b[0])), sigmoid(add(a[1], b[1]))
-    n = tanh(add(a[2], multiply(r, b[2])))
-    return (add(multiply(subtract(1.0, z), n), multiply(z, hidden)),)
 
 
 @takes_sixteen_bit
@@ -353,7 +326,7 @@ def _rnn_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor 
     projected, weight, initial, out = node.saved
     at, before, activation = node.context
     if is_grad_enabled():
-        return _replay(node, grads, _rnn_step_relu if activation == "relu" else _rnn_step, at)
+        return replay(node, grads, rnn_step_relu if activation == "relu" else rnn_step, at)
     device, dtype = projected.device, projected.dtype
     change, for_hidden = device.empty((at.rows, at.units), dtype), device.empty(initial.shape, dtype)
     device.kernels["rnn_backward"](
@@ -362,14 +335,6 @@ def _rnn_backward(node: Node, grads: tuple[Tensor | None, ...]) -> tuple[Tensor 
     )  # fmt: skip
     for_weight = _weight_gradient(change, out, before, initial, at) if node.needs[1] else None
     return wrap(change.reshape(projected.shape), device), for_weight, wrap(for_hidden, device)
-
-
-def _rnn_step(x: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
-    return (tanh(add(x, matmul(hidden, matrix_transpose(weight)))),)
-
-
-def _rnn_step_relu(x: Tensor, weight: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
-    return (relu(add(x, matmul(hidden, matrix_transpose(weight)))),)
 
 
 def _dense(x: Tensor, *rows: int) -> Any:
@@ -391,47 +356,6 @@ def _weight_gradient(change: Any, out: Tensor, before: Any, initial: Tensor, at:
     if before is None:
         before = at.before(out._data.reshape(at.rows, at.units), initial._data)
     return _product(change.T, before, out.device)
-
-
-def _replay(
-    node: Node,
-    grads: tuple[Tensor | None, ...],
-    step: Callable[..., tuple[Tensor, ...]],
-    at: _Sequence,
-    prepare: Callable[..., tuple[Tensor, ...]] | None = None,
-) -> tuple[Tensor | None, ...]:
-    """The gradients in ops: the forward pass replayed step by step, and differentiated. To be differentiated again."""
-    from ..autograd import grad
-
-    inputs = node.saved[: len(node.needs)]
-    # Stand-ins: the walk back ends at them, although one input may depend on another.
-    own = tuple(record("alias", t._data, (t,), lambda _, g: (g,)) for t in inputs)
-    outputs = _compose(step, own if prepare is None else prepare(*own), len(grads) - 1, at)
-    sent = [(o, g) for o, g in zip(outputs, grads) if g is not None and o.requires_grad]
-    wanted = [t for t, need in zip(own, node.needs) if need]
-    found = iter(grad([o for o, _ in sent], wanted, [g for _, g in sent], create_graph=True, allow_unused=True))
-    results = (next(found) if need else None for need in node.needs)
-    none = (wrap(np.zeros(t.shape, t.dtype), t.device) if need else None for t, need in zip(inputs, node.needs))
-    return tuple(zero if result is None else result for result, zero in zip(results, none))
-
-
-def _compose(
-    step: Callable[..., tuple[Tensor, ...]], inputs: tuple[Tensor, ...], n_states: int, at: _Sequence
-) -> tuple[Tensor, ...]:
-    """The recurrence in ops: all hidden states and each sample's last states."""
-    projected, weight, *rest = inputs
-    states, bias = tuple(rest[:n_states]), rest[n_states:]
-    rows = reshape(projected, (at.rows, projected.shape[-1]))
-    sizes = [at.samples] * (at.lead[0] if at.samples else 0) if at.sizes is None else at.sizes.tolist()
-    starts = np.cumsum([0, *sizes]).tolist()
-    outputs: dict[int, Tensor] = {}
-    for t in range(len(sizes))[:: -1 if at.reverse else 1]:
-        n = sizes[t]
-        now = step(rows[starts[t] : starts[t] + n], weight, *(s[:n] for s in states), *bias)
-        outputs[t] = now[0]
-        states = tuple(concat((new, old[n:]), axis=0) if n < at.samples else new for new, old in zip(now, states))
-    hidden = concat([outputs[t] for t in range(len(sizes))], axis=0) if sizes else rows[:, : at.units]  # no rows
-    return (reshape(hidden, (*at.lead, at.units)), *states)
 
 
 __all__ = ["gru", "lstm", "rnn"]

@@ -9,7 +9,8 @@ from ._common import check_float, check_same_device, check_same_dtype, check_ten
 from ._sixteen import takes_sixteen_bit
 from .manipulation import matrix_transpose
 from .matmul import matmul
-from .recurrent import Sizes, _compose, _lstm_step, _Sequence
+from .recurrent import Sizes, _Sequence
+from .recurrent_steps import compose, lstm_step
 
 
 @takes_sixteen_bit
@@ -73,12 +74,12 @@ def lstm_projected(
         )
     rows = lead[0] * (1 if sizes is not None else samples)
     at = _Sequence(lead, rows, samples, size, sizes, reverse)
-    hidden, last_hidden, last_cell = _compose(_step, (projected, weight, initial_hidden, initial_cell, projection), 2, at)
+    hidden, last_hidden, last_cell = compose(_step, (projected, weight, initial_hidden, initial_cell, projection), 2, at)
     return hidden, last_hidden, last_cell
 
 
 def _step(x: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, projection: Tensor) -> tuple[Tensor, ...]:
-    full, cell = _lstm_step(x, weight, hidden, cell)
+    full, cell = lstm_step(x, weight, hidden, cell)
     return matmul(full, matrix_transpose(projection)), cell
 
 
