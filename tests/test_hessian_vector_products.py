@@ -127,18 +127,37 @@ def test_the_hessian_is_symmetric() -> None:
     assert left == pytest.approx(right, rel=1e-10)
 
 
-@pytest.mark.parametrize("need_weights", [False, True])
-def test_hessian_vector_products_reach_the_parameters_of_a_layer(need_weights: bool) -> None:
+def _attention(need_weights: bool) -> tuple[nn.Module, Callable[[Any, ww.Tensor], ww.Tensor]]:
+    layer = nn.MultiheadAttention(6, 2, batch_first=True, dtype="float64")
+    return layer, lambda layer, x: layer(x, x, x, need_weights=need_weights)[0]
+
+
+def _recurrent(kind: str) -> tuple[nn.Module, Callable[[Any, ww.Tensor], ww.Tensor]]:
+    layer = getattr(nn, kind)(6, 3, 2, batch_first=True, bidirectional=True, dtype="float64")
+    return layer, lambda layer, x: layer(x)[0]
+
+
+LAYERS = {
+    "attention": lambda: _attention(False),
+    "attention, weights": lambda: _attention(True),
+    "LSTM": lambda: _recurrent("LSTM"),
+    "GRU": lambda: _recurrent("GRU"),
+    "RNN": lambda: _recurrent("RNN"),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_hessian_vector_products_reach_the_parameters_of_a_layer(name: str) -> None:
     rng = np.random.default_rng(5)
     ww.manual_seed(0)
-    layer = nn.MultiheadAttention(6, 2, batch_first=True, dtype="float64")
+    layer, call = LAYERS[name]()
     head = nn.Linear(6, 4, dtype="float64")
     x = ww.asarray(rng.standard_normal((3, 5, 6)))
     params = [*layer.parameters(), *head.parameters()]
     v = [rng.standard_normal(p.shape) for p in params]
 
     def gradient(create_graph: bool = False) -> Any:
-        loss = F.cross_entropy(head(layer(x, x, x, need_weights=need_weights)[0])[:, -1], LABELS)
+        loss = F.cross_entropy(head(call(layer, x))[:, -1], LABELS)
         return ww.grad(loss, params, create_graph=create_graph)
 
     along = ww.asarray(0.0, dtype="float64")

@@ -167,3 +167,12 @@ def test_wrong_arguments_are_named() -> None:
 def test_an_error_of_instance_norm_names_instance_norm() -> None:
     with pytest.raises(ValueError, match="^instance_norm: "):
         F.instance_norm(ww.ones((2, 3, 4)), ww.ones(4), ww.ones(4), use_input_stats=False)
+
+
+def test_local_response_norm_of_a_window_far_wider_than_the_channels_has_second_gradients_at_once() -> None:
+    x = ww.asarray(np.random.default_rng(1).standard_normal((2, 3, 4))).requires_grad_()
+    for size in (6, 7, 2**40):
+        y = F.local_response_norm(x, size, alpha=2.0 * size, beta=0.5)
+        (found,) = ww.grad(y.sum(), (x,), create_graph=True)
+        np.testing.assert_allclose(found.numpy(), ww.grad(y.sum(), (x,))[0].numpy(), rtol=1e-12, atol=1e-12)
+        assert np.isfinite(ww.grad((found * found).sum(), x).numpy()).all()

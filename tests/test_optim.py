@@ -250,3 +250,26 @@ def test_ctrl_c_leaves_no_half_applied_step():
         )
         assert child.stdout.split() == ["1", "True"], child.stdout + child.stderr
     assert signal.getsignal(signal.SIGINT) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("RMSprop", {}, {"momentum": 0.9}),
+        ("RMSprop", {}, {"centered": True}),
+        ("Adam", {}, {"amsgrad": True}),
+        ("AdamW", {}, {"amsgrad": True}),
+        ("SGD", {}, {"momentum": 0.9}),
+    ],
+)
+def test_an_option_set_after_some_steps_begins_with_its_state_of_step_0(name, before, after):
+    x = ww.asarray(np.array([1.0, -2.0])).requires_grad_()
+    optimizer = getattr(ww.optim, name)([x], lr=0.1, **before)
+    for step in range(3):
+        if step == 2:
+            steps = optimizer.state.get(x, {}).get("step")
+            optimizer.param_groups[0].update(after)
+        x.grad = ww.asarray(np.array([0.5, 0.25]))
+        optimizer.step()
+    assert np.isfinite(x.numpy()).all()
+    assert optimizer.state[x].get("step") == (None if steps is None else steps + 1)

@@ -69,8 +69,11 @@ def _window_mean(x: Tensor, low: int, high: int, size: int) -> Tensor:
     """The sum over channels [c - low, c + high], divided by size."""
     if not x.size:
         return x
+    low, high = min(low, x.shape[1] - 1), min(high, x.shape[1] - 1)  # beyond the channels there are zeros alone
+    window = low + high + 1
     rows = expand_dims(reshape(x, (*x.shape[:2], -1)), axis=1)
-    return reshape(avg_pool2d(pad_constant(rows, [(0, 0), (0, 0), (low, high), (0, 0)]), (size, 1), 1), x.shape)
+    mean = avg_pool2d(pad_constant(rows, [(0, 0), (0, 0), (low, high), (0, 0)]), (window, 1), 1)
+    return multiply(reshape(mean, x.shape), window / size)
 
 
 __all__ = ["local_response_norm"]

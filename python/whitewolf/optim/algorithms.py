@@ -114,14 +114,15 @@ class SGD(Optimizer):
 
 
 def _start(optimizer: Optimizer, params: Sequence[Tensor], names: Sequence[str], value: float = 0.0) -> None:
-    """Gives parameters that have none the state of step 0."""
+    """Gives parameters what they lack of the state of step 0: all of it, or what an option needs that was set after some steps."""
     for p in params:
-        if not optimizer.state.get(p):
-            entry: dict[str, Any] = {"step": 0}
-            for name in names:
-                entry[name] = zeros_like(p)
-                if value:
-                    entry[name]._data.fill(value)
+        entry = optimizer.state.get(p) or {"step": 0}
+        missing = [name for name in names if name not in entry]
+        for name in missing:
+            entry[name] = zeros_like(p)
+            if value:
+                entry[name]._data.fill(value)
+        if missing:
             optimizer.state[p] = entry
 
 
