@@ -368,3 +368,20 @@ def test_sequential_calls_subclasses_as_they_are() -> None:
     x = ww.ones((1, 1, 4, 4))
     net = nn.Sequential(nn.Conv2d(1, 1, 1), Loud(), nn.MaxPool2d(2))
     np.testing.assert_array_equal(net(x).numpy(), nn.MaxPool2d(2)(net[0](x) * 2).numpy())
+
+
+def test_transposed_convolution_gives_the_size_asked_for() -> None:
+    layer = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1)
+    x = ww.ones((1, 2, 5, 6))
+    assert layer(x).shape == (1, 3, 9, 11)
+    for size in [(10, 11), (1, 3, 9, 12)]:
+        y = layer(x, output_size=size)
+        assert y.shape[2:] == size[-2:]
+        extra = (size[-2] - 9, size[-1] - 11)
+        by_hand = nn.functional.conv_transpose2d(x, layer.weight, layer.bias, 2, 1, extra)
+        np.testing.assert_array_equal(y.detach().numpy(), by_hand.detach().numpy())
+    with pytest.raises(ValueError, match=r"ConvTranspose2d: expected output_size from \(9, 11\) to \(10, 12\)"):
+        layer(x, (11, 11))
+    with pytest.raises(ValueError, match="ConvTranspose2d: expected output_size of 2 or 4 ints"):
+        layer(x, (10,))
+    assert nn.ConvTranspose1d(2, 3, 3, stride=2)(ww.ones((1, 2, 5)), [12]).shape == (1, 3, 12)

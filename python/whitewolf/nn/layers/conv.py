@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ...ops._common import check_count, check_window, pair
+from ...ops._common import check_count, check_ints, check_tensor, check_window, pair
 from ...ops.creation import empty
 from ...tensor import Tensor
 from .. import functional as F
@@ -195,10 +196,33 @@ class ConvTranspose2d(_Conv):
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, output_size: int | Sequence[int] | None = None) -> Tensor:
+        """The output; of `output_size` (H, W, or all dimensions), if it is given, instead of what output_padding makes.
+
+        Raises:
+            ValueError: no output_padding in [0, max(stride, dilation)) gives that size.
+        """
         assert not isinstance(self.padding, str)
+        extra = self.output_padding if output_size is None else self._padding_for(input, output_size)
         transposed = F.conv_transpose1d if self.dims == 1 else F.conv_transpose2d
-        return transposed(input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return transposed(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
+
+    def _padding_for(self, input: Tensor, output_size: int | Sequence[int]) -> tuple[int, ...]:
+        name = type(self).__name__
+        size = check_ints(name, "output_size", output_size)
+        if len(size) not in (self.dims, check_tensor(name, "input", input).ndim):
+            raise ValueError(f"{name}: expected output_size of {self.dims} or {input.ndim} ints, got {output_size!r}")
+        size = size[len(size) - self.dims :]
+        least = tuple(
+            (n - 1) * s - 2 * int(p) + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                input.shape[input.ndim - self.dims :], self.stride, self.padding, self.dilation, self.kernel_size
+            )
+        )
+        most = tuple(n + max(s, d) - 1 for n, s, d in zip(least, self.stride, self.dilation))
+        if not all(low <= n <= high for low, n, high in zip(least, size, most)):
+            raise ValueError(f"{name}: expected output_size from {least} to {most} for input.shape == {input.shape}, got {size}")
+        return tuple(n - low for n, low in zip(size, least))
 
 
 class ConvTranspose1d(ConvTranspose2d):
