@@ -208,13 +208,14 @@ class ConvTranspose2d(_Conv):
         return transposed(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
     def _padding_for(self, input: Tensor, output_size: int | Sequence[int]) -> tuple[int, ...]:
+        assert not isinstance(self.padding, str)
         name = type(self).__name__
         size = check_ints(name, "output_size", output_size)
         if len(size) not in (self.dims, check_tensor(name, "input", input).ndim):
             raise ValueError(f"{name}: expected output_size of {self.dims} or {input.ndim} ints, got {output_size!r}")
         size = size[len(size) - self.dims :]
         least = tuple(
-            (n - 1) * s - 2 * int(p) + d * (k - 1) + 1
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
             for n, s, p, d, k in zip(
                 input.shape[input.ndim - self.dims :], self.stride, self.padding, self.dilation, self.kernel_size
             )
