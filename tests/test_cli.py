@@ -77,6 +77,18 @@ def test_verify_takes_names_as_bench_does(run: Run) -> None:
     assert [line.split(":")[0] for line in out.splitlines() if ": ok (" in line] == ["tanh", "sinh", "relu"]
 
 
+def test_verify_shards_are_all_ops_each_once(run: Run, tmp_path: Path) -> None:
+    rows = []
+    for part in (1, 2, 3):
+        status, _, _ = run("verify", "add", "exp", "sum", "--check", "value", "--shard", f"{part}/3", "--json", str(tmp_path / "x"))
+        assert status == 0
+        rows += [row["op"] for row in json.loads((tmp_path / "x").read_text())["rows"]]
+    assert len(rows) == len(set(rows)) >= 3 and {"add", "exp", "sum"} <= set(rows)
+    for wrong in ("4/3", "0/1", "x"):
+        status, _, err = run("verify", "add", "--shard", wrong)
+        assert status != 0 and "shard" in err
+
+
 def test_verify_fails_on_a_broken_op_and_names_op_case_and_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify.cases, "tables", lambda: iter([table(lambda x: x * 2.001)]))
     status, out, _ = run("verify", "--op", "broken", "--check", "value")

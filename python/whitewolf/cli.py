@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("names", nargs="*", metavar="OP", help="ops of the table, or families of kernels; all without one")
     verify.add_argument("--op", action="append", default=[], metavar="NAME", help="only this op (may be given again)")
     verify.add_argument("--check", action="append", default=[], metavar="NAME", help="only this check (may be given again)")
+    verify.add_argument(
+        "--shard", type=_shard, default=(1, 1), metavar="I/N", help="the I-th of N parts, for N processes side by side"
+    )
 
     bench = commands.add_parser("bench", parents=[common], help="time the kernels against references and the machine's peak")
     bench.add_argument("names", nargs="*", metavar="OP", help="ops of the table; all of the suite without one")
@@ -91,13 +94,18 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if well else 1
 
 
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    return int(part), int(parts)
+
+
 def _verify(options: argparse.Namespace) -> int:
     from .verify import report, verify
 
     def progress(row: dict[str, Any]) -> None:
         console.line(f"{row['op']}: {'ok' if row['ok'] else 'FAILED'} ({sum(o['seconds'] for o in row['checks'].values()):.1f} s)")
 
-    result = verify([*options.names, *options.op], options.check, options.device, options.seed, progress)
+    result = verify([*options.names, *options.op], options.check, options.device, options.seed, progress, options.shard)
     report(result)
     _finish(options, result)
     return 0 if result["ok"] else 1

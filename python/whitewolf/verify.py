@@ -26,6 +26,7 @@ def verify(
     device: str = "cpu",
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> dict[str, Any]:
     """Runs the checks of the table and returns {"environment", "device", "seed", "schedules", "rows", "absent", "table", "ok"}.
 
@@ -38,13 +39,17 @@ def verify(
         device: whose kernels.
         seed: of the inputs.
         progress: called with each row as it is done.
+        shard: (i, n): every n-th of these ops, from the i-th on, for n processes side by side.
 
     Raises:
-        ValueError: an op or a check of that name does not exist.
+        ValueError: an op or a check of that name does not exist, or there is no such shard.
         ww.DeviceError: the device is not there, or an op that is named has no kernel on it.
     """
     where = find_device(device)
     tables = select(list(cases.tables()), ops)
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise ValueError(f"verify: expected shard i/n with 1 <= i <= n, got {part}/{parts}")
     unknown = [c for c in checks if c not in CHECKS]
     if unknown:
         raise ValueError(f"verify: expected check to be one of {', '.join(CHECKS)}, got {', '.join(unknown)}")
@@ -54,7 +59,7 @@ def verify(
     chosen = checks or [name for name in CHECKS if name != "schedules" or where == "cudasim"]
     rows = []
     absent: dict[str, str] = {}
-    for table in tables:
+    for table in tables[part - 1 :: parts]:
         lacks = missing_kernel(table, context)
         if lacks and ops:
             raise DeviceError(f"verify: expected a kernel for {table.op} on device {where.name}, got none for {lacks}")
