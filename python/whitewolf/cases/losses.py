@@ -126,7 +126,7 @@ TABLES = (
             *_pairs(target="unit"),
             Case(
                 "weights",
-                (Input((4, 5)), Input((4, 5), "unit"), Input((4, 5), "positive"), Input((5,), "positive")),
+                (Input((4, 5)), Input((4, 5), "unit"), Input((4, 5), "positive", grad=False), Input((5,), "positive", grad=False)),
                 {},
                 reduction=20,
             ),
