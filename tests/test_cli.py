@@ -95,6 +95,16 @@ def test_verify_fails_on_a_broken_op_and_names_op_case_and_check(run: Run, monke
     assert status == 1 and "FAILED broken, case 'small', float32, check 'value'" in out
 
 
+def test_verify_goes_on_after_a_check_that_raised(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fault(table: OpTable, context: Any) -> float:
+        raise ww.DeviceError("cudasim: kernel naive")
+
+    monkeypatch.setitem(verify.CHECKS, "value", fault)
+    status, out, _ = run("verify", "exp", "add", "--check", "value", "--check", "exact", "--json", str(tmp_path / "v.json"))
+    assert status == 1 and "exp, check 'value': expected no error, got DeviceError: cudasim: kernel naive" in out
+    assert [row["op"] for row in json.loads((tmp_path / "v.json").read_text())["rows"]][:2] == ["exp", "add"]
+
+
 def test_verify_fails_where_a_kernel_has_no_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify.cases, "tables", lambda: iter([table(lambda x: x * 2.0)]))
     status, out, _ = run("verify", "--check", "value")

@@ -77,6 +77,18 @@ def test_large_tiles_give_the_same_bits_as_small_ones(variant: str) -> None:
     np.testing.assert_array_equal(whole[128:136], part)
 
 
+@pytest.mark.parametrize(("variant", "dtype"), [row for row in ROWS if row[0].startswith("mma")])
+@pytest.mark.parametrize("order", ["reverse", "random"])
+def test_large_tiles_take_every_layout_with_edges_under_other_schedules(variant: str, dtype: str, order: str) -> None:
+    kind = numpy_dtype(dtype)
+    a, b = integers((1032, 48), kind, 1), integers((48, 1040), kind, 2)
+    expected = exact(a, b, kind)
+    with ww.cudasim(order=order, asynchrony="random", seed=7):
+        for name in ("rows", "columns"):
+            out = np.full((1032, 1040), np.nan).astype(kind)
+            np.testing.assert_array_equal(run(variant, out, layouts(a)[name], layouts(b)[name]), expected, err_msg=name)
+
+
 @pytest.mark.parametrize(("variant", "dtype"), ROWS)
 @pytest.mark.parametrize("activation", ["none", "relu", "tanh", "sigmoid", "gelu"])
 def test_bias_and_activation_are_fused(variant: str, dtype: str, activation: str) -> None:

@@ -112,6 +112,9 @@ def _row(table: OpTable, context: Context, checks: Sequence[str]) -> dict[str, A
             outcomes[name] = {"ok": True, "error": error}
         except CheckFailure as failure:
             outcomes[name] = {"ok": False, "text": str(failure)}
+        except Exception as error:  # of a check itself: the ops after this one are checked all the same
+            text = f"{table.op}, check {name!r}: expected no error, got {type(error).__name__}: {error}"
+            outcomes[name] = {"ok": False, "text": text}
         outcomes[name]["seconds"] = round(time.perf_counter() - start, 4)
     kernels = [r for r in context.device.module.list() if r["op"] in table.kernels]
     return {

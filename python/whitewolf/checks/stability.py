@@ -97,10 +97,10 @@ def variants(table: OpTable, context: Context) -> float:
                     try:
                         with use(**{family: variant}):
                             got = forward(table, case, arrays, context.device)
-                    except ValueError as error:
+                    except Exception as error:
                         if f"that variant '{variant}' accepts" in str(error):
                             continue
-                        raise CheckFailure(f"{where}: {error}") from error
+                        raise CheckFailure(f"{where}: expected no error, got {type(error).__name__}: {error}") from error
                     accepted += 1
                     expected = reference(table, case, arrays)
                     try:
