@@ -41,7 +41,8 @@ def through_float32(op: Callable[..., R], *args: Any, **kwargs: Any) -> R:
             )
     assert first is not None
     dtype = first[1].dtype
-    return _rounded(op(*(_widened(a) for a in args), **{k: _widened(v) for k, v in kwargs.items()}), dtype)  # type: ignore[no-any-return]
+    found = op(*(_widened(a) for a in args), **{k: _widened(v) for k, v in kwargs.items()})
+    return _rounded(found, dtype)  # type: ignore[no-any-return]  # what ops return is of many types
 
 
 def takes_sixteen_bit(op: Callable[P, R]) -> Callable[P, R]:

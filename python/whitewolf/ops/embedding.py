@@ -124,7 +124,8 @@ def _add_up(terms: Tensor, places: Tensor, rows: int, hidden: int) -> Tensor:
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
         return (_look_up(grad, node.saved[0], hidden, -1, None),)
 
-    return record("embedding_backward", data.astype(terms.dtype, copy=False), (terms,), backward, (places,))  # type: ignore[no-any-return]
+    data = data.astype(terms.dtype, copy=False)
+    return record("embedding_backward", data, (terms,), backward, (places,))  # type: ignore[no-any-return]  # record's result is Any: a Tensor, or several
 
 
 def renormalize(op: str, weight: Tensor, places: Any, max_norm: float, norm_type: float) -> None:

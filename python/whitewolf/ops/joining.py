@@ -50,7 +50,7 @@ def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
             grad[(*lead, slice(begin, end))] if need else None for begin, end, need in zip([0, *ends[:-1]], ends, node.needs)
         )
 
-    return record("concat", data, tuple(xs), backward)  # type: ignore[no-any-return]
+    return record("concat", data, tuple(xs), backward)  # type: ignore[no-any-return]  # record's result is Any: a Tensor, or several
 
 
 def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
@@ -78,7 +78,8 @@ def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         return tuple(grad[(*lead, i)] if need else None for i, need in enumerate(node.needs))
 
-    return record("stack", xs[0].device.xp.stack([x._data for x in xs], axis=at), tuple(xs), backward)  # type: ignore[no-any-return]
+    data = xs[0].device.xp.stack([x._data for x in xs], axis=at)
+    return record("stack", data, tuple(xs), backward)  # type: ignore[no-any-return]  # record's result is Any: a Tensor, or several
 
 
 def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:

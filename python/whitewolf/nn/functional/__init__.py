@@ -20,6 +20,7 @@ from .activation import (
     tanhshrink,
 )
 from .attention import scaled_dot_product_attention
+from .binary_loss import binary_cross_entropy, binary_cross_entropy_with_logits
 from .distance import cosine_similarity, pairwise_distance, pdist
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .embedding import embedding, embedding_bag
@@ -35,8 +36,6 @@ from .interpolate import (
 )
 from .linear import bilinear, linear
 from .loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
     cross_entropy,
     gaussian_nll_loss,
     huber_loss,

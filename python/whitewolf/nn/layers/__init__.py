@@ -7,10 +7,8 @@ from .activation import (
     GELU,
     GLU,
     SELU,
-    Hardshrink,
     Hardsigmoid,
     Hardswish,
-    Hardtanh,
     LeakyReLU,
     LogSigmoid,
     Mish,
@@ -21,11 +19,9 @@ from .activation import (
     Sigmoid,
     SiLU,
     Softplus,
-    Softshrink,
     Softsign,
     Tanh,
     Tanhshrink,
-    Threshold,
 )
 from .attention import MultiheadAttention
 from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
@@ -85,6 +81,7 @@ from .recurrent import GRU, LSTM, RNN
 from .recurrent_cells import GRUCell, LSTMCell, RNNCell
 from .shape import Flatten, Unflatten
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
+from .thresholds import Hardshrink, Hardtanh, Softshrink, Threshold
 from .transformer import Transformer, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
 from .window import (
     AdaptiveAvgPool1d,
