@@ -19,7 +19,7 @@ CALLS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a missing argument": (lambda: nn.Linear(2), TypeError, "^Linear: .*missing.*out_features"),
     "an unknown argument": (lambda: F.relu(x, slope=1), TypeError, "^relu: .*slope"),
     "a string for a number": (lambda: F.elu(x, "much"), TypeError, "^elu: expected alpha to be a real number, got 'much'"),
-    "a list for a tensor": (lambda: F.relu([1.0]), TypeError, "^relu: expected x to be a Tensor, got list"),
+    "a list for a tensor": (lambda: F.relu([1.0]), TypeError, "^relu: expected input to be a Tensor, got list"),
     "an array for a flag": (lambda: F.dropout(x, 0.5, ww.ones(2)), TypeError, "^dropout: expected training to be True or False, got Tensor"),
     "a shape that an op below refuses": (
         lambda: F.cosine_similarity(ww.ones((2, 3)), ww.ones((4, 5))), ValueError,

@@ -18,10 +18,10 @@ Slope = Callable[[Tensor, Tensor], Tensor]
 
 def _activation(name: str, x: Tensor, attrs: dict[str, Any], slope: Slope | None, output: bool = False) -> Tensor:
     """`<name>_forward`, with `<name>_backward_x` as its gradient; `slope(g, x)` is g * f''(x) (of the output where `output`)."""
-    x = check_tensor(name, "x", x)
+    x = check_tensor(name, "input", x)
     if is_sixteen_bit(x.dtype):
         return through_float32(_activation, name, x, attrs, slope, output)
-    check_float(name, "x", x)
+    check_float(name, "input", x)
     data = x.device.empty(x._data.shape, x._data.dtype, x._data)
     x.device.kernels[name + "_forward"](data, x._data, **attrs)
     if output:
@@ -41,7 +41,7 @@ def relu(x: Tensor, /) -> Tensor:
     >>> ww.nn.functional.relu(ww.asarray([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    x = check_tensor("relu", "x", x)
+    x = check_tensor("relu", "input", x)
     if x.dtype not in KERNEL_FLOATS:
         if is_sixteen_bit(x.dtype):
             return through_float32(relu, x)
@@ -70,7 +70,7 @@ def elu(x: Tensor, /, alpha: float = 1.0) -> Tensor:
     return _activation("elu", x, {"alpha": float(alpha)}, slope)
 
 
-def sigmoid(x: Tensor, /) -> Tensor:
+def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + e^-x).
 
     >>> import whitewolf as ww
@@ -79,7 +79,7 @@ def sigmoid(x: Tensor, /) -> Tensor:
     """
     return _activation(
         "sigmoid",
-        _as_float(check_tensor("sigmoid", "x", x)),
+        _as_float(check_tensor("sigmoid", "input", input)),
         {},
         lambda g, y: multiply(g, subtract(1, multiply(y, 2))),
         output=True,
@@ -96,8 +96,8 @@ def silu(x: Tensor, /) -> Tensor:
     return _activation("silu", x, {}, slope)
 
 
-def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + e^(beta x)) / beta, and x itself where beta x > threshold.
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e^(beta x)) / beta, x = input, and x itself where beta x > threshold.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.softplus(ww.asarray([0.0, 30.0]))
@@ -110,11 +110,11 @@ def softplus(x: Tensor, /, beta: float = 1.0, threshold: float = 20.0) -> Tensor
         s = sigmoid(multiply(x, beta))
         return where(multiply(x, beta) > threshold, 0, multiply(g, multiply(multiply(s, subtract(1, s)), beta)))
 
-    return _activation("softplus", x, {"beta": float(beta), "threshold": float(threshold)}, slope)
+    return _activation("softplus", input, {"beta": float(beta), "threshold": float(threshold)}, slope)
 
 
-def gelu(x: Tensor, /, approximate: str = "none") -> Tensor:
-    """x (1 + erf(x / sqrt(2))) / 2; with approximate="tanh", x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x (1 + erf(x / sqrt(2))) / 2, x = input; with approximate="tanh", x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
     (Hendrycks and Gimpel 2016, section 2).
 
     >>> import whitewolf as ww
@@ -134,7 +134,7 @@ def gelu(x: Tensor, /, approximate: str = "none") -> Tensor:
         bend = subtract(multiply(u2, 0.5), multiply(t, square(u1)))
         return multiply(g, multiply(rest, add(u1, multiply(x, bend))))
 
-    return _activation("gelu", x, {"approximate": approximate}, exact if approximate == "none" else by_tanh)
+    return _activation("gelu", input, {"approximate": approximate}, exact if approximate == "none" else by_tanh)
 
 
 __all__ = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus"]

@@ -24,12 +24,16 @@ from .reduce import mean, sum
 
 @takes_sixteen_bit
 def layer_norm(
-    x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """(x - mean) / sqrt(var + eps) weight + bias, mean and variance of each x[i, ...] over the last dimensions (Ba et al. 2016).
 
     Args:
-        x: float32 or float64 [..., *normalized_shape].
+        input: float32 or float64 [..., *normalized_shape].
         weight, bias: normalized_shape; 1 and 0 unless given.
 
     Raises:
@@ -40,17 +44,19 @@ def layer_norm(
     >>> ww.nn.functional.layer_norm(ww.asarray([1.0, 3.0]), 2, eps=0.0)
     tensor([-1.,  1.])
     """
-    return _row_norm("layer_norm", x, normalized_shape, weight, bias, eps, centered=True)
+    return _row_norm("layer_norm", input, normalized_shape, weight, bias, eps, centered=True)
 
 
 @takes_sixteen_bit
-def rms_norm(x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def rms_norm(
+    input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
     """x / sqrt(mean of x^2 + eps) weight, the mean over the last dimensions (Zhang and Sennrich 2019).
 
     Args:
-        x: float32 or float64 [..., *normalized_shape].
+        input: float32 or float64 [..., *normalized_shape].
         weight: normalized_shape; 1 unless given.
-        eps: the distance from 1 to the next number of x's dtype unless given.
+        eps: the distance from 1 to the next number of input's dtype unless given.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -60,17 +66,19 @@ def rms_norm(x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | 
     >>> ww.nn.functional.rms_norm(ww.asarray([3.0, -3.0]), 2)
     tensor([ 1., -1.])
     """
-    check_float("rms_norm", "x", check_tensor("rms_norm", "x", x))
-    eps = float(np.finfo(x.dtype).eps) if eps is None else eps
-    return _row_norm("rms_norm", x, normalized_shape, weight, None, eps, centered=False)
+    check_float("rms_norm", "input", check_tensor("rms_norm", "input", input))
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    return _row_norm("rms_norm", input, normalized_shape, weight, None, eps, centered=False)
 
 
 @takes_sixteen_bit
-def group_norm(x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
     """(x - mean) / sqrt(var + eps) weight + bias, mean and variance over a sample's group of channels (Wu and He 2018).
 
     Args:
-        x: float32 or float64 [N, C, ...].
+        input: float32 or float64 [N, C, ...].
         num_groups: C falls into so many groups of neighbours; C of them is instance normalisation (Ulyanov et al. 2016).
         weight, bias: [C]; 1 and 0 unless given.
 
@@ -82,10 +90,10 @@ def group_norm(x: Tensor, num_groups: int, weight: Tensor | None = None, bias: T
     >>> ww.nn.functional.group_norm(ww.asarray([[1.0, 3.0]]), 1, eps=0.0)
     tensor([[-1.,  1.]])
     """
-    _check_channels("group_norm", x, weight=weight, bias=bias)
-    if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1 or x.shape[1] % num_groups:
-        raise ValueError(f"group_norm: expected num_groups to divide {x.shape[1]} channels (x.shape[1]), got {num_groups}")
-    return _channel_norm("group_norm", x, weight, bias, float(eps), num_groups)[0]
+    _check_channels("group_norm", input, weight=weight, bias=bias)
+    if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1 or input.shape[1] % num_groups:
+        raise ValueError(f"group_norm: expected num_groups to divide {input.shape[1]} channels (input.shape[1]), got {num_groups}")
+    return _channel_norm("group_norm", input, weight, bias, float(eps), num_groups)[0]
 
 
 class Statistics(NamedTuple):
@@ -111,7 +119,7 @@ def batch_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = No
     _check_channels("batch_norm", x, weight=weight, bias=bias)
     count = x.shape[0] * math.prod(x.shape[2:])
     if count == 1:
-        raise ValueError(f"batch_norm: expected more than 1 element a channel when training, got x.shape == {x.shape}")
+        raise ValueError(f"batch_norm: expected more than 1 element a channel when training, got input.shape == {x.shape}")
     y, means, variances = _channel_norm("batch_norm", x, weight, bias, float(eps), None)
     return y, Statistics(means, variances, count)
 
@@ -124,7 +132,7 @@ def instance_norm(
     _check_channels("instance_norm", x, weight=weight, bias=bias)
     count = math.prod(x.shape[2:])
     if count == 1:
-        raise ValueError(f"instance_norm: expected more than 1 element a channel, got x.shape == {x.shape}")
+        raise ValueError(f"instance_norm: expected more than 1 element a channel, got input.shape == {x.shape}")
     y, means, variances = _channel_norm("instance_norm", x, weight, bias, float(eps), x.shape[1])
     return y, Statistics(means, variances, count)
 
@@ -197,21 +205,21 @@ def _chosen(
 
 
 def _check_operands(op: str, x: Tensor, **others: Tensor | None) -> None:
-    check_float(op, "x", check_tensor(op, "x", x))
+    check_float(op, "input", check_tensor(op, "input", x))
     for name, tensor in others.items():
         if tensor is not None:
             check_tensor(op, name, tensor)
-    check_same_device(op, x=x, **others)
-    check_same_dtype(op, x=x, **others)
+    check_same_device(op, input=x, **others)
+    check_same_dtype(op, input=x, **others)
 
 
 def _check_channels(op: str, x: Tensor, **others: Tensor | None) -> None:
     _check_operands(op, x, **others)
     if x.ndim < 2:
-        raise ValueError(f"{op}: expected x of shape [N, C, ...], got x.shape == {x.shape}")
+        raise ValueError(f"{op}: expected input of shape [N, C, ...], got input.shape == {x.shape}")
     for name, tensor in others.items():
         if tensor is not None and tensor.shape != x.shape[1:2]:
-            raise ValueError(f"{op}: expected {name}.shape == {x.shape[1:2]} (x.shape[1]), got {name}.shape == {tensor.shape}")
+            raise ValueError(f"{op}: expected {name}.shape == {x.shape[1:2]} (input.shape[1]), got {name}.shape == {tensor.shape}")
 
 
 def _rstd(var: Array, eps: float) -> Array:
@@ -251,7 +259,7 @@ def _row_norm(
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(int(n) for n in normalized_shape)
     lead = x.ndim - len(shape)
     if not shape or lead < 0 or x.shape[lead:] != shape:
-        raise ValueError(f"{op}: expected x.shape to end with {shape} (normalized_shape), got x.shape == {x.shape}")
+        raise ValueError(f"{op}: expected input.shape to end with {shape} (normalized_shape), got input.shape == {x.shape}")
     for name, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{op}: expected {name}.shape == {shape} (normalized_shape), got {name}.shape == {tensor.shape}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .._named import check_methods
 from . import lr_scheduler
-from .algorithms import SGD, Adagrad, Adam, AdamW, RMSprop
+from .adam import Adam, AdamW
+from .algorithms import SGD, Adagrad, RMSprop
 from .optimizer import Optimizer
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]

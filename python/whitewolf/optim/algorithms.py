@@ -1,4 +1,4 @@
-"""SGD, Adam, AdamW, RMSprop and Adagrad: each gathers lists and calls one kernel for all parameters of a group."""
+"""SGD, RMSprop and Adagrad: each gathers lists and calls one kernel for all parameters of a group."""
 
 from __future__ import annotations
 
@@ -8,28 +8,8 @@ from typing import Any
 from .._precision import run_step
 from ..ops.creation import zeros_like
 from ..tensor import Tensor
+from ._lists import NUMBER, POSITIVE, arrays, buckets, grads, start
 from .optimizer import Optimizer
-
-_POSITIVE = (lambda v: v >= 0, ">= 0")
-_NUMBER = (lambda v: v == v, "to be a number")
-_BETAS = (lambda v: len(v) == 2 and all(0 <= b < 1 for b in v), "to be two numbers in [0, 1)")
-_MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-
-
-def _buckets(params: Sequence[Tensor], key: Any) -> list[list[Tensor]]:
-    """Parameters that can share a call: one device, one dtype, and the same `key`."""
-    found: dict[Any, list[Tensor]] = {}
-    for p in params:
-        found.setdefault((p.device.name, p.dtype, key(p)), []).append(p)
-    return list(found.values())
-
-
-def _arrays(tensors: Iterable[Tensor]) -> list[Any]:
-    return [t._data for t in tensors]
-
-
-def _grads(params: Sequence[Tensor]) -> list[Any]:
-    return [p._grad._data for p in params]  # type: ignore[union-attr]
 
 
 class SGD(Optimizer):
@@ -40,6 +20,8 @@ class SGD(Optimizer):
     Args:
         params: tensors or parameter groups.
         lr, momentum, dampening, weight_decay, nesterov, maximize: as in PyTorch.
+        foreach, fused: taken for the sake of code written for PyTorch; one kernel does all parameters either way.
+        differentiable: False; steps are not recorded.
 
     Raises:
         ValueError: an option is out of range, or nesterov without momentum or with dampening.
@@ -53,8 +35,9 @@ class SGD(Optimizer):
     True
     """
 
-    _checks = {"lr": _POSITIVE, "momentum": _POSITIVE, "weight_decay": _POSITIVE, "dampening": _NUMBER}
+    _checks = {"lr": POSITIVE, "momentum": POSITIVE, "weight_decay": POSITIVE, "dampening": NUMBER}
     _flags = ("nesterov", "maximize")
+    _choices = {"foreach": None, "differentiable": False, "fused": None}
     _state_names = frozenset({"momentum_buffer"})
 
     def __init__(
@@ -67,6 +50,9 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
             params,
@@ -77,6 +63,9 @@ class SGD(Optimizer):
                 "weight_decay": weight_decay,
                 "nesterov": nesterov,
                 "maximize": maximize,
+                "foreach": foreach,
+                "differentiable": differentiable,
+                "fused": fused,
             },
         )
 
@@ -88,7 +77,7 @@ class SGD(Optimizer):
 
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
         momentum = group["momentum"]
-        for bucket in _buckets(params, lambda p: momentum != 0 and "momentum_buffer" not in self.state.get(p, {})):
+        for bucket in buckets(params, lambda p: momentum != 0 and "momentum_buffer" not in self.state.get(p, {})):
             first = False
             buffers: list[Tensor] = []
             if momentum != 0:
@@ -97,9 +86,9 @@ class SGD(Optimizer):
             run_step(
                 bucket[0].device,
                 "sgd_step",
-                _arrays(bucket),
-                _grads(bucket),
-                _arrays(buffers),
+                arrays(bucket),
+                grads(bucket),
+                arrays(buffers),
                 lr=group["lr"],
                 momentum=momentum,
                 dampening=group["dampening"],
@@ -113,118 +102,13 @@ class SGD(Optimizer):
                     self.state.setdefault(p, {})["momentum_buffer"] = buffer
 
 
-def _start(optimizer: Optimizer, params: Sequence[Tensor], names: Sequence[str], value: float = 0.0) -> None:
-    """Gives parameters what they lack of the state of step 0: all of it, or what an option needs that was set after some steps."""
-    for p in params:
-        entry = optimizer.state.get(p) or {"step": 0}
-        missing = [name for name in names if name not in entry]
-        for name in missing:
-            entry[name] = zeros_like(p)
-            if value:
-                entry[name]._data.fill(value)
-        if missing:
-            optimizer.state[p] = entry
-
-
-class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015, algorithm 1).
-
-    m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
-
-    Args:
-        params: tensors or parameter groups.
-        lr, betas, eps, weight_decay, amsgrad, maximize: as in PyTorch; weight_decay is added to the gradient.
-
-    Raises:
-        ValueError: an option is out of range.
-
-    >>> import whitewolf as ww
-    >>> ww.optim.Adam([ww.ones(2, requires_grad=True)], lr=0.1).param_groups[0]["lr"]
-    0.1
-    """
-
-    _checks = {"lr": _POSITIVE, "eps": _POSITIVE, "weight_decay": _POSITIVE, "betas": _BETAS}
-    _flags = ("amsgrad", "maximize")
-    _state_names = frozenset({"step", *_MOMENTS})
-    _decoupled = False
-
-    def __init__(
-        self,
-        params: Iterable[Any],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(
-            params,
-            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize},
-        )
-
-    def _required_state(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return ("step", *_MOMENTS[: 3 if group["amsgrad"] else 2])
-
-    def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
-        names = _MOMENTS[: 3 if group["amsgrad"] else 2]
-        _start(self, params, names)
-        for bucket in _buckets(params, lambda p: self.state[p]["step"]):
-            step = self.state[bucket[0]]["step"] + 1
-            lists = [_arrays(self.state[p][name] for p in bucket) for name in names] + [[]] * (3 - len(names))
-            run_step(
-                bucket[0].device,
-                "adam_step",
-                _arrays(bucket),
-                _grads(bucket),
-                *lists,
-                lr=group["lr"],
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-                step=step,
-                amsgrad=group["amsgrad"],
-                decoupled=self._decoupled,
-                maximize=group["maximize"],
-            )
-            for p in bucket:
-                self.state[p]["step"] = step
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): p = p - lr weight_decay p before the step.
-
-    Arguments as `Adam`; weight_decay defaults to 0.01.
-
-    >>> import whitewolf as ww
-    >>> ww.optim.AdamW([ww.ones(2, requires_grad=True)], lr=0.1).param_groups[0]["lr"]
-    0.1
-    """
-
-    _decoupled = True
-
-    def __init__(
-        self,
-        params: Iterable[Any],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-
 class RMSprop(Optimizer):
     """RMSprop (Tieleman and Hinton 2012): p = p - lr g / (sqrt(v) + eps) with v = alpha v + (1 - alpha) g^2.
 
     Args:
         params: tensors or parameter groups.
         lr, alpha, eps, weight_decay, momentum, centered, maximize: as in PyTorch.
+        capturable, foreach, differentiable: as of `Adam`.
 
     Raises:
         ValueError: an option is out of range.
@@ -234,8 +118,9 @@ class RMSprop(Optimizer):
     0.1
     """
 
-    _checks = {"lr": _POSITIVE, "eps": _POSITIVE, "weight_decay": _POSITIVE, "momentum": _POSITIVE, "alpha": _POSITIVE}
+    _checks = {"lr": POSITIVE, "eps": POSITIVE, "weight_decay": POSITIVE, "momentum": POSITIVE, "alpha": POSITIVE}
     _flags = ("centered", "maximize")
+    _choices = {"capturable": False, "foreach": None, "differentiable": False}
     _state_names = frozenset({"step", "square_avg", "momentum_buffer", "grad_avg"})
 
     def __init__(
@@ -247,8 +132,10 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
-        *,
+        capturable: bool = False,
+        foreach: bool | None = None,
         maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -260,6 +147,9 @@ class RMSprop(Optimizer):
                 "momentum": momentum,
                 "centered": centered,
                 "maximize": maximize,
+                "capturable": capturable,
+                "foreach": foreach,
+                "differentiable": differentiable,
             },
         )
 
@@ -271,14 +161,14 @@ class RMSprop(Optimizer):
 
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
         names = self._names(group)
-        _start(self, params, names)
-        for bucket in _buckets(params, lambda p: None):
-            state = {name: _arrays(self.state[p][name] for p in bucket) for name in names}
+        start(self, params, names)
+        for bucket in buckets(params, lambda p: None):
+            state = {name: arrays(self.state[p][name] for p in bucket) for name in names}
             run_step(
                 bucket[0].device,
                 "rmsprop_step",
-                _arrays(bucket),
-                _grads(bucket),
+                arrays(bucket),
+                grads(bucket),
                 state["square_avg"],
                 state.get("momentum_buffer", []),
                 state.get("grad_avg", []),
@@ -300,6 +190,7 @@ class Adagrad(Optimizer):
     Args:
         params: tensors or parameter groups.
         lr, lr_decay, weight_decay, initial_accumulator_value, eps, maximize: as in PyTorch.
+        foreach, differentiable, fused: as of `SGD`.
 
     Raises:
         ValueError: an option is out of range.
@@ -309,9 +200,10 @@ class Adagrad(Optimizer):
     0.1
     """
 
-    _checks = {"lr": _POSITIVE, "lr_decay": _POSITIVE, "weight_decay": _POSITIVE, "eps": _POSITIVE,
-               "initial_accumulator_value": _POSITIVE}  # fmt: skip
+    _checks = {"lr": POSITIVE, "lr_decay": POSITIVE, "weight_decay": POSITIVE, "eps": POSITIVE,
+               "initial_accumulator_value": POSITIVE}  # fmt: skip
     _flags = ("maximize",)
+    _choices = {"foreach": None, "differentiable": False, "fused": None}
     _state_names = frozenset({"step", "sum"})
 
     def __init__(
@@ -322,8 +214,11 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        foreach: bool | None = None,
         *,
         maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
             params,
@@ -334,22 +229,30 @@ class Adagrad(Optimizer):
                 "initial_accumulator_value": initial_accumulator_value,
                 "eps": eps,
                 "maximize": maximize,
+                "foreach": foreach,
+                "differentiable": differentiable,
+                "fused": fused,
             },
         )
+        for group in self.param_groups:
+            self._start_group(group, group["params"])
 
     def _required_state(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("step", "sum")
 
+    def _start_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
+        start(self, params, ("sum",), group["initial_accumulator_value"])
+
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
-        _start(self, params, ("sum",), group["initial_accumulator_value"])
-        for bucket in _buckets(params, lambda p: self.state[p]["step"]):
+        self._start_group(group, params)  # of groups that were added later
+        for bucket in buckets(params, lambda p: self.state[p]["step"]):
             step = self.state[bucket[0]]["step"] + 1
             run_step(
                 bucket[0].device,
                 "adagrad_step",
-                _arrays(bucket),
-                _grads(bucket),
-                _arrays(self.state[p]["sum"] for p in bucket),
+                arrays(bucket),
+                grads(bucket),
+                arrays(self.state[p]["sum"] for p in bucket),
                 lr=group["lr"] / (1 + (step - 1) * group["lr_decay"]),
                 eps=group["eps"],
                 weight_decay=group["weight_decay"],

@@ -12,6 +12,8 @@ from .._uninterrupted import Uninterrupted
 from ..graph import _GradMode
 from ..tensor import Tensor
 
+_REFUSED = {"capturable": "steps are counted on the host", "differentiable": "a step is not recorded in the graph"}
+
 
 class StateMismatch(ValueError):
     """A state_dict of an optimizer over other parameters."""
@@ -54,6 +56,8 @@ class Optimizer:
     _checks: dict[str, tuple[Callable[[Any], bool], str]] = {}
     # Options that are True or False.
     _flags: tuple[str, ...] = ()
+    # Options of PyTorch that choose how a step is computed, with their defaults: one kernel does all parameters whatever they say.
+    _choices: dict[str, bool | None] = {}
     # What a parameter's state may hold; None where a subclass does not say.
     _state_names: frozenset[str] | None = None
 
@@ -98,8 +102,15 @@ class Optimizer:
         for option, value in group.items():
             if option in self._checks:
                 _check_option(name, option, value, *self._checks[option])
-            elif option in self._flags and not isinstance(value, bool):
+            elif (option in self._flags or option in self._choices) and not isinstance(value, bool):
+                if value is None and option in self._choices and self._choices[option] is None:
+                    continue
                 raise TypeError(f"{name}: expected {option} to be a bool, got {value!r} ({type(value).__name__})")
+        if group.get("foreach") and group.get("fused"):
+            raise ValueError(f"{name}: expected at most one of foreach and fused, got both")
+        for option, why in _REFUSED.items():
+            if group.get(option) and option in self._choices:
+                raise ValueError(f"{name}: expected {option} to be False: {why}")
 
     def _required_state(self, group: dict[str, Any]) -> tuple[str, ...]:
         """What the state of a parameter of this group holds once a step was done."""
@@ -192,6 +203,7 @@ class Optimizer:
                 raise TypeError(
                     f"{name}: expected param_groups[{position}] to be a dict with a list 'params', got {type(group).__name__}"
                 )
+        groups = [self._choices | g for g in groups]  # files from before these options have none of them
         sizes, wanted = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
         if sizes != wanted:
             raise StateMismatch(f"{name}: expected groups of {wanted} parameters, got groups of {sizes}")

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from ...ops import activation as ops
+from ...ops import elementwise
 from ...ops._common import check_tensor, normalize_axis
 from ...ops.activation import gelu, sigmoid, softplus
-from ...ops.elementwise import abs, add, divide, multiply, negative, subtract, tanh
+from ...ops.elementwise import abs, add, divide, multiply, negative, subtract
 from ...ops.joining import split
 from ...tensor import Tensor
 
@@ -85,7 +86,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.mish(ww.asarray(0.0))
     tensor(0.)
     """
-    return multiply(input, tanh(softplus(input, 1.0, 50.0)))
+    return multiply(input, elementwise.tanh(softplus(input, 1.0, 50.0)))
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -124,6 +125,16 @@ def softsign(input: Tensor) -> Tensor:
     tensor(0.75)
     """
     return divide(input, add(abs(input), 1))
+
+
+def tanh(input: Tensor) -> Tensor:
+    """(e^input - e^-input) / (e^input + e^-input), as `ww.tanh`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.tanh(ww.asarray([0.0]))
+    tensor([0.])
+    """
+    return elementwise.tanh(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from ...ops._common import check_same_device, check_same_dtype
 from ...ops.select import clip
 from ...tensor import Tensor
 from .activation import softplus
-from .loss import _pair, _reduce
+from .loss import _pair, _reduce, check_reduction
 
 
 def _check_broadcast(op: str, name: str, given: Tensor | None, input: Tensor) -> None:
@@ -22,7 +22,14 @@ def _check_broadcast(op: str, name: str, given: Tensor | None, input: Tensor) ->
         raise ValueError(f"{op}: expected {name} that broadcasts to {input.shape} (input.shape), got {name}.shape == {given.shape}")
 
 
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """-w (t log p + (1 - t) log(1 - p)), p = input, t = target; a logarithm counts as -100 where it is less.
 
     `binary_cross_entropy_with_logits` is exact where p is near 0 or 1. The derivative is (p - t) / max(p (1 - p), 1e-12).
@@ -40,7 +47,8 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     tensor(0.6931)
     """
     op = "binary_cross_entropy"
-    _pair(op, input, target, reduction)
+    _pair(op, input, target)
+    reduction = check_reduction(op, reduction, size_average, reduce)
     _check_broadcast(op, "weight", weight, input)
     p = input._data
     if bool(((p < 0) | (p > 1)).any()):
@@ -73,7 +81,13 @@ def _bernoulli(p: Tensor, t: Tensor) -> Tensor:
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
 ) -> Tensor:
     """-w (q t log s + (1 - t) log(1 - s)), s = 1 / (1 + exp(-input)), t = target; without overflow for any input.
 
@@ -88,7 +102,8 @@ def binary_cross_entropy_with_logits(
     tensor(0.6931)
     """
     op = "binary_cross_entropy_with_logits"
-    _pair(op, input, target, reduction)
+    _pair(op, input, target)
+    reduction = check_reduction(op, reduction, size_average, reduce)
     for name, given in (("weight", weight), ("pos_weight", pos_weight)):
         _check_broadcast(op, name, given, input)
     # -log s = softplus(-x) and -log(1 - s) = x + softplus(-x). Beyond 50 softplus is its argument, to float64's rounding.

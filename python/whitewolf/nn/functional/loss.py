@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 
-from ...ops import elementwise, manipulation, reduce
-from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
+from ...ops import elementwise, manipulation
+from ...ops import reduce as reductions
+from ...ops._common import check_flag, check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.indexing import take_along_axis
 from ...ops.logic import equal, greater, less, less_equal
 from ...ops.rearrange import broadcast_arrays
@@ -16,22 +18,29 @@ from ...tensor import Tensor, wrap
 from .distance import check_vectors
 
 
-def check_reduction(op: str, reduction: str) -> str:
-    """`reduction`, if it is one.
+def check_reduction(op: str, reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> str:
+    """`reduction`, if it is one; or what `size_average` and `reduce` say, its older form, where one of them is given.
 
     Raises:
         ValueError: it is not "mean", "sum" or "none".
+        TypeError: an older flag is no bool.
     """
+    if size_average is not None or reduce is not None:
+        for name, flag in (("size_average", size_average), ("reduce", reduce)):
+            if flag is not None:
+                check_flag(op, name, flag)
+        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+        warnings.warn(f"{op}: size_average and reduce are old names; use reduction={reduction!r}", DeprecationWarning, stacklevel=3)
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{op}: expected reduction to be 'mean', 'sum' or 'none', got {reduction!r}")
     return reduction
 
 
 def _reduce(loss: Tensor, reduction: str) -> Tensor:
-    return reduce.mean(loss) if reduction == "mean" else reduce.sum(loss) if reduction == "sum" else loss
+    return reductions.mean(loss) if reduction == "mean" else reductions.sum(loss) if reduction == "sum" else loss
 
 
-def _pair(op: str, input: Tensor, target: Tensor, reduction: str) -> None:
+def _pair(op: str, input: Tensor, target: Tensor) -> None:
     """Checks input and target of one shape, dtype and device: broadcasting here is nearly always a mistake."""
     check_float(op, "input", check_tensor(op, "input", input))
     check_tensor(op, "target", target)
@@ -39,7 +48,6 @@ def _pair(op: str, input: Tensor, target: Tensor, reduction: str) -> None:
     check_same_dtype(op, input=input, target=target)
     if input.shape != target.shape:
         raise ValueError(f"{op}: expected target.shape == {input.shape} (input.shape), got target.shape == {target.shape}")
-    check_reduction(op, reduction)
 
 
 def _like(op: str, weight: Tensor, input: Tensor) -> Tensor:
@@ -55,11 +63,20 @@ def _weighted(op: str, loss: Tensor, weight: Tensor | None, reduction: str) -> T
     if weight is None:
         return _reduce(loss, reduction)
     loss = loss * _like(op, weight, loss)
-    return reduce.sum(loss) / reduce.sum(weight) if reduction == "mean" else _reduce(loss, reduction)
+    return reductions.sum(loss) / reductions.sum(weight) if reduction == "mean" else _reduce(loss, reduction)
 
 
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """(input - target)^2, its mean, its sum, or (reduction="none") each element's.
+
+    `size_average=False` is an old name of reduction="sum", `reduce=False` of "none"; so in all losses.
 
     Args:
         input, target: float32 or float64 of one shape.
@@ -72,22 +89,38 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
     >>> ww.nn.functional.mse_loss(ww.asarray([1.0, 2.0]), ww.asarray([1.0, 4.0])).item()
     2.0
     """
-    _pair("mse_loss", input, target, reduction)
+    _pair("mse_loss", input, target)
+    reduction = check_reduction("mse_loss", reduction, size_average, reduce)
     return _weighted("mse_loss", elementwise.square(elementwise.subtract(input, target)), weight, reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """|input - target|, with slope 0 where they are equal; arguments and errors as `mse_loss`.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.l1_loss(ww.asarray([-1.0, 2.0]), ww.zeros(2))
     tensor(1.5)
     """
-    _pair("l1_loss", input, target, reduction)
+    _pair("l1_loss", input, target)
+    reduction = check_reduction("l1_loss", reduction, size_average, reduce)
     return _weighted("l1_loss", elementwise.abs(elementwise.subtract(input, target)), weight, reduction)
 
 
-def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, for d = input - target (Girshick 2015, equation 3, with beta 1).
 
     Args:
@@ -97,7 +130,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     >>> ww.nn.functional.smooth_l1_loss(ww.asarray([-1.0, 2.0]), ww.zeros(2))
     tensor(1.)
     """
-    _pair("smooth_l1_loss", input, target, reduction)
+    _pair("smooth_l1_loss", input, target)
+    reduction = check_reduction("smooth_l1_loss", reduction, size_average, reduce)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
@@ -119,7 +153,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     >>> ww.nn.functional.huber_loss(ww.asarray([1.0, 3.0]), ww.zeros(2), reduction="none")
     tensor([0.5, 2.5])
     """
-    _pair("huber_loss", input, target, reduction)
+    _pair("huber_loss", input, target)
+    check_reduction("huber_loss", reduction)
     if not delta > 0:
         raise ValueError(f"huber_loss: expected delta > 0, got {delta}")
     difference = elementwise.subtract(input, target)
@@ -128,7 +163,14 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return _reduce(loss if weight is None else loss * _like("huber_loss", weight, input), reduction)
 
 
-def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
     """target (log target - input): the divergence of the distribution e^input from target (Kullback and Leibler 1951).
 
     Args:
@@ -140,23 +182,27 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     >>> ww.nn.functional.kl_div(ww.log(ww.asarray([0.5, 0.5])), ww.asarray([1.0, 0.0]), reduction="sum")
     tensor(0.6931)
     """
-    _pair("kl_div", input, target, "sum" if reduction == "batchmean" else reduction)
+    _pair("kl_div", input, target)
+    if reduction != "batchmean" or size_average is not None or reduce is not None:
+        reduction = check_reduction("kl_div", reduction, size_average, reduce)
+    check_flag("kl_div", "log_target", log_target)
     if log_target:
         loss = elementwise.exp(target) * (target - input)
     else:
         loss = target * elementwise.log(where(equal(target, 0), 1.0, target)) - target * input
     if reduction == "batchmean":
-        return reduce.sum(loss) / (input.shape[0] if input.ndim else 1)
+        return reductions.sum(loss) / (input.shape[0] if input.ndim else 1)
     return _reduce(loss, reduction)
 
 
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
-    *,
     log_input: bool = True,
     full: bool = False,
+    size_average: bool | None = None,
     eps: float = 1e-8,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log likelihood of counts: r - target log r + log target!, for the rate r = e^input, or input itself.
@@ -169,7 +215,8 @@ def poisson_nll_loss(
     >>> ww.nn.functional.poisson_nll_loss(ww.asarray([0.0]), ww.asarray([2.0]))
     tensor(1.)
     """
-    _pair("poisson_nll_loss", input, target, reduction)
+    _pair("poisson_nll_loss", input, target)
+    reduction = check_reduction("poisson_nll_loss", reduction, size_average, reduce)
     loss = elementwise.exp(input) - target * input if log_input else input - target * elementwise.log(input + eps)
     if full:
         large = where(greater(target, 1), target, 1.0)
@@ -179,7 +226,7 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(
-    input: Tensor, target: Tensor, var: Tensor | float, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
     """(log v + (input - target)^2 / v) / 2, v = max(var, eps), and with `full` log(2 pi) / 2 more (Nix and Weigend 1994).
 
@@ -219,7 +266,13 @@ def gaussian_nll_loss(
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """-w[t] input[t] for the class t = target of each sample; "mean" divides by the sum of the weights used.
 
@@ -237,7 +290,8 @@ def nll_loss(
     >>> ww.nn.functional.nll_loss(ww.asarray([[-0.5, -1.0]]), ww.asarray([1]))
     tensor(1.)
     """
-    log_p, n = _class_axis_last("nll_loss", input, target, weight, reduction)
+    log_p, n = _class_axis_last("nll_loss", input, target, weight)
+    reduction = check_reduction("nll_loss", reduction, size_average, reduce)
     if target.dtype.kind not in "iu":
         raise TypeError(f"nll_loss: expected target to be class indices of an integer dtype, got {target.dtype}")
     labels = target._data
@@ -251,16 +305,15 @@ def nll_loss(
     scales = wrap(xp.where(ignored, 0, scale[index._data[..., 0]]).astype(input.dtype), device)
     picked = manipulation.squeeze(take_along_axis(log_p, index, axis=-1), -1)
     loss = elementwise.negative(where(wrap(xp.asarray(ignored), device), 0.0, picked) * scales)
-    return reduce.sum(loss) / reduce.sum(scales) if reduction == "mean" else _reduce(loss, reduction)
+    return reductions.sum(loss) / reductions.sum(scales) if reduction == "mean" else _reduce(loss, reduction)
 
 
-def _class_axis_last(op: str, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str) -> tuple[Tensor, int]:
+def _class_axis_last(op: str, input: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, int]:
     """Input as [..., C] beside targets of class indices [...], checked; and C."""
     check_float(op, "input", check_tensor(op, "input", input))
     check_tensor(op, "target", target)
     check_same_device(op, input=input, target=target, weight=weight)
     check_same_dtype(op, input=input, weight=weight)
-    check_reduction(op, reduction)
     if not input.ndim:
         raise ValueError(f"{op}: expected input [N, C, ...] or [C], got a 0-d tensor")
     axis = 0 if input.ndim == 1 else 1
@@ -280,8 +333,9 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -305,12 +359,13 @@ def cross_entropy(
     >>> round(ww.nn.functional.cross_entropy(ww.asarray([[2.0, 0.0]]), ww.asarray([0])).item(), 4)
     0.1269
     """
-    logits, classes = _class_axis_last("cross_entropy", input, target, weight, reduction)
+    logits, classes = _class_axis_last("cross_entropy", input, target, weight)
+    reduction = check_reduction("cross_entropy", reduction, size_average, reduce)
     if target.dtype.kind in "iu":
         return class_cross_entropy(
             logits, target, weight, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
         )
-    _pair("cross_entropy", input, target, reduction)
+    _pair("cross_entropy", input, target)
     if ignore_index >= 0:
         raise ValueError(f"cross_entropy: expected no ignore_index with a target of probabilities, got {ignore_index}")
     if not 0 <= label_smoothing <= 1:
@@ -318,5 +373,5 @@ def cross_entropy(
     wanted = target * (1 - label_smoothing) + label_smoothing / classes
     wanted = manipulation.moveaxis(wanted, 0 if input.ndim == 1 else 1, -1)
     log_p = log_softmax(logits, -1)
-    loss = elementwise.negative(reduce.sum(wanted * (log_p if weight is None else log_p * weight), axis=-1))
+    loss = elementwise.negative(reductions.sum(wanted * (log_p if weight is None else log_p * weight), axis=-1))
     return _reduce(loss, reduction)

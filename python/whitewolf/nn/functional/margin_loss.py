@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...ops import elementwise, manipulation, reduce
+from ...ops import elementwise, manipulation
+from ...ops import reduce as reductions
 from ...ops._common import check_float, check_same_dtype, check_tensor
 from ...ops.binary import minimum
 from ...ops.indexing import take, take_along_axis
@@ -25,7 +26,9 @@ def _as_numbers(op: str, target: Tensor, input: Tensor) -> Tensor:
     return astype(target, input.dtype) if target.dtype.kind in "iu" and isinstance(input, Tensor) else target
 
 
-def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+def soft_margin_loss(
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+) -> Tensor:
     """log(1 + e^(-target input)), without overflow.
 
     Args:
@@ -36,11 +39,19 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     >>> ww.nn.functional.soft_margin_loss(ww.asarray([0.0]), ww.asarray([1.0]))
     tensor(0.6931)
     """
-    _pair("soft_margin_loss", input, target, reduction)
+    _pair("soft_margin_loss", input, target)
+    reduction = check_reduction("soft_margin_loss", reduction, size_average, reduce)
     return _reduce(softplus(elementwise.negative(target * input), 1.0, 50.0), reduction)
 
 
-def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """The mean over classes of w (softplus(-x) t + softplus(x) (1 - t)), x = input, t = target in {0, 1}.
 
     Args:
@@ -54,12 +65,20 @@ def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | 
     """
     op = "multilabel_soft_margin_loss"
     target = _as_numbers(op, target, input)
-    _pair(op, input, target, reduction)
+    _pair(op, input, target)
+    reduction = check_reduction(op, reduction, size_average, reduce)
     loss = softplus(elementwise.negative(input), 1.0, 50.0) * target + softplus(input, 1.0, 50.0) * (1 - target)
-    return _reduce(reduce.mean(loss if weight is None else loss * weight, axis=-1), reduction)
+    return _reduce(reductions.mean(loss if weight is None else loss * weight, axis=-1), reduction)
 
 
-def hinge_embedding_loss(input: Tensor, target: Tensor, *, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1.
 
     Args:
@@ -70,12 +89,21 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, *, margin: float = 1.0, 
     >>> ww.nn.functional.hinge_embedding_loss(ww.asarray([0.5, 0.25]), ww.asarray([1.0, -1.0]), reduction="none")
     tensor([0.5 , 0.75])
     """
-    _pair("hinge_embedding_loss", input, target, reduction)
+    _pair("hinge_embedding_loss", input, target)
+    reduction = check_reduction("hinge_embedding_loss", reduction, size_average, reduce)
     apart = where(not_equal(target, 1), clip(margin - input, min=0.0), 0.0)
     return _reduce(apart + where(not_equal(target, -1), input, 0.0), reduction)
 
 
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean") -> Tensor:
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """max(0, margin - target (input1 - input2)): the first ranks higher where target is 1, lower where it is -1.
 
     Args:
@@ -88,12 +116,18 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, *, margi
     """
     target = _as_numbers("margin_ranking_loss", target, input1)
     check_vectors("margin_ranking_loss", input1=input1, input2=input2, target=target)
-    check_reduction("margin_ranking_loss", reduction)
+    reduction = check_reduction("margin_ranking_loss", reduction, size_average, reduce)
     return _reduce(clip(margin - target * (input1 - input2), min=0.0), reduction)
 
 
 def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean"
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """1 - cos where target is 1, max(0, cos - margin) where it is -1, cos the angle's between the two vectors.
 
@@ -109,14 +143,14 @@ def cosine_embedding_loss(
     op = "cosine_embedding_loss"
     check_vectors(op, input1=input1, input2=input2)
     check_tensor(op, "target", target)
-    check_reduction(op, reduction)
+    reduction = check_reduction(op, reduction, size_average, reduce)
     if input1.ndim not in (1, 2) or input1.shape != input2.shape or target.shape != input1.shape[:-1]:
         raise ValueError(
             f"{op}: expected input1 and input2 [N, D] and target [N], or [D] and 0-d, got {input1.shape}, {input2.shape} and "
             f"{target.shape}"
         )
-    lengths = [reduce.sum_squares(x, axis=-1) + 1e-12 for x in (input1, input2)]
-    cos = reduce.sum(input1 * input2, axis=-1) / elementwise.sqrt(lengths[0] * lengths[1])
+    lengths = [reductions.sum_squares(x, axis=-1) + 1e-12 for x in (input1, input2)]
+    cos = reductions.sum(input1 * input2, axis=-1) / elementwise.sqrt(lengths[0] * lengths[1])
     together = where(equal(target, 1), 1 - cos, 0.0)
     return _reduce(together + where(equal(target, -1), clip(cos - margin, min=0.0), 0.0), reduction)
 
@@ -125,11 +159,12 @@ def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
     negative: Tensor,
-    *,
     margin: float = 1.0,
     p: float = 2.0,
     eps: float = 1e-6,
     swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin), d the p-norm's distance (Balntas et al. 2016).
@@ -147,7 +182,7 @@ def triplet_margin_loss(
     tensor(1.)
     """
     check_vectors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
-    check_reduction("triplet_margin_loss", reduction)
+    reduction = check_reduction("triplet_margin_loss", reduction, size_average, reduce)
     if not margin > 0:
         raise ValueError(f"triplet_margin_loss: expected margin > 0, got {margin}")
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
@@ -194,7 +229,9 @@ def triplet_margin_with_distance_loss(
     return _reduce(clip(near - far + margin, min=0), reduction)
 
 
-def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+def multilabel_margin_loss(
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+) -> Tensor:
     """The sum over the right classes j and the others i of max(0, 1 - (x[j] - x[i])), divided by the number of classes C.
 
     Args:
@@ -211,7 +248,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     """
     op = "multilabel_margin_loss"
     check_float(op, "input", check_tensor(op, "input", input))
-    check_reduction(op, reduction)
+    reduction = check_reduction(op, reduction, size_average, reduce)
     if check_tensor(op, "target", target).dtype.kind not in "iu":
         raise TypeError(f"{op}: expected target of integers, got dtype {target.dtype}")
     if target.shape != input.shape or input.ndim > 2:
@@ -220,7 +257,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     classes = input.shape[-1] if input.ndim else 1
     x, labels = manipulation.reshape(input, (-1, classes)) if input.size else input, target.numpy().reshape(-1, classes)
     if not input.size:
-        return _reduce(reduce.sum(x, axis=-1), reduction)
+        return _reduce(reductions.sum(x, axis=-1), reduction)
     counts = np.cumprod(labels >= 0, axis=1).astype(bool)  # up to the first -1
     chosen = np.where(counts, labels, 0)
     if chosen.max(initial=0) >= classes:
@@ -231,17 +268,18 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     picked = take_along_axis(x, wrap(chosen.astype(np.int64), x.device), axis=1)
     lack = clip(1 - (manipulation.expand_dims(picked, axis=2) - manipulation.expand_dims(x, axis=1)), min=0)
     wanted = wrap((counts[:, :, None] & ~right[:, None, :]).astype(x.dtype), x.device)
-    loss = reduce.sum(lack * wanted, axis=(1, 2)) / classes
+    loss = reductions.sum(lack * wanted, axis=(1, 2)) / classes
     return _reduce(manipulation.reshape(loss, rows), reduction)
 
 
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
-    *,
     p: int = 1,
     margin: float = 1.0,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """The sum over classes j other than y = target of w[y] max(0, margin - x[y] + x[j])^p / C (Crammer and Singer 2001).
@@ -264,7 +302,7 @@ def multi_margin_loss(
     check_float(op, "input", check_tensor(op, "input", input))
     check_tensor(op, "target", target)
     check_same_dtype(op, input=input, weight=weight)
-    check_reduction(op, reduction)
+    reduction = check_reduction(op, reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError(f"{op}: expected p to be 1 or 2, got {p}")
     if input.ndim < 2 and target.shape in ((), (1,)):  # one sample, or one class of one sample, with or without its dimension
@@ -285,7 +323,7 @@ def multi_margin_loss(
         if weight.shape != (classes,):
             raise ValueError(f"{op}: expected weight.shape == ({classes},) (classes), got {weight.shape}")
         loss = loss * manipulation.reshape(take(weight, manipulation.reshape(index, (-1,)), axis=0), index.shape)
-    return _reduce(reduce.sum(loss, axis=-1) / classes, reduction)
+    return _reduce(reductions.sum(loss, axis=-1) / classes, reduction)
 
 
 __all__ = [

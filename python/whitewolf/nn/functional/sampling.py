@@ -18,7 +18,7 @@ from ...tensor import Tensor, wrap
 MODES, PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 
 
-def affine_grid(theta: Tensor, size: Any, align_corners: bool = False) -> Tensor:
+def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
     """The places that an affine map of the output's pixels gives, for `grid_sample` (Jaderberg et al. 2015, section 3.2).
 
     grid[n, h, w] = theta[n] (x_w, y_h, 1), where x and y go from -1 to 1 across the output: at the centres of the outermost pixels with
@@ -41,7 +41,8 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool = False) -> Tensor
     """
     op = "affine_grid"
     check_float(op, "theta", check_tensor(op, "theta", theta))
-    check_flag(op, "align_corners", align_corners)
+    if align_corners is not None:
+        check_flag(op, "align_corners", align_corners)
     sizes = tuple(int(n) for n in size)
     dims = len(sizes) - 2
     if dims not in (2, 3) or theta.shape != (sizes[0], dims, dims + 1) or min(sizes) < 1:

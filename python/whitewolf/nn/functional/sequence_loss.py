@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ops import elementwise, joining, manipulation, reduce
+from ...ops import elementwise, joining, manipulation
+from ...ops import reduce as reductions
 from ...ops._common import check_flag, check_float, check_int, check_tensor
 from ...ops.creation import full
 from ...ops.gather import gather
@@ -74,14 +75,14 @@ def ctc_loss(
     for t in range(1, steps):
         one = joining.concat([edge, alpha[:, :-1]], axis=1)
         two = joining.concat([edge, one[:, :-1]], axis=1)
-        paths = reduce.logsumexp(joining.stack([alpha, one, where(skip, two, low)]), axis=0)
+        paths = reductions.logsumexp(joining.stack([alpha, one, where(skip, two, low)]), axis=0)
         new = elementwise.add(paths, heard[t])
         running = frames > t
         alpha = new if running.all() else where(wrap(running[:, None], device), new, alpha)
     ends = wrap(np.stack([2 * sizes, np.maximum(2 * sizes - 1, 0)], 1), device)
     last = gather(alpha, 1, ends)
     last = where(wrap(np.stack([sizes >= 0, sizes > 0], 1), device), last, _NEVER)
-    loss = elementwise.negative(reduce.logsumexp(last, axis=1))
+    loss = elementwise.negative(reductions.logsumexp(last, axis=1))
     impossible = loss._data > -_NEVER / 2
     if (frames == 0).any():  # no frames spell nothing, and nothing else
         loss = where(wrap(frames == 0, device), 0.0, loss)

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ...ops._common import check_number
+from ...ops._common import check_flag, check_number
 from ...tensor import Tensor
 from .. import functional as F
 from ..functional.loss import check_reduction
@@ -16,9 +15,9 @@ from ..module import Module
 
 
 class _Loss(Module):
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = check_reduction(type(self).__name__, reduction)
+        self.reduction = check_reduction(type(self).__name__, reduction, size_average, reduce)
 
 
 class _WeightedLoss(_Loss):
@@ -26,8 +25,10 @@ class _WeightedLoss(_Loss):
 
     weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
 
 
@@ -40,9 +41,15 @@ class CrossEntropyLoss(_WeightedLoss):
     """
 
     def __init__(
-        self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(weight, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -64,8 +71,15 @@ class NLLLoss(_WeightedLoss):
     tensor(1.)
     """
 
-    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(weight, reduction)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -104,8 +118,11 @@ class SmoothL1Loss(_Loss):
     tensor(0.125)
     """
 
-    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        check_number("SmoothL1Loss", "beta", beta)
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -122,8 +139,15 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
     pos_weight: Tensor | None
 
-    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
-        super().__init__(weight, reduction)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -138,8 +162,8 @@ class HuberLoss(_Loss):
     tensor(0.125)
     """
 
-    def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
         check_number("HuberLoss", "delta", delta)
         self.delta = delta
 
@@ -167,9 +191,14 @@ class KLDivLoss(Module):
     tensor(-0.25)
     """
 
-    def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
+    def __init__(
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", log_target: bool = False
+    ) -> None:
         super().__init__()
-        self.reduction = reduction if reduction == "batchmean" else check_reduction("KLDivLoss", reduction)
+        if reduction != "batchmean" or size_average is not None or reduce is not None:
+            reduction = check_reduction("KLDivLoss", reduction, size_average, reduce)
+        check_flag("KLDivLoss", "log_target", log_target)
+        self.reduction = reduction
         self.log_target = log_target
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -184,8 +213,16 @@ class PoissonNLLLoss(_Loss):
     tensor(1.3987)
     """
 
-    def __init__(self, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: bool | None = None,
+        eps: float = 1e-8,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.log_input, self.full, self.eps = log_input, full, eps
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -201,139 +238,11 @@ class GaussianNLLLoss(_Loss):
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.full, self.eps = full, eps
 
     def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:
         return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
-
-
-class SoftMarginLoss(_Loss):
-    """log(1 + e^(-target input)); see `F.soft_margin_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.SoftMarginLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
-    tensor(0.5836)
-    """
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.soft_margin_loss(input, target, reduction=self.reduction)
-
-
-class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """The mean over classes of a binary cross-entropy of logits; see `F.multilabel_soft_margin_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.MultiLabelSoftMarginLoss()(ww.zeros((1, 2)), ww.ones((1, 2)))
-    tensor(0.6931)
-    """
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
-
-
-class _MarginLoss(_Loss):
-    usual = 0.0
-
-    def __init__(self, margin: float | None = None, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = self.usual if margin is None else margin
-
-
-class HingeEmbeddingLoss(_MarginLoss):
-    """A distance, or how much it lacks to the margin; see `F.hinge_embedding_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.HingeEmbeddingLoss()(ww.asarray([0.5, 0.5]), ww.asarray([1.0, 0.0]))
-    tensor(0.75)
-    """
-
-    usual = 1.0
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.hinge_embedding_loss(input, target, margin=self.margin, reduction=self.reduction)
-
-
-class MarginRankingLoss(_MarginLoss):
-    """How much the first input lacks to rank above (below) the second; see `F.margin_ranking_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.MarginRankingLoss()(ww.asarray([1.0]), ww.asarray([2.0]), ww.asarray([1.0]))
-    tensor(1.)
-    """
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
-
-
-class CosineEmbeddingLoss(_MarginLoss):
-    """The angle between two vectors that belong together, or not; see `F.cosine_embedding_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.CosineEmbeddingLoss()(ww.ones((1, 2)), ww.ones((1, 2)), ww.asarray([-1.0]))
-    tensor(1.)
-    """
-
-    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
-        return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
-
-
-class TripletMarginLoss(_Loss):
-    """An anchor's distance to one vector less that to another, plus a margin; see `F.triplet_margin_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.TripletMarginLoss()(ww.zeros((1, 2)), ww.zeros((1, 2)), ww.zeros((1, 2)))
-    tensor(1.)
-    """
-
-    def __init__(
-        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean"
-    ) -> None:
-        super().__init__(reduction)
-        self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return F.triplet_margin_loss(
-            anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps, swap=self.swap, reduction=self.reduction
-        )
-
-
-class TripletMarginWithDistanceLoss(_Loss):
-    """`TripletMarginLoss` with a distance of one's own; see `F.triplet_margin_with_distance_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.TripletMarginWithDistanceLoss()(ww.zeros((1, 2)), ww.zeros((1, 2)), ww.zeros((1, 2)))
-    tensor(1.)
-    """
-
-    def __init__(
-        self,
-        *,
-        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-        margin: float = 1.0,
-        swap: bool = False,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(reduction)
-        self.distance_function, self.margin, self.swap = distance_function, margin, swap
-
-    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return F.triplet_margin_with_distance_loss(
-            anchor, positive, negative, distance_function=self.distance_function, margin=self.margin, swap=self.swap,
-            reduction=self.reduction,
-        )  # fmt: skip
-
-
-class MultiLabelMarginLoss(_Loss):
-    """How much wrong classes come within a margin of any right one; see `F.multilabel_margin_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.MultiLabelMarginLoss()(ww.asarray([[0.0, 1.0]]), ww.asarray([[0, -1]]))
-    tensor(1.)
-    """
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class CTCLoss(_Loss):
@@ -351,26 +260,8 @@ class CTCLoss(_Loss):
     """
 
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.blank, self.zero_infinity = blank, zero_infinity
 
     def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:
         return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity)
-
-
-class MultiMarginLoss(_WeightedLoss):
-    """How much each other class comes within the margin of the right one; see `F.multi_margin_loss`.
-
-    >>> import whitewolf as ww
-    >>> ww.nn.MultiMarginLoss()(ww.asarray([[0.0, 1.0]]), ww.asarray([0]))
-    tensor(1.)
-    """
-
-    def __init__(self, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
-        super().__init__(weight, reduction)
-        if p not in (1, 2):
-            raise ValueError(f"MultiMarginLoss: expected p to be 1 or 2, got {p}")
-        self.p, self.margin = p, margin
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.multi_margin_loss(input, target, p=self.p, margin=self.margin, weight=self.weight, reduction=self.reduction)
