@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "engine/kernel_object.h"
+#include "engine/library.h"
 #include "engine/memory.h"
 #include "engine/parallel.h"
 #include "engine/registry.h"
@@ -13,6 +14,8 @@
 #include "engine/cuda/sim/options.h"
 #endif
 #if defined(WW_CUDA)
+#include <dlfcn.h>
+
 #include "engine/cuda/runtime.h"
 #endif
 
@@ -25,9 +28,13 @@ namespace {
 
 PyTypeObject* kernel_type = nullptr;
 
+std::map<std::string, std::unique_ptr<OpNames>>& all_names() {
+    static std::map<std::string, std::unique_ptr<OpNames>> all;
+    return all;
+}
+
 const OpNames* names_of(const Op& op) {
-    static std::map<const Op*, std::unique_ptr<OpNames>> all;
-    auto& entry = all[&op];
+    auto& entry = all_names()[op.contract->op];
     if (!entry) {
         entry = std::make_unique<OpNames>();
         entry->op = &op;
@@ -203,27 +210,47 @@ PyMethodDef empty_method = {"empty", reinterpret_cast<PyCFunction>(reinterpret_c
                             "empty(shape, dtype, layout=None): an uninitialised array on the block cache."};
 #endif
 
+py::dict kernel_row(const Kernel& k) {
+    py::dict row;
+    py::list dtypes;
+    for (int t = 0; t <= static_cast<int>(DType::complex128); t++)
+        if (k.dtypes >> t & 1) dtypes.append(dtype_name(static_cast<DType>(t)));
+    constexpr const char* promises[] = {"bitwise", "run_to_run", "none"};
+    row["op"] = k.contract->op;
+    row["family"] = k.contract->family;
+    row["variant"] = k.variant;
+    row["isa"] = k.isa;
+    row["dtypes"] = py::tuple(dtypes);
+    row["rank"] = k.rank;
+    row["signature"] = k.contract->signature;
+    row["precision"] = k.precision;
+    row["determinism"] = promises[static_cast<int>(k.determinism)];
+    return row;
+}
+
 py::list list_kernels() {
     py::list rows;
     for (const Op& op : ops())
-        for (const Kernel& k : op.kernels) {
-            py::dict row;
-            py::list dtypes;
-            for (int t = 0; t <= static_cast<int>(DType::complex128); t++)
-                if (k.dtypes >> t & 1) dtypes.append(dtype_name(static_cast<DType>(t)));
-            constexpr const char* promises[] = {"bitwise", "run_to_run", "none"};
-            row["op"] = op.contract->op;
-            row["family"] = op.contract->family;
-            row["variant"] = k.variant;
-            row["isa"] = k.isa;
-            row["dtypes"] = py::tuple(dtypes);
-            row["rank"] = k.rank;
-            row["signature"] = op.contract->signature;
-            row["precision"] = k.precision;
-            row["determinism"] = promises[static_cast<int>(k.determinism)];
-            rows.append(row);
-        }
+        for (const Kernel& k : op.kernels) rows.append(kernel_row(k));
     return rows;
+}
+
+py::list library_rows(const Library& library) {
+    py::list rows;
+    for (const Kernel* k : library.kernels) rows.append(kernel_row(*k));
+    return rows;
+}
+
+py::list check_library(const std::string& path, const std::string& source) { return library_rows(open_library(path, source)); }
+
+void add_checked_library(const std::string& path, const std::string& source) {
+    const Library& library = open_library(path, source);
+    add_library(library);
+    for (auto& [name, names] : all_names()) names->op = find_op(name);  // kernels that were handed out before know them, too
+#if defined(WW_CUDA)
+    auto* set_stream = reinterpret_cast<void (*)(uintptr_t)>(dlsym(library.handle, "ww_set_stream"));
+    if (set_stream) stream_followers().push_back(set_stream);
+#endif
 }
 
 py::dict memory_stats_dict() {
@@ -273,6 +300,9 @@ PYBIND11_MODULE(WW_MODULE, m) {
 #endif
     m.def("get", &make_kernel, py::arg("op"), py::arg("variant") = py::none());
     m.def("list", &list_kernels);
+    // First check_library, which gives the rows, on every device; then add_library, which does not fail.
+    m.def("check_library", &check_library, py::arg("path"), py::arg("source"));
+    m.def("add_library", &add_checked_library, py::arg("path"), py::arg("source"));
     m.def("op_names", [] {
         std::vector<std::string> names;
         for (const Op& op : ops()) names.push_back(op.contract->op);

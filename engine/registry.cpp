@@ -1,5 +1,7 @@
 #include "engine/registry.h"
 
+#include "engine/library.h"
+
 #if defined(WW_CUDA)
 #include "engine/cuda/runtime.h"
 #endif
@@ -65,12 +67,14 @@ int chosen_level() {
     return level;
 }
 
-std::vector<Op> collect() {
+std::vector<Op> collect(const std::vector<const Kernel*>& added) {
     int level = chosen_level();
     std::vector<Op> all;
     std::vector<Kernel> registered;
     for (const Registrar* r = Registrar::head(); r; r = r->next)
         registered.insert(registered.end(), r->kernels, r->kernels + r->count);
+    std::reverse(registered.begin(), registered.end());  // an op's contract is the one that came first
+    for (const Kernel* k : added) registered.push_back(*k);
     for (const Kernel& k : registered) {
         if (isa_level(k.isa) > level) continue;
         auto op = std::find_if(all.begin(), all.end(), [&](const Op& o) { return !std::strcmp(o.contract->op, k.contract->op); });
@@ -105,9 +109,20 @@ std::vector<CallRecord> profile_records;
 
 }  // namespace
 
+// The table of all ops is replaced, never changed, and old ones are kept: readers need no lock.
+static std::atomic<const std::vector<Op>*> table{nullptr};
+
 const std::vector<Op>& ops() {
-    static const std::vector<Op> all = collect();
-    return all;
+    static const bool filled = [] {
+        refresh_ops({});
+        return true;
+    }();
+    (void)filled;
+    return *table.load(std::memory_order_acquire);
+}
+
+void refresh_ops(const std::vector<const Kernel*>& added) {
+    table.store(new std::vector<Op>(collect(added)), std::memory_order_release);
 }
 
 const Op* find_op(const std::string& name) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <limits>
+#include <vector>
 
 #include "engine/cuda/runtime.h"
 #include "engine/numpy_view.h"
@@ -10,11 +11,11 @@
 namespace ww {
 
 // What device.py gave: allocate(bytes) -> array, stream() -> address.
-struct Library {
+struct ArrayLibrary {
     PyObject *allocate = nullptr, *stream = nullptr;
 };
-inline Library& library() {
-    static Library bound;
+inline ArrayLibrary& library() {
+    static ArrayLibrary bound;
     return bound;
 }
 inline void bind_library(const py::object& allocate, const py::object& stream) {
@@ -107,6 +108,16 @@ class Workspace {
     void* data_ = nullptr;
 };
 
-inline void prepare_launch() { cuda::set_stream(py::reinterpret_borrow<py::object>(library().stream)().cast<uintptr_t>()); }
+// Libraries of ww.kernels.load have a current stream of their own.
+inline std::vector<void (*)(uintptr_t)>& stream_followers() {
+    static std::vector<void (*)(uintptr_t)> all;
+    return all;
+}
+
+inline void prepare_launch() {
+    const auto stream = py::reinterpret_borrow<py::object>(library().stream)().cast<uintptr_t>();
+    cuda::set_stream(stream);
+    for (auto* set_stream : stream_followers()) set_stream(stream);
+}
 
 }  // namespace ww

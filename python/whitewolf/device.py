@@ -58,6 +58,18 @@ class Device:
         # the array `layout`. On a CPU the module's own function, since every op calls it.
         self.empty: Callable[..., Array] = empty or module.empty
 
+    @property
+    def module_file(self) -> str | None:
+        """The file of the compiled module; None where the device has kernels in Python alone."""
+        try:
+            return str(self.module.__file__)
+        except DeviceError:
+            return None
+
+    def find_new_kernels(self) -> None:
+        """Takes up ops that were added to the module: `ww.kernels.load`."""
+        self.kernels.update({op: self.module.get(op) for op in self.module.op_names() if op not in self.kernels})
+
     def hold(self, array: Array) -> Any:
         """A copy of a NumPy array in this device's memory, in the same order of dimensions."""
         if self.name == "cuda":

@@ -1,8 +1,9 @@
-"""The raw kernels: list them, call them on plain arrays, choose among their variants."""
+"""The raw kernels: list them, call them on plain arrays, choose among their variants, load your own."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,41 @@ def get(op: str, *, device: str | Device | None = None, variant: str | None = No
     if op not in where.kernels and op in find_device("cpu").kernels:
         raise DeviceError(f"kernels.get: device {where.name} has no kernel for {op}")
     return where.module.get(op, variant)
+
+
+def load(path: str | os.PathLike[str], device: str | Device | None = None) -> _list[dict[str, Any]]:
+    """Compiles a folder of kernels of your own and registers them: a new variant of an op that is there, or a new op.
+
+    The folder holds what a folder of `kernels/` holds: a contract in a header, a .cpp with kernels in a static `Registrar` for cpu, a
+    .cu for cudasim and cuda (docs/kernels.md has a whole one). It is compiled as the package was, the .cpp for this machine's best
+    instruction set (`ww.isa()`), and kept in the user's cache (WHITEWOLF_CACHE_DIR, XDG_CACHE_HOME or ~/.cache) under a digest of its
+    sources, the package's headers, flags and compilers: a second process only opens it. `list`, `get` and `use` know the kernels from
+    then on, and ops run them. What is loaded stays; the same folder again, unchanged, does nothing.
+
+    Args:
+        path: the folder.
+        device: compile for this one alone; otherwise for all that are there and have a file in the folder. cuda needs nvcc.
+
+    Returns:
+        The rows that `list` has of these kernels, each with its device.
+
+    Raises:
+        TypeError: path is no path.
+        FileNotFoundError, NotADirectoryError: nothing is there, or a file.
+        ValueError: there is no .cpp or .cu file, or no Registrar in it; a variant is there already; an op has another contract.
+        RuntimeError: there is no compiler, or it does not take the folder: its message and the command.
+        ww.DeviceError: the device is not there. After any error nothing is registered.
+
+    >>> import whitewolf as ww
+    >>> try:
+    ...     ww.kernels.load("no_such_folder")
+    ... except FileNotFoundError as error:
+    ...     print(error)
+    kernels.load: expected path to be a folder with a .cpp or .cu file, got 'no_such_folder': nothing is there
+    """
+    from .loading import load
+
+    return load(path, device)
 
 
 @contextlib.contextmanager

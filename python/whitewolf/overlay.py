@@ -122,7 +122,7 @@ class Overlay:
         self.module = module
         self.kernels = kernels
         self._families = {row["op"]: row["family"] for row in contracts.list() if row["op"] in kernels}
-        self._rows = {} if module is None else {(row["op"], row["variant"]): row for row in module.list()}
+        self._rows = self._compiled_rows()
         self._forced = threading.local()
         self._scopes = count(1)
 
@@ -130,6 +130,13 @@ class Overlay:
         if self.module is None:
             raise DeviceError(f"{name}: device {self.device} has no compiled module, only the kernels written in Python")
         return getattr(self.module, name)
+
+    def _compiled_rows(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return {} if self.module is None else {(row["op"], row["variant"]): row for row in self.module.list()}
+
+    def add_library(self, path: str, source: str) -> None:
+        self.module.add_library(path, source)
+        self._rows = self._compiled_rows()
 
     def compiled_kernel(self, op: str) -> Any:
         """The compiled module's kernel of this op, or None."""
