@@ -4,7 +4,7 @@
 include Makefile
 PYTHON ?= python3
 KERNELS := $(patsubst $(ROOT)/%.cu,$(OUT)/%.o,$(wildcard $(ROOT)/kernels/*/*.cu))
-ENGINE := registry signature module
+ENGINE := registry signature library module
 MODULE := $(OUT)/_cudasim$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 INCLUDES := $(shell $(PYTHON) -m pybind11 --includes)
 LAUNCHER ?= $(CMAKE_CXX_COMPILER_LAUNCHER)
