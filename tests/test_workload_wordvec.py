@@ -55,7 +55,7 @@ def test_pairs_are_in_the_window_and_chance_goes_by_counts() -> None:
 def test_frequent_words_are_left_out_by_equation_5() -> None:
     numbers = np.random.default_rng(0).integers(0, 4, 40_000)
     centre, _ = pairs(numbers, np.arange(WINDOW, 40_000 - WINDOW), np.bincount(numbers), np.random.default_rng(2))
-    expected = len(numbers) * PLACES * (1e-3 / 0.25)  # both words of a pair are kept with probability sqrt(10^-3 / f)
+    expected = len(numbers) * PLACES * (1e-2 / 0.25)  # both words of a pair are kept with probability sqrt(10^-2 / f)
     assert len(centre) == pytest.approx(expected, rel=0.2)
 
 
@@ -115,9 +115,9 @@ def test_questions_of_another_format_are_named_in_one_line(
 
 def test_a_text_that_is_too_short_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "short.txt"
-    path.write_text("a few words")
+    path.write_text("few words")
     assert train("wordvec", "--data", path, "--out", tmp_path / "run") == 1
-    assert f"{path}: expected more than 10 words in each part" in capsys.readouterr().err
+    assert f"{path}: expected more than 4 words in each part" in capsys.readouterr().err
 
 
 def test_the_published_questions_format_is_read(tmp_path: Path) -> None:
