@@ -1,4 +1,4 @@
-// How the .cu files of this folder write an op: a name and one formula in the values x, or x1, x2. The CUDA twin of formula.h.
+// How the .cu files of this folder write an op: a name and one formula in the values x, or x1, x2, x3. The CUDA twin of formula.h.
 //
 //   WW_FORMULA_2(Add, x1 + x2)                 defines template <class T> struct Add
 //   constexpr Kernel kernels[] = {WW_FORWARD(Add)};
@@ -22,6 +22,7 @@ namespace ww::cuda {
     };
 #define WW_FORMULA_1(Name, formula) WW_FORMULA(Name, 1, (T x), formula)
 #define WW_FORMULA_2(Name, formula) WW_FORMULA(Name, 2, (T x1, T x2), formula)
+#define WW_FORMULA_3(Name, formula) WW_FORMULA(Name, 3, (T x1, T x2, T x3), formula)
 
 #define WW_KERNEL(contract, Name) {&contract, "map", WW_DEVICE_NAME, kFloats, by_float<map_op<Name, float>, map_op<Name, double>>}
 #define WW_FORWARD(Name) WW_KERNEL(k##Name##Forward, Name)
@@ -30,7 +31,8 @@ namespace ww::cuda {
 template <template <class> class F, class T>
 void map_op(const Call& call) {
     if constexpr (F<T>::inputs == 1) launch_map<T, T>(call, F<T>(call));
-    else launch_map<T, T, T>(call, F<T>(call));
+    else if constexpr (F<T>::inputs == 2) launch_map<T, T, T>(call, F<T>(call));
+    else launch_map<T, T, T, T>(call, F<T>(call));
 }
 
 // The same value in the precision of the formula.

@@ -1,4 +1,4 @@
-// Sums into places that an index names: the gradient of a gather. (Gathering itself is one NumPy call and has no kernel.)
+// Reading and adding at places that an index names: each is the other's gradient.
 #pragma once
 
 #include "engine/registry.h"
@@ -6,19 +6,23 @@
 
 namespace ww {
 
-namespace scatter_add {
+namespace gather {
 
-inline void check([[maybe_unused]] const Call& call) {
+// Throws IndexError for the first index that is not in [0, n).
+inline void check_index([[maybe_unused]] const Call& call, [[maybe_unused]] View index, [[maybe_unused]] int64_t n) {
 #if !defined(__CUDACC__)  // on a GPU the index is not in this memory: ops/gather.py and ops/embedding.py have checked it
-    const View& out = call.view(0);
-    View index = call.view(2);
     if (index.size() == 0) return;
     int last = index.ndim - 1;
     for (int d = 0; d < last && index.strides[d] == 0; d++) index.shape[d] = 1;  // rows that are one row
-    int64_t n = out.shape[out.ndim - 1], m = index.shape[last];
+    int64_t m = index.shape[last];
     for (int64_t row = 0; row < row_count(index, last); row++) {
         const int64_t* at = index.ptr<int64_t>() + row_offset(index, last, row);
-        for (int64_t j = 0; j < m; j++) {
+        int64_t signs = 0;  // negative where a place is, or n - 1 less it
+        if (index.strides[last] == 1)
+            for (int64_t j = 0; j < m; j++) signs |= at[j] | (n - 1 - at[j]);
+        else
+            for (int64_t j = 0; j < m; j++) signs |= at[j * index.strides[last]] | (n - 1 - at[j * index.strides[last]]);
+        for (int64_t j = 0; signs < 0 && j < m; j++) {
             int64_t place = at[j * index.strides[last]];
             if (place < 0 || place >= n)
                 fail<IndexError>("%s: expected index in [0, %lld), got %lld at position %lld", call.op, static_cast<long long>(n),
@@ -28,7 +32,24 @@ inline void check([[maybe_unused]] const Call& call) {
 #endif
 }
 
-}  // namespace scatter_add
+inline void check_forward(const Call& call) {
+    const View& x = call.view(1);
+    check_index(call, call.view(2), x.shape[x.ndim - 1]);
+}
+inline void check_scatter(const Call& call) {
+    const View& out = call.view(0);
+    check_index(call, call.view(2), out.shape[out.ndim - 1]);
+}
+
+}  // namespace gather
+
+inline constexpr Contract kGatherForward = {"gather_forward", "gather", "out out: T[...,m], x: T[...,n], index: int64[...,m]",
+                                            R"(out[..., j] = x[..., index[..., j]]
+
+out    [..., m]  overwritten; any strides, no overlap
+x      [..., n]  any strides: another dimension is a view with that dimension last
+index  [..., m]  in [0, n), anything else is an IndexError before anything is written; any strides, 0 where all rows share it)",
+                                            gather::check_forward};
 
 inline constexpr Contract kScatterAddForward = {"scatter_add_forward", "scatter_add",
                                                 "inout out: T[...,n], src: T[...,m], index: int64[...,m]",
@@ -40,6 +61,6 @@ index  [..., m]  in [0, n), anything else is an IndexError before anything is wr
 
 Another dimension than the last is a view with that dimension last. An element's terms are added in the order of j whatever the
 number of threads.)",
-                                                scatter_add::check};
+                                                gather::check_scatter};
 
 }  // namespace ww

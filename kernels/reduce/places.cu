@@ -1,31 +1,10 @@
 // argmax, argmin and running sums on CUDA. The former are reductions (reduction.cuh) of pairs, an element and its place in C order
 // over the reduced dimensions, in which the first of equals wins and a NaN counts as extreme; the latter has a thread for each
 // line.
-#include "kernels/reduce/reduction.cuh"
+#include "kernels/reduce/placed.cuh"
 
 namespace ww::cuda {
 namespace {
-
-template <class T>
-struct Placed {
-    T v;
-    int64_t at;  // < 0: no element yet
-    WW_DEVICE Placed shuffled(int by) const {
-        return {__shfl_xor_sync(kFullMask, v, by),
-                static_cast<int64_t>(__shfl_xor_sync(kFullMask, static_cast<long long>(at), by))};
-    }
-};
-
-template <class T, bool largest>
-struct Better {
-    WW_DEVICE Placed<T> operator()(Placed<T> a, Placed<T> b) const {
-        if (a.at < 0 || b.at < 0) return a.at < 0 ? b : a;
-        const bool a_nan = a.v != a.v, b_nan = b.v != b.v;
-        if (a_nan != b_nan) return a_nan ? a : b;
-        if (!a_nan && a.v != b.v) return (largest ? a.v > b.v : a.v < b.v) ? a : b;
-        return a.at < b.at ? a : b;
-    }
-};
 
 template <int group, class T, bool largest>
 __global__ void __launch_bounds__(kReduceThreads) find_extreme(ReductionPlan plan, const T* x, int64_t* y) {
@@ -36,7 +15,7 @@ __global__ void __launch_bounds__(kReduceThreads) find_extreme(ReductionPlan pla
         plan.output(output, from, to);
         const Placed<T> found = reduce_group<group>(
             plan.n, Placed<T>{T(0), -1}, scratch, [&](int64_t r) { return Placed<T>{x[from + plan.element(r)], r}; },
-            Better<T, largest>());
+            Better<T, largest, true>());
         if (first) y[to] = found.at;
     });
 }

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "engine/registry.h"
-#include "kernels/common/view_rows.h"
+#include "kernels/common/class_index.h"
 
 namespace ww {
 
@@ -64,18 +64,9 @@ namespace cross_entropy {
 // Both contracts have logits and target at the same positions, and begin with the same attributes.
 inline void check(const Call& call) {
     const View &logits = call.view(3), &target = call.view(4);
-    [[maybe_unused]] int64_t classes = logits.shape[logits.ndim - 1], rows = row_count(target, target.ndim);
     double smoothing = call.real(1);
     if (!(smoothing >= 0 && smoothing <= 1)) fail<ShapeError>("%s: expected label_smoothing in [0, 1], got %g", call.op, smoothing);
-#if !defined(__CUDACC__)  // the host does not see the memory of a GPU: there the kernel gives NaN
-    for (int64_t row = 0; row < rows; row++) {
-        int64_t t = target.ptr<int64_t>()[row_offset(target, target.ndim, row)];
-        if ((t < 0 || t >= classes) && t != call.integer(0))
-            fail<IndexError>("%s: expected target in [0, %lld) or ignore_index %lld, got %lld at position %lld", call.op,
-                             static_cast<long long>(classes), static_cast<long long>(call.integer(0)), static_cast<long long>(t),
-                             static_cast<long long>(row));
-    }
-#endif
+    check_class_index(call, target, logits.shape[logits.ndim - 1], call.integer(0));
 }
 
 }  // namespace cross_entropy

@@ -30,6 +30,13 @@ def check_target(op: str, target: Any, classes: int, ignore_index: int) -> None:
     )
 
 
+def _class(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+    rest = views[4:]
+    rows = views[1 if op == "nll_loss_forward" else 0]
+    target = views[2]
+    check_target(op, target, rows.shape[-1], int(attrs.get("ignore_index", rest[0] if rest else -100)))
+
+
 def _target(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
     rest = views[6:]  # attributes that were given by position
     check_target(op, views[4], views[3].shape[-1], int(attrs.get("ignore_index", rest[0] if rest else -100)))
@@ -45,7 +52,7 @@ def _rows(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
 
 
 def _places(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
-    index, n = views[2], views[0].shape[-1]
+    index, n = views[2], views[1 if op == "gather_forward" else 0].shape[-1]
     _refuse((index < 0) | (index >= n), index, lambda i, at: f"{op}: expected index in [0, {n}), got {i} at position {at}")
 
 
@@ -68,7 +75,10 @@ def _windows(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
 CHECKS: dict[str, Callable[[str, tuple[Any, ...], dict[str, Any]], None]] = {
     "cross_entropy_forward": _target,
     "cross_entropy_backward_logits": _target,
+    "nll_loss_forward": _class,
+    "nll_loss_backward_input": _class,
     "embedding_forward": _rows,
+    "gather_forward": _places,
     "scatter_add_forward": _places,
     "max_pool2d_backward_x": _windows,
     "max_pool2d_gather": _windows,

@@ -77,6 +77,15 @@ def check_float(op: str, name: str, tensor: Tensor) -> None:
         raise TypeError(f"{op}: expected {name}.dtype == float32 or float64, got {tensor.dtype}")
 
 
+MAX_DIMS = 12  # of the kernels: kMaxDims in engine/view.h
+
+
+def check_dims(op: str, name: str, tensor: Tensor) -> None:
+    """Raises ValueError where the tensor has more dimensions than a kernel takes."""
+    if tensor.ndim > MAX_DIMS:
+        raise ValueError(f"{op}: expected {name} of at most {MAX_DIMS} dimensions, got {tensor.ndim}")
+
+
 def check_flag(op: str, name: str, value: Any) -> bool:
     """Raises TypeError unless `value` is True or False: what else is true in Python was hardly meant."""
     if not isinstance(value, (bool, np.bool_)):

@@ -10,7 +10,16 @@ import numpy as np
 from ..dtypes import is_sixteen_bit
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, SCALARS, check_number, check_same_device, check_same_dtype, check_tensor, normalize_axis
+from ._common import (
+    KERNEL_FLOATS,
+    SCALARS,
+    check_dims,
+    check_number,
+    check_same_device,
+    check_same_dtype,
+    check_tensor,
+    normalize_axis,
+)
 from ._sixteen import through_float32
 from .creation import full, zeros
 from .elementwise import multiply
@@ -40,7 +49,14 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     x, at = _check("gather", input, dim, index)
     shape, places = x.shape, index._data
     part = x._data[tuple(slice(None) if d == at else slice(n) for d, n in enumerate(places.shape))]
-    data = np.take_along_axis(part, places, at) if x.ndim else x._data.copy()
+    if not x.ndim:
+        data = x._data.copy()
+    elif x.dtype in KERNEL_FLOATS:
+        check_dims("gather", "input", x)
+        data = x.device.empty(places.shape, x.dtype, places)
+        x.device.kernels["gather_forward"](*(np.moveaxis(a, at, -1) for a in (data, part, _int64(places))))
+    else:
+        data = np.take_along_axis(part, places, at)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
         return (scatter_add(zeros(shape, dtype=grad.dtype, device=grad.device), at, node.saved[0], grad),)
@@ -235,7 +251,8 @@ def _check(op: str, input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, int
 def _check_places(op: str, n: int, index: Tensor) -> None:
     if index.dtype.kind not in "iu":
         raise TypeError(f"{op}: expected index of integers, got dtype {index.dtype}")
-    if index.size and not (0 <= index._data.min() and index._data.max() < n):
+    places = index._data.view(np.uint64) if index.dtype == np.int64 else index._data  # as such, what is below 0 is very large
+    if index.size and not (places.max() < n and (places.dtype.kind == "u" or places.min() >= 0)):
         wrong = np.argwhere((index._data < 0) | (index._data >= n))[0]
         place = tuple(int(i) for i in wrong)
         raise IndexError(f"{op}: expected index in [0, {n}), got {int(index._data[place])} at {place}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._precision import widened
 from ..dtypes import is_sixteen_bit
 from ..tensor import Tensor, wrap
-from ._common import check_flag, check_tensor, normalize_axis
+from ._common import KERNEL_FLOATS, check_dims, check_flag, check_tensor, normalize_axis
 from .gather import gather
 from .manipulation import reshape
 
@@ -56,29 +56,23 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     n = x.shape[at]
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= n:
         raise ValueError(f"topk: expected k in [0, {n}] (input.shape[{at}]), got {k}")
-    places = wrap(np.moveaxis(_places(np.moveaxis(widened(x._data), at, -1), int(k), largest), -1, at), x.device)
+    values = np.moveaxis(widened(x._data), at, -1)
+    if values.dtype in KERNEL_FLOATS:
+        check_dims("topk", "input", x)
+        best, indices = (x.device.empty((*values.shape[:-1], int(k)), kind) for kind in (values.dtype, np.dtype(np.int64)))
+        x.device.kernels["topk_forward"](best, indices, values, largest=largest)
+    else:
+        indices = _sorted_places(values, int(k), largest)
+    places = wrap(np.moveaxis(indices, -1, at), x.device)
     return TopK(gather(x, at, places), places)
 
 
-def _places(x: np.ndarray, k: int, largest: bool) -> np.ndarray:  # type: ignore[type-arg]
-    """Indices along the last dimension: those beyond the k-th element, filled up with its equals from the front, then in order."""
-    n = x.shape[-1]
-    if k == 0 or x.size == 0:
-        return np.zeros((*x.shape[:-1], k), np.int64)
-    at = n - k if largest else k - 1
-    bound = np.partition(x, at, axis=-1)[..., at : at + 1]  # NaN last
-    no_number, bound_is_none = x != x, bound != bound
-    equal = np.where(bound_is_none, no_number, x == bound)
-    beyond = (x > bound) | (no_number & ~bound_is_none) if largest else (x < bound) | (~no_number & bound_is_none)
-    room = k - beyond.sum(-1, keepdims=True)
-    chosen = beyond | (equal & (np.cumsum(equal, axis=-1) <= room))
-    places = np.nonzero(chosen)[-1].reshape(*x.shape[:-1], k)
-    values = np.take_along_axis(x, places, -1)
-    if largest:  # a stable descending order is a stable ascending one of the reversed array, read backwards
-        order = k - 1 - np.flip(np.argsort(np.flip(values, -1), axis=-1, kind="stable"), -1)
-    else:
-        order = np.argsort(values, axis=-1, kind="stable")
-    return np.take_along_axis(places, order, -1)
+def _sorted_places(x: Any, k: int, largest: bool) -> Any:
+    """Indices of integers along the last dimension, by sorting: of equals the first first, in descending order, too."""
+    if not largest:
+        return np.argsort(x, axis=-1, kind="stable")[..., :k]
+    n = x.shape[-1]  # a stable ascending order of the reversed row, read backwards
+    return n - 1 - np.flip(np.argsort(np.flip(x, -1), axis=-1, kind="stable"), -1)[..., :k]
 
 
 __all__ = ["TopK", "topk"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...graph import Node, no_grad, record
 from ...ops import elementwise
 from ...ops._common import check_same_device, check_same_dtype
+from ...ops.loss import bernoulli_of_logits
 from ...ops.select import clip
 from ...tensor import Tensor
 from .activation import softplus
@@ -106,9 +107,7 @@ def binary_cross_entropy_with_logits(
     reduction = check_reduction(op, reduction, size_average, reduce)
     for name, given in (("weight", weight), ("pos_weight", pos_weight)):
         _check_broadcast(op, name, given, input)
-    # -log s = softplus(-x) and -log(1 - s) = x + softplus(-x). Beyond 50 softplus is its argument, to float64's rounding.
-    slope = softplus(elementwise.negative(input), 1.0, 50.0)
-    if pos_weight is not None:
-        slope = slope * (1 + (pos_weight - 1) * target)
-    loss = (1 - target) * input + slope
+    loss = bernoulli_of_logits(input, target)
+    if pos_weight is not None:  # the part of t is q times as much, and -log s = softplus(-x). Beyond 50 softplus is its argument.
+        loss = loss + (pos_weight - 1) * target * softplus(elementwise.negative(input), 1.0, 50.0)
     return _reduce(loss if weight is None else loss * weight, reduction)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
+
 from ...ops import elementwise, manipulation
 from ...ops import reduce as reductions
-from ...ops._common import check_flag, check_float, check_same_device, check_same_dtype, check_tensor
-from ...ops.indexing import take_along_axis
-from ...ops.logic import equal, greater, less, less_equal
+from ...ops._common import check_flag, check_float, check_int, check_same_device, check_same_dtype, check_tensor
+from ...ops.logic import greater
+from ...ops.loss import absolute_error, class_likelihood, divergence, smooth_absolute_error, squared_error
 from ...ops.rearrange import broadcast_arrays
 from ...ops.select import clip, where
 from ...ops.softmax import cross_entropy as class_cross_entropy
@@ -91,7 +93,7 @@ def mse_loss(
     """
     _pair("mse_loss", input, target)
     reduction = check_reduction("mse_loss", reduction, size_average, reduce)
-    return _weighted("mse_loss", elementwise.square(elementwise.subtract(input, target)), weight, reduction)
+    return _weighted("mse_loss", squared_error(input, target), weight, reduction)
 
 
 def l1_loss(
@@ -110,7 +112,7 @@ def l1_loss(
     """
     _pair("l1_loss", input, target)
     reduction = check_reduction("l1_loss", reduction, size_average, reduce)
-    return _weighted("l1_loss", elementwise.abs(elementwise.subtract(input, target)), weight, reduction)
+    return _weighted("l1_loss", absolute_error(input, target), weight, reduction)
 
 
 def smooth_l1_loss(
@@ -136,10 +138,7 @@ def smooth_l1_loss(
         raise ValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    difference = elementwise.subtract(input, target)
-    size = elementwise.abs(difference)
-    near = elementwise.square(difference) * (0.5 / beta)
-    return _reduce(where(less(size, beta), near, size - 0.5 * beta), reduction)
+    return _reduce(smooth_absolute_error(input, target, beta), reduction)
 
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None) -> Tensor:
@@ -157,9 +156,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     check_reduction("huber_loss", reduction)
     if not delta > 0:
         raise ValueError(f"huber_loss: expected delta > 0, got {delta}")
-    difference = elementwise.subtract(input, target)
-    size = elementwise.abs(difference)
-    loss = where(less_equal(size, delta), elementwise.square(difference) * 0.5, (size - 0.5 * delta) * delta)
+    loss = smooth_absolute_error(input, target, delta) * delta
     return _reduce(loss if weight is None else loss * _like("huber_loss", weight, input), reduction)
 
 
@@ -186,10 +183,7 @@ def kl_div(
     if reduction != "batchmean" or size_average is not None or reduce is not None:
         reduction = check_reduction("kl_div", reduction, size_average, reduce)
     check_flag("kl_div", "log_target", log_target)
-    if log_target:
-        loss = elementwise.exp(target) * (target - input)
-    else:
-        loss = target * elementwise.log(where(equal(target, 0), 1.0, target)) - target * input
+    loss = divergence(input, target, log_target)
     if reduction == "batchmean":
         return reductions.sum(loss) / (input.shape[0] if input.ndim else 1)
     return _reduce(loss, reduction)
@@ -290,22 +284,17 @@ def nll_loss(
     >>> ww.nn.functional.nll_loss(ww.asarray([[-0.5, -1.0]]), ww.asarray([1]))
     tensor(1.)
     """
-    log_p, n = _class_axis_last("nll_loss", input, target, weight)
+    log_p, _ = _class_axis_last("nll_loss", input, target, weight)
     reduction = check_reduction("nll_loss", reduction, size_average, reduce)
     if target.dtype.kind not in "iu":
         raise TypeError(f"nll_loss: expected target to be class indices of an integer dtype, got {target.dtype}")
-    labels = target._data
-    ignored = labels == ignore_index
-    if bool(((labels < 0) | (labels >= n))[~ignored].any()):
-        wrong = labels[((labels < 0) | (labels >= n)) & ~ignored].ravel()[0]
-        raise IndexError(f"nll_loss: expected target in [0, {n}) or ignore_index {ignore_index}, got {wrong}")
-    xp, device = input.device.xp, input.device
-    index = wrap(xp.where(ignored, 0, labels).astype("int64")[..., None], device)
-    scale = xp.ones(n, input.dtype) if weight is None else weight._data
-    scales = wrap(xp.where(ignored, 0, scale[index._data[..., 0]]).astype(input.dtype), device)
-    picked = manipulation.squeeze(take_along_axis(log_p, index, axis=-1), -1)
-    loss = elementwise.negative(where(wrap(xp.asarray(ignored), device), 0.0, picked) * scales)
-    return reductions.sum(loss) / reductions.sum(scales) if reduction == "mean" else _reduce(loss, reduction)
+    check_int("nll_loss", "ignore_index", ignore_index)
+    loss = class_likelihood(log_p, target, weight, ignore_index)
+    if reduction != "mean":
+        return _reduce(loss, reduction)
+    counted = target._data != ignore_index
+    scales = counted if weight is None else weight._data[np.where(counted, target._data, 0)] * counted
+    return reductions.sum(loss) / wrap(scales.sum().astype(input.dtype), input.device)
 
 
 def _class_axis_last(op: str, input: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, int]:
