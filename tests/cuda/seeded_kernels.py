@@ -218,7 +218,9 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         tree = next((ROOT / "build").glob(f"{sys.implementation.cache_tag}-*"))
-        self.objects = [tree / f"CMakeFiles/ww_engine.dir/engine/{name}.cpp.o" for name in ("registry", "signature", "library", "parallel")]
+        self.objects = [
+            tree / f"CMakeFiles/ww_engine.dir/engine/{name}.cpp.o" for name in ("registry", "signature", "library", "parallel")
+        ]
         self.objects += [tree / "CMakeFiles/_cudasim.dir/engine/module.cpp.o"]
         simulator = (ROOT / "engine/cuda/sim").glob("*.cpp")
         self.objects += [tree / f"CMakeFiles/ww_cudasim.dir/engine/cuda/sim/{p.name}.o" for p in simulator]
