@@ -24,6 +24,7 @@ ROOMS = {
     "whitewolf.ops.indexing": "Indexing",
     "whitewolf.ops.gather": "Gathering and scattering",
     "whitewolf.ops.elementwise": "Elementwise functions of one variable, and arithmetic",
+    "whitewolf.elementwise": "Elementwise functions of your own",
     "whitewolf.ops.binary": "Elementwise functions of two variables",
     "whitewolf.ops.select": "Choosing between values",
     "whitewolf.ops.logic": "Comparisons, logic and bits",

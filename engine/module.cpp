@@ -253,6 +253,18 @@ void add_checked_library(const std::string& path, const std::string& source) {
 #endif
 }
 
+// The function of the kernel that runs calls of this dtype, for machine code that calls it itself: kernels/fused/fused.h.
+uint64_t kernel_address(const std::string& name, const std::string& dtype) {
+    const Op* op = find_op(name);
+    if (op && op->signature.attrs.empty())
+        for (const Kernel& k : op->kernels)
+            for (int t = 0; t <= static_cast<int>(DType::complex128); t++)
+                if (dtype == dtype_name(static_cast<DType>(t)) && k.dtypes >> t & 1 && !k.workspace_bytes && !k.accepts)
+                    return reinterpret_cast<uint64_t>(k.fn);
+    fail<ShapeError>("kernel_address: expected an op without attributes and workspace that takes %s, got %s", dtype.c_str(),
+                     name.c_str());
+}
+
 py::dict memory_stats_dict() {
     MemoryStats s = memory_stats();
     py::dict d;
@@ -303,6 +315,7 @@ PYBIND11_MODULE(WW_MODULE, m) {
     // First check_library, which gives the rows, on every device; then add_library, which does not fail.
     m.def("check_library", &check_library, py::arg("path"), py::arg("source"));
     m.def("add_library", &add_checked_library, py::arg("path"), py::arg("source"));
+    m.def("kernel_address", &kernel_address, py::arg("op"), py::arg("dtype"));
     m.def("op_names", [] {
         std::vector<std::string> names;
         for (const Op& op : ops()) names.push_back(op.contract->op);

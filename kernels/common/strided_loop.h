@@ -11,8 +11,8 @@
 
 namespace ww::WW_ISA {
 
-constexpr int kMaxInputs = 3;
-constexpr int kBlockBytes = 2048;  // of each operand: four of them take a quarter of an L1 cache
+constexpr int kMaxInputs = 12;
+constexpr int kBlockBytes = 2048;  // of each operand: four of them, what most ops have, take a quarter of an L1 cache
 
 // f over n elements with unit strides. `y` may be one of the inputs.
 template <class T>

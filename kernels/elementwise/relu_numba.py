@@ -3,9 +3,8 @@
 One thread an element. Bound by memory: 8 bytes an element in float32, 12 in the gradient.
 """
 
-import numpy as np
 from numba import cuda
-from whitewolf.numba_cuda import launch, on_device, variant
+from whitewolf.numba_cuda import launch, on_device, rows, variant
 
 THREADS = on_device(256, 8)
 
@@ -40,15 +39,3 @@ def relu_forward(y, x):
 def relu_backward_x(grad_x, grad_y, x):
     for arrays in rows(grad_x, grad_y, x):
         launch(backward, arrays[0].size, THREADS, *arrays)
-
-
-def rows(out, *inputs):
-    """The arrays, inputs broadcast, as one row where all are dense in the same order of dimensions; else row by row."""
-    order = sorted(range(out.ndim), key=lambda d: -abs(out.strides[d]))
-    arrays = [np.broadcast_to(a, out.shape).transpose(order) for a in inputs]
-    arrays = [out.transpose(order), *arrays]
-    if all(a.flags.c_contiguous for a in arrays):
-        yield [a.reshape(-1) for a in arrays]
-    else:
-        for row in np.ndindex(arrays[0].shape[:-1]):
-            yield [a[row] for a in arrays]

@@ -33,6 +33,7 @@ from .dtypes import (
     uint32,
     uint64,
 )
+from .elementwise import elementwise
 from .info import __array_namespace_info__, can_cast, finfo, iinfo, isdtype, result_type
 from .ops.binary import *
 from .ops.complex_parts import *

@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import toolkit
 from ._errors import DeviceError
@@ -62,6 +64,18 @@ def launch(kernel: Any, elements: int | tuple[int, ...], block: int | tuple[int,
         raise DeviceError(f"{kernel.__name__}: expected a grid of at most {GRID} blocks, got {grid}")
     stream = _stream()
     kernel[grid, threads, cuda.external_stream(stream) if stream else 0](*map(_array, arguments))
+
+
+def rows(out: Any, *inputs: Any) -> Iterator[list[Any]]:
+    """The arrays, inputs broadcast to the output, as one row each where all step through memory alike; else row by row."""
+    order = sorted(range(out.ndim), key=lambda d: -abs(out.strides[d]))
+    arrays = [out.transpose(order), *(np.broadcast_to(a, out.shape).transpose(order) for a in inputs)]
+    steps = zip(arrays[0].shape[1:], *(zip(a.strides, a.strides[1:]) for a in arrays))
+    if all(outer == inner * size for size, *pairs in steps for outer, inner in pairs):
+        yield [a.reshape(-1) for a in arrays]
+    else:
+        for row in np.ndindex(arrays[0].shape[:-1]):
+            yield [a[row] for a in arrays]
 
 
 @cache

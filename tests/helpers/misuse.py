@@ -39,6 +39,10 @@ def bools(*shape: int) -> ww.Tensor:
     return ww.asarray(np.ones(shape, "bool"))
 
 
+def double(x: Any) -> Any:
+    return 2 * x
+
+
 # A good value for each parameter that has no default, by its name...
 GOOD: dict[str, Callable[[], Any]] = {
     **dict.fromkeys(("x", "x1", "x2", "input", "a", "b", "output", "src", "source", "tensor", "outputs", "inputs"), lambda: floats(2, 2)),
@@ -49,6 +53,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "stop": lambda: 5, "num": lambda: 3, "n_rows": lambda: 2, "k": lambda: 1, "value": lambda: 1.0, "chunks": lambda: 2, "sections": lambda: 1,
     "seed": lambda: 1, "n": lambda: 2, "axis0": lambda: 0, "axis1": lambda: 1, "from_": lambda: "int8", "to": lambda: "int16",
     "type": lambda: "float32", "kind": lambda: "integral", "arrays_and_dtypes": lambda: "float32", "which": lambda: "cpu",
+    "function": lambda: double,
 }  # fmt: skip
 
 # ... and for functions whose parameters of that name want another.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from functools import partial
 from typing import Any
@@ -106,6 +107,31 @@ def gradients(name: str) -> None:
             np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@ww.elementwise
+def scalar(x: Any, y: Any) -> Any:
+    root = math.sqrt(abs(x)) if x > 0.1 or y != y else math.exp2(x) - ww.sign(y)
+    return root * math.tanh(y) + ww.nn.functional.sigmoid(x) + max(x, y) + x % 0.75 + math.pow(2.5, y) + round(x)
+
+
+def elementwise() -> None:
+    """Values, derivatives of both orders, and layouts, as on the cpu."""
+    rng = np.random.default_rng(3)
+    for shapes in (((4, 3), (3,)), ((4, 3), ()), ((0, 2), (2,)), ((), ())):
+        values = [rng.uniform(0.2, 0.9, shape) for shape in shapes]
+        found = []
+        for where in ("cpu", "cudasim"):
+            x, y = (ww.asarray(v, device=where).requires_grad_() for v in values)
+            out = scalar(x.T.contiguous().T if x.ndim else x, y)
+            first = ww.grad(out.sum(), (x, y), create_graph=True)
+            second = ww.grad((first[0] * first[1]).sum() if first[0].shape == first[1].shape else first[0].sum(), (x, y))
+            found.append([t.detach().numpy() for t in (out, *first, *second)])
+        for ours, theirs in zip(*found, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    single = [ww.asarray(v.astype("f4"), device="cudasim") for v in (rng.uniform(-1, 1, 9), rng.uniform(-1, 1, 9))]
+    assert scalar(*single).dtype == ww.float32
+    np.testing.assert_allclose(scalar(*single).numpy(), scalar(*(t.to("cpu") for t in single)).numpy(), rtol=1e-5, atol=1e-6)
+
+
 def registration() -> None:
     """Listed, got by name and checked against the contract as any other variant."""
     rows = {row["op"]: row for row in ww.kernels.list(device="cudasim") if row["variant"] == "numba"}
@@ -145,6 +171,8 @@ def registration() -> None:
 if __name__ == "__main__":
     sys.setswitchinterval(1e-5)  # the simulator's block waits for its threads in a loop that holds Python's lock
     registration()
+    elementwise()
+    print("elementwise")
     for name in CASES:
         values(name)
     for name in GRADIENTS:

@@ -149,5 +149,6 @@ def tables() -> Iterator[OpTable]:
 # against the registry.
 KERNELS_WITHOUT_CASE: dict[str, str] = {
     "probe_fma": "measures the machine, no op; tests/test_bench.py holds its count",
+    "fused_forward": "runs machine code that ww.elementwise makes, not a function of its own; tests/test_elementwise.py",
     "probe_copy": "measures the machine, no op; tests/test_bench.py holds its copy",
 }

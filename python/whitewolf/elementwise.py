@@ -1,0 +1,183 @@
+"""Numba: a scalar Python function becomes a fused, differentiable kernel. See `elementwise`; fused/ is how."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .device import Array
+from .dtypes import DType, float32, float64, is_floating, is_sixteen_bit, promote
+from .fused import blocks, gpu
+from .fused.derivative import derivative
+from .fused.expression import ONE, ZERO, Node, multiply, parameter
+from .fused.parse import parse
+from .graph import Node as GraphNode
+from .graph import record
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .ops._common import Operand
+
+MOST_PARAMETERS = 8  # the kernel takes 12 arrays; each derivative adds one
+_compiling = threading.Lock()
+
+
+class Elementwise:
+    """What `elementwise` makes of a function: an op on tensors.
+
+    Attributes:
+        names: of the function's parameters.
+    """
+
+    def __init__(self, name: str, names: tuple[str, ...], expression: Node, scalar: Callable[..., Any] | None = None) -> None:
+        self.__name__ = name
+        self.names = names
+        self._scalar = scalar
+        self._expression = expression
+        self._blocks: dict[DType, blocks.Block] = {}
+        self._derivatives: dict[int, tuple[Node, Elementwise]] = {}
+
+    def __call__(self, *args: Operand) -> Tensor:
+        from .ops.manipulation import astype
+
+        first: Any = args[0] if args else None
+        if len(args) == len(self.names) and all(
+            isinstance(a, Tensor) and a.device is first.device and a._data.dtype is first._data.dtype for a in args
+        ):
+            if first._data.dtype in (float32, float64):
+                return self._record(args)  # type: ignore[arg-type]  # all are Tensors
+        tensors, dtype = self._operands(args)
+        if not is_sixteen_bit(dtype):
+            return self._record(tuple(astype(t, dtype, copy=False) for t in tensors))
+        return astype(self._record(tuple(astype(t, float32, copy=False) for t in tensors)), dtype)
+
+    def __repr__(self) -> str:
+        return f"<elementwise {self.__name__}({', '.join(self.names)})>"
+
+    def _operands(self, args: tuple[Operand, ...]) -> tuple[list[Tensor], Any]:
+        """The arguments as tensors of one device, and the dtype that they promote to."""
+        from .ops._common import _from_scalar, check_same_device, check_tensor
+
+        if len(args) != len(self.names):
+            raise TypeError(f"{self.__name__}: expected {len(self.names)} arguments ({', '.join(self.names)}), got {len(args)}")
+        given = dict(zip(self.names, args))
+        beside = next((a for a in args if isinstance(a, Tensor)), None)
+        if beside is None:
+            beside = check_tensor(self.__name__, self.names[0], args[0])
+        dtype: Any = None
+        for name, value in given.items():
+            if not isinstance(value, Tensor):
+                continue
+            try:
+                dtype = value.dtype if dtype is None else promote(dtype, value.dtype)
+            except TypeError as error:
+                raise TypeError(f"{self.__name__}: expected {name} of a dtype that combines with the others; {error}") from None
+        if not is_floating(dtype):
+            first = next(name for name, value in given.items() if isinstance(value, Tensor))
+            raise TypeError(f"{self.__name__}: expected {first} of a floating dtype, got {dtype}; ww.astype converts")
+        tensors = {n: v if isinstance(v, Tensor) else _from_scalar(self.__name__, n, v, beside) for n, v in given.items()}
+        for name, tensor in tensors.items():
+            if tensor.dtype.kind == "c":
+                raise TypeError(f"{self.__name__}: expected {name} of real numbers, got dtype {tensor.dtype}")
+        check_same_device(self.__name__, **tensors)
+        return list(tensors.values()), dtype
+
+    def _record(self, tensors: tuple[Tensor, ...]) -> Tensor:
+        return record(self.__name__, self._run(tensors), tensors, self._backward, tensors)  # type: ignore[no-any-return]  # one output
+
+    def _run(self, tensors: tuple[Tensor, ...]) -> Array:
+        where, arrays = tensors[0].device, tuple([t._data for t in tensors])
+        shape = arrays[0].shape
+        if any([a.shape != shape for a in arrays]):
+            try:
+                shape = np.broadcast_shapes(*(a.shape for a in arrays))
+            except ValueError:
+                shapes = ", ".join(f"{name}.shape == {a.shape}" for name, a in zip(self.names, arrays))
+                raise ValueError(f"{self.__name__}: expected shapes that broadcast to one, got {shapes}") from None
+        out = where.empty(shape, arrays[0].dtype, next((a for a in arrays if a.shape == shape), None))
+        if where.name != "cpu":
+            gpu.run(self.__name__, self._expression, where, out, arrays)
+            return out
+        block = self._blocks.get(out.dtype) or self._compile(out.dtype)
+        kernel = where.kernels["fused_forward"]
+        kernel(out, arrays, block.functions, block=block.address, temporaries=block.temporaries)
+        return out
+
+    def _compile(self, dtype: DType) -> blocks.Block:
+        with _compiling:
+            if dtype not in self._blocks:
+                self._blocks[dtype] = blocks.compile_block(self._expression, len(self.names), dtype.name)
+            return self._blocks[dtype]
+
+    def _gradient(self, position: int) -> tuple[Node, Elementwise]:
+        """The derivative by a parameter, and grad times it as a function of the parameters and grad."""
+        if position not in self._derivatives:
+            slope = derivative(self._expression, position)
+            names = (*self.names, f"grad{len(self.names)}")
+            whole = multiply(parameter(len(self.names)), slope)
+            self._derivatives[position] = slope, Elementwise(f"{self.__name__}_backward_{self.names[position]}", names, whole)
+        return self._derivatives[position]
+
+    def _backward(self, node: GraphNode, grad: Tensor) -> tuple[Tensor | None, ...]:
+        from .ops._common import unbroadcast
+
+        saved, found = node.saved, list[Tensor | None]()
+        for position, needed in enumerate(node.needs):
+            if not needed:
+                found.append(None)
+                continue
+            slope, times_grad = self._gradient(position)
+            whole = grad if slope is ONE else grad * 0 if slope is ZERO else times_grad._record((*saved, grad))
+            found.append(unbroadcast(whole, saved[position].shape))
+        return tuple(found)
+
+
+def elementwise(function: Callable[..., Any]) -> Elementwise:
+    """Turns a scalar function into a fused, differentiable op on tensors: y[i] = f(x1[i], x2[i], ...), one pass over memory.
+
+    The function's source is read once, when it is decorated, and its derivatives are derived from it, of any order. Numba compiles them:
+    on the CPU for kernels/fused/, which has our thread pool and vector functions; on cuda, and on cudasim in numba-cuda's simulator,
+    as CUDA kernels. Machine code is kept in the user's cache.
+
+    The function has 1 to 8 plain parameters, which are numbers, and returns a number on every path. It may hold + - * / // % **,
+    comparisons, `and`, `or`, `not`, `a if c else b`, `if` with assignments or returns, and local variables; functions of math, NumPy
+    and whitewolf that have an elementwise kernel here (exp, log, tanh, erf, maximum, where, ...); other scalar functions, which are
+    read in its place. Numbers that it captures are copied when it is decorated. There are no loops.
+
+    The op's arguments are tensors of one device that broadcast, or Python numbers, at least one a tensor. The result has the dtype
+    to which they promote, which must be floating: constants do not widen it. 16-bit floats are computed in float32 and rounded once.
+    A branch is differentiated where it is taken; abs'(0) = 0, and of two equal values maximum and minimum give half to each.
+
+    Args:
+        function: the scalar function, a def or a lambda in a statement of its own.
+
+    Returns:
+        The op.
+
+    Raises:
+        TypeError: it is no function, or holds something else; the text names function, line and construct.
+        ImportError: at the first call on the CPU, where Numba is not installed.
+        ww.DeviceError: at a call on a device for which numba-cuda makes no kernels.
+
+    >>> import whitewolf as ww
+    >>> @ww.elementwise
+    ... def leaky(x, slope):
+    ...     return x if x > 0 else slope * x
+    >>> leaky
+    <elementwise leaky(x, slope)>
+    >>> try:
+    ...     leaky(1, 0.1)
+    ... except TypeError as error:
+    ...     print(error)
+    leaky: expected x to be a Tensor, got int
+    """
+    names, expression = parse(function)
+    if len(names) > MOST_PARAMETERS:
+        raise TypeError(f"elementwise: {function.__name__}: expected at most {MOST_PARAMETERS} parameters, got {len(names)}")
+    made = Elementwise(function.__name__, names, expression, function)
+    update_wrapper(made, function, updated=())
+    return made

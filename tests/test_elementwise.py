@@ -1,0 +1,503 @@
+"""ww.elementwise: values, dtypes, layouts, derivatives and errors of ops made from scalar functions."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import whitewolf as ww
+from whitewolf.elementwise import Elementwise
+from whitewolf.fused import blocks
+
+F = ww.nn.functional
+HALF = 0.5
+
+if importlib.util.find_spec("numba") is None:
+    pytest.skip("numba is not installed: pip install numba", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHITEWOLF_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def numbers(*shape: int, dtype: str = "float64", seed: int = 0, low: float = -2, high: float = 2) -> ww.Tensor:
+    return ww.asarray(np.random.default_rng(seed).uniform(low, high, shape).astype(dtype))
+
+
+def wants_grad(x: ww.Tensor) -> ww.Tensor:
+    return ww.tensor(x.numpy(), dtype=x.dtype, requires_grad=True)
+
+
+@ww.elementwise
+def gate(x: Any, y: Any, z: Any) -> Any:
+    return x / (1 + math.exp(-y)) + z
+
+
+def composed_gate(x: Any, y: Any, z: Any) -> Any:
+    return x / (1 + ww.exp(-y)) + z
+
+
+@ww.elementwise
+def all_of_one(x: Any) -> Any:
+    total = math.exp(x) + ww.exp2(x) + math.expm1(x) + np.log(x) + ww.log2(x) + math.log10(x) + math.log1p(x)
+    total += math.sin(x) + np.cos(x) + math.tan(x) + np.arcsin(x) + ww.acos(x) + math.atan(x)
+    total += math.sinh(x) + np.cosh(x) + ww.tanh(x) + np.arcsinh(x) + math.acosh(x + 1.5) + ww.atanh(x)
+    total += math.sqrt(x) + math.erf(x) + F.sigmoid(x) + abs(x) + ww.rsqrt(x) + ww.reciprocal(x) + np.square(x) + F.relu(x)
+    return total + ww.sign(x) + np.floor(x) + math.ceil(x) + math.trunc(x) + round(x) - (+x) ** 3
+
+
+def composed_of_one(x: ww.Tensor) -> ww.Tensor:
+    total = ww.exp(x) + ww.exp2(x) + ww.expm1(x) + ww.log(x) + ww.log2(x) + ww.log10(x) + ww.log1p(x)
+    total = total + (ww.sin(x) + ww.cos(x) + ww.tan(x) + ww.asin(x) + ww.acos(x) + ww.atan(x))
+    total = total + (ww.sinh(x) + ww.cosh(x) + ww.tanh(x) + ww.asinh(x) + ww.acosh(x + 1.5) + ww.atanh(x))
+    total = total + (
+        ww.sqrt(x) + ww.erf(x) + F.sigmoid(x) + ww.abs(x) + 1 / ww.sqrt(x) + 1 / x + x * x + F.relu(x)
+    )  # fmt: skip
+    return total + ww.sign(x) + ww.floor(x) + ww.ceil(x) + ww.trunc(x) + ww.round(x) - x * x * x
+
+
+@ww.elementwise
+def all_of_two(a: Any, b: Any) -> Any:
+    total = a**b + a**2.5 + a**-2 + ww.maximum(a, b) + min(a, b, 0.7) + math.atan2(a, b) + math.hypot(a, b)
+    return total + math.copysign(a, b) + a % b + a // b + ww.logaddexp(a, b) + np.power(b, a)
+
+
+def composed_of_two(a: ww.Tensor, b: ww.Tensor) -> ww.Tensor:
+    total = a**b + a**2.5 + 1 / (a * a) + ww.maximum(a, b) + ww.minimum(ww.minimum(a, b), 0.7) + ww.atan2(a, b) + ww.hypot(a, b)
+    return total + ww.copysign(a, b) + a % b + a // b + ww.logaddexp(a, b) + b**a
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("fused", "composed", "inputs"),
+    [(gate, composed_gate, 3), (all_of_one, composed_of_one, 1), (all_of_two, composed_of_two, 2)],
+    ids=["gate", "one", "two"],
+)
+def test_values_are_bit_for_bit_those_of_the_ops(fused: Any, composed: Any, inputs: int, dtype: str) -> None:
+    given = [numbers(3, 701, dtype=dtype, seed=i, low=0.05, high=0.95) for i in range(inputs)]
+    np.testing.assert_array_equal(fused(*given).numpy(), composed(*given).numpy())
+
+
+@pytest.mark.parametrize(("fused", "inputs"), [(gate, 3), (all_of_one, 1), (all_of_two, 2)], ids=["gate", "one", "two"])
+def test_first_and_second_derivatives(fused: Any, inputs: int) -> None:
+    given = [wants_grad(numbers(2, 3, seed=i, low=0.15, high=0.45)) for i in range(inputs)]
+    assert ww.autograd.gradcheck(fused, given) and ww.autograd.gradgradcheck(fused, given)
+
+
+def test_third_derivatives() -> None:
+    x = wants_grad(numbers(5))
+    y, order = ww.elementwise(quintic)(x), 0
+    for order, factor in enumerate((5, 20, 60), 1):
+        (y,) = (ww.grad(y.sum(), x, create_graph=True),)
+        np.testing.assert_allclose(y.numpy(), factor * x.numpy() ** (5 - order) + (order == 1), rtol=1e-12)
+
+
+def quintic(x: Any) -> Any:
+    square = x * x
+    return square * square * x + helper(x)
+
+
+def helper(x: Any) -> Any:  # read in its place
+    return 1 + shifted(x) - 1 if x > 0 else shifted(x)
+
+
+@ww.elementwise
+def shifted(x: Any) -> Any:
+    return x + 0
+
+
+def branches(x: Any, y: Any) -> Any:
+    """Of every kind."""
+    low, high = -HALF, HALF
+    if not low <= x <= high:
+        x = math.copysign(1, x)
+        scale: float = 2
+    elif x > y or y != y:
+        return y * y
+    else:
+        scale = 3
+    inside = y > 0 and (x > 0 or y < 1)
+    if inside:
+        if x > 0.25:
+            return scale * x
+        inside = False
+    else:
+        inside = x < -1
+    return (math.sin(x) if y < 0 else x * y) * scale + (1 if inside else 0)
+
+
+def test_branches_are_pythons() -> None:
+    op = ww.elementwise(branches)
+    x, y = numbers(400, seed=1), numbers(400, seed=2)
+    expected = [branches(a, b) for a, b in zip(x.numpy().tolist(), y.numpy().tolist())]
+    np.testing.assert_allclose(op(x, y).numpy(), expected, rtol=1e-15)
+    assert len({round(v, 9) for v in expected}) > 100
+    assert ww.autograd.gradcheck(op, [wants_grad(x), wants_grad(y)])
+
+
+def test_a_branch_that_is_not_taken_has_no_part_in_value_and_gradient() -> None:
+    x = ww.tensor([-1.0, 0.0, 4.0, math.inf], requires_grad=True)
+    y = ww.elementwise(safe_root)(x)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), np.array([1, 1, 2, math.inf], "f4"))
+    np.testing.assert_array_equal(x.grad.numpy(), np.array([0, 0, 0.25, 0], "f4"))
+
+
+def safe_root(x: Any) -> Any:
+    return math.sqrt(x) if x > 0 else 1
+
+
+def nan_carried(x: Any, y: Any) -> Any:
+    return ww.maximum(x, y) + 0 * x + (0 if math.isfinite(x) or math.isinf(x) or math.isnan(x) else 5)
+
+
+def test_nan_and_infinity_are_carried() -> None:
+    x, y = ww.asarray(np.array([math.nan, 1, math.inf, 2], "f4")), ww.asarray(np.array([1, math.nan, 0, 3], "f4"))
+    np.testing.assert_array_equal(ww.elementwise(nan_carried)(x, y).numpy(), np.array([math.nan, math.nan, math.nan, 3], "f4"))
+
+
+def test_what_it_captures_is_copied_when_it_is_decorated() -> None:
+    factor, number = np.float32(2.5), 3
+
+    def scaled(x: Any) -> Any:
+        return factor * x + number + math.pi * (1 if truth else 0)
+
+    truth = True
+    op = ww.elementwise(scaled)
+    number, truth = 7, False
+    np.testing.assert_allclose(op(ww.asarray([1.0, 2.0])).numpy(), [5.5 + math.pi, 8 + math.pi], rtol=1e-6)
+    assert number == 7
+
+
+def test_lambdas() -> None:
+    cube = ww.elementwise(lambda x: x**3)
+    assert cube(ww.asarray([2.0])).item() == 8
+    with pytest.raises(TypeError, match="elementwise: <lambda>: expected one lambda in a statement of its own"):
+        [ww.elementwise(f) for f in (lambda x: x, lambda x: 2 * x)]
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [
+        (("float32", "float32", "float32"), "float32"),
+        (("float32", "float64", "float32"), "float64"),
+        (("float16", "float16", "float16"), "float16"),
+        (("bfloat16", "bfloat16", "bfloat16"), "bfloat16"),
+        (("bfloat16", "float16", "float32"), "float32"),
+        (("int64", "float32", "bool"), "float32"),
+    ],
+)
+def test_constants_do_not_widen_and_dtypes_promote(dtypes: tuple[str, ...], expected: str) -> None:
+    given = [ww.astype(numbers(5, seed=i), getattr(ww, d)) for i, d in enumerate(dtypes)]
+    got = gate(*given)
+    assert got.dtype == getattr(ww, expected)
+    wide = expected if expected.startswith("float") and expected != "float16" else "float32"
+    once = ww.astype(gate(*(ww.astype(t, getattr(ww, wide)) for t in given)), getattr(ww, expected))  # rounded once
+    assert (got == once).numpy().all()
+
+
+def test_python_numbers_take_the_dtype_of_the_tensors() -> None:
+    x = numbers(4, dtype="float32")
+    np.testing.assert_array_equal(gate(x, 0, 1.5).numpy(), (x / 2 + 1.5).numpy())
+    assert gate(1, ww.astype(x, ww.float16), 2).dtype == ww.float16
+
+
+def layouts(x: np.ndarray[Any, Any]) -> dict[str, ww.Tensor]:
+    wide = np.full((x.shape[0] * 2, x.shape[1] * 3), np.nan, x.dtype)
+    wide[1::2, ::3] = x
+    return {
+        "contiguous": ww.asarray(x),
+        "transposed": ww.asarray(np.ascontiguousarray(x.T)).T,
+        "stepped": ww.asarray(wide)[1::2, ::3],
+        "reversed": ww.flip(ww.asarray(np.ascontiguousarray(x[::-1, ::-1]))),
+    }
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (67, 131), (0, 4), (2, 3000)])
+def test_any_layout_and_number_of_threads_gives_the_same_bits(shape: tuple[int, int]) -> None:
+    x, y = numbers(*shape, dtype="float32"), numbers(*shape, dtype="float32", seed=1)
+    expected = composed_gate(x, y, 1.0).numpy()
+    for threads in (1, 3):
+        ww.set_num_threads(threads)
+        for a in layouts(x.numpy()).values():
+            for b in layouts(y.numpy()).values():
+                np.testing.assert_array_equal(gate(a, b, 1.0).numpy(), expected)
+
+
+def test_broadcasting_and_its_adjoint() -> None:
+    given = [wants_grad(numbers(4, 1, seed=0)), wants_grad(numbers(3, seed=1)), wants_grad(numbers(seed=2))]
+    np.testing.assert_array_equal(gate(*given).numpy(), composed_gate(*given).numpy())
+    assert ww.autograd.gradcheck(gate, given) and ww.autograd.gradgradcheck(gate, given)
+    scalars = [numbers(seed=i) for i in range(3)]
+    assert gate(*scalars).shape == () and gate(*scalars).item() == composed_gate(*scalars).item()
+
+
+def test_only_what_is_asked_for_is_differentiated_and_what_it_does_not_depend_on_has_zero() -> None:
+    op = ww.elementwise(first_of_two)
+    x, y = wants_grad(numbers(3)), wants_grad(numbers(3, seed=1))
+    op(x, numbers(3)).sum().backward()
+    assert y.grad is None and (x.grad.numpy() == 3).all()
+    op(x.detach(), y).sum().backward()
+    assert (y.grad.numpy() == 0).all()
+    half = ww.tensor([1.0, 2.0], dtype=ww.float16, requires_grad=True)
+    op(half, half).sum().backward()
+    assert half.grad.dtype == ww.float16 and (half.grad.numpy() == 3).all()
+
+
+def first_of_two(x: Any, y: Any) -> Any:
+    return 3 * x
+
+
+def deep(x: Any) -> Any:
+    for_later = math.exp(x)
+    total = math.tanh(for_later) + math.sin(for_later * 2) * math.cos(x)
+    total = math.log1p(total * total) + for_later
+    other = math.sqrt(abs(math.erf(total) * for_later)) if total > 1 and for_later < 3 else math.atan(total)
+    return total * other - (math.pow(for_later, 1.3) if other > 0.5 else 2.5**x) + (1 if total > for_later else 0)
+
+
+def test_stages_keep_what_later_ones_need() -> None:
+    op, x = ww.elementwise(deep), numbers(1500)
+    np.testing.assert_allclose(op(x).numpy(), [deep(v) for v in x.numpy().tolist()], rtol=1e-12)
+    assert ww.autograd.gradcheck(op, [wants_grad(numbers(20))])
+
+
+def test_calls_from_many_threads_and_from_a_forked_child() -> None:
+    x, y, z = (numbers(300_000, dtype="float32", seed=i) for i in range(3))
+    expected, wrong = composed_gate(x, y, z).numpy(), []
+    fresh = ww.elementwise(gate._scalar)  # they compile it at the same time, too
+
+    def work() -> None:
+        for _ in range(5):
+            if not np.array_equal(fresh(x, y, z).numpy(), expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0
+    else:
+        try:
+            os._exit(0 if np.array_equal(fresh(x, y, z).numpy(), expected) else 1)
+        finally:
+            os._exit(2)
+
+
+def test_machine_code_comes_from_the_cache() -> None:
+    made = blocks.compile_block(gate._expression, 3, "float32")
+    source = next(
+        p for p in (blocks.cache_folder() / "elementwise").glob("*.py") if Path(made.code._pyfunc.__code__.co_filename) == p
+    )
+    again = blocks._module.__wrapped__(source.read_text())
+    assert again.block.cache_hits == 1 and again.block.address != made.address
+
+
+# ---- errors ----
+
+
+def loop(x):
+    for _ in range(3):
+        x = x * x
+    return x
+
+
+def while_loop(x):
+    while x > 1:
+        x = x / 2
+    return x
+
+
+def index(x):
+    return x[0]
+
+
+def unknown(x):
+    return math.gamma(x)
+
+
+def no_return(x):
+    if x > 0:
+        return x
+
+
+def unset(x):
+    if x > 0:
+        y = x
+    return y
+
+
+def keyword(x):
+    return math.pow(x, y=2)
+
+
+def number_as_truth(x):
+    return 1 if x else 0
+
+
+def truth_as_number(x):
+    return (x > 0) + 1
+
+
+def nowhere(x):
+    return x + not_there  # noqa: F821
+
+
+def recursive(x):
+    return recursive(x - 1) if x > 0 else 0
+
+
+TENSOR = ww.asarray([1.0, 2.0])
+
+
+def captured(x):
+    return x * TENSOR
+
+
+def bits(x):
+    return ~x
+
+
+def attribute(x):
+    return x.real
+
+
+def too_few(x):
+    return math.atan2(x)
+
+
+def inner(x):
+    def double(y):
+        return 2 * y
+
+    return double(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "line", "words"),
+    [
+        (loop, 1, "expected return, if or an assignment, got a for loop"),
+        (while_loop, 1, "got a while loop"),
+        (index, 1, "expected arithmetic, a comparison, a condition or a call of a known function, got an index"),
+        (unknown, 1, "expected a function that is known here, as math.exp, got math.gamma"),
+        (no_return, 1, "expected every path to return a number, got one that ends without"),
+        (unset, 3, "expected y to be set, to a number, on every path that leads here"),
+        (keyword, 1, "expected math.pow to be called with plain arguments"),
+        (number_as_truth, 1, "expected a comparison, got a number"),
+        (truth_as_number, 1, "expected a number, got a truth value"),
+        (nowhere, 1, "expected a name that is known when the function is decorated, got not_there"),
+        (captured, 1, "expected TENSOR to be a real number, got Tensor"),
+        (bits, 1, "expected - or + before a number, got ~"),
+        (attribute, 1, "expected a name of a module, as math.real, got x.real"),
+        (too_few, 1, "expected 2 arguments of math.atan2, got 1"),
+        (inner, 1, "got a function inside"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_not_understood_names_function_line_and_construct(function: Any, line: int, words: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        ww.elementwise(function)
+    at = function.__code__.co_firstlineno + line
+    assert str(raised.value).startswith(f"elementwise: {function.__name__}, line {at} of {__file__}: ")
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (3, "expected a Python function, got int"),
+        (math.exp, "expected a Python function, got builtin_function_or_method"),
+        (recursive, "recursive: expected a function that does not call itself"),
+        (eval("lambda x: x"), "expected a function whose source can be read, got one without"),
+    ],
+)
+def test_what_is_no_scalar_function_is_refused(function: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        ww.elementwise(function)
+
+
+def test_parameters_that_are_not_plain_are_refused() -> None:
+    def with_default(x: Any, y: Any = 1) -> Any:
+        return x
+
+    def several(*x: Any) -> Any:
+        return 1
+
+    def none() -> Any:
+        return 1
+
+    def nine(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, i: Any) -> Any:
+        return a
+
+    wrong: dict[Callable[..., Any], str] = {with_default: "expected plain parameters, got y", several: "expected plain parameters, got \\*x",
+                                            none: "expected a parameter, got none", nine: "at most 8 parameters, got 9"}  # fmt: skip
+    for function, words in wrong.items():
+        with pytest.raises(TypeError, match=f"elementwise: {function.__name__}: .*{words}"):
+            ww.elementwise(function)
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "words"),
+    [
+        ((1, 2, 3), TypeError, "gate: expected x to be a Tensor, got int"),
+        ((TENSOR, 2), TypeError, r"gate: expected 3 arguments \(x, y, z\), got 2"),
+        ((TENSOR, "a", 1), TypeError, "gate: expected y to be a Tensor, got str"),
+        ((TENSOR, ww.ones((3,)), 1), ValueError, r"shapes that broadcast to one, got x.shape == \(2,\), y.shape == \(3,\), z.shape == \(\)"),
+        ((ww.asarray([1]), 2, 3), TypeError, "gate: expected x of a floating dtype, got int64; ww.astype converts"),
+        ((TENSOR, 1j, 3), TypeError, "gate: expected y of real numbers, got dtype complex64"),
+        ((TENSOR, ww.ones(2, device="cudasim"), 3), ww.DeviceError, "gate: expected y on cpu, as x"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_name_op_and_argument(args: tuple[Any, ...], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        gate(*args)
+
+
+def test_a_device_without_numba_kernels_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    x = ww.ones(3, device="cudasim")
+    with pytest.raises(
+        ww.DeviceError, match="gate: expected numba-cuda, .* device cudasim: they run there where NUMBA_ENABLE_CUDASIM=1"
+    ):
+        gate(x, x, x)
+
+
+def test_without_numba_the_call_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    op = ww.elementwise(first_of_two)
+    with pytest.raises(ImportError, match="elementwise: expected numba, which makes its kernels: pip install numba"):
+        op(TENSOR, TENSOR)
+
+
+def test_the_raw_kernel_checks_its_arguments() -> None:
+    kernel, out, none = ww.kernels.get("fused_forward"), np.empty((2, 3), "f4"), np.empty(0, "u8")
+    for arguments, attributes, words in (
+        (([out.copy()], none), {"block": 0}, "expected the address of a block function, got 0"),
+        (([out.copy()], none), {"block": 1, "temporaries": 257}, r"temporaries in \[0, 256\], got 257"),
+        (([out.copy(), np.ones(2, "f4")], none), {"block": 1}, r"expected x\[1\] to broadcast to y.shape == \(2, 3\), got x\[1\]"),
+        (([np.ones(3, "f4")], none), {"block": 1}, r"expected y.shape\[0\] to be the size to which"),
+        (([out.copy()] * 13, none), {"block": 1}, "at most 12 inputs, got 13"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            kernel(out, *arguments, **attributes)
+    with pytest.raises(ValueError, match="kernel_address: expected an op without attributes"):
+        ww.device("cpu").module.kernel_address("clip_forward", "float32")
+
+
+def test_it_looks_like_the_function_that_it_was() -> None:
+    assert isinstance(gate, Elementwise) and gate.__name__ == "gate" and repr(gate) == "<elementwise gate(x, y, z)>"
+    assert ww.elementwise(branches).__doc__ == "Of every kind."
