@@ -29,7 +29,7 @@ demo: build
 	$(BIN)/whitewolf bench --quick
 
 test: build
-	$(BIN)/python -m pytest
+	@tests/in_two $(BIN)/python -m pytest
 
 lint: build
 	$(BIN)/python -m pip install --quiet ruff==0.17.6 mypy==2.4.1 clang-format==19.1.7
