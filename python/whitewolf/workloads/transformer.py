@@ -1,7 +1,7 @@
 """A small GPT beside an LSTM of as many parameters: what came after the recurrent nets of the paper (Vaswani et al. 2017, 1706.03762).
 
 Both read the same text in the same windows of T symbols, with one optimizer step each per window and one schedule. In the short run
-the peak of each is the best of 0.004, 0.008, 0.016 and 0.032; the larger nets of the full run have half of that, which was not tuned.
+the peak of each is the best of 0.004, 0.008, 0.016 and 0.032; in the full run, of 0.004, 0.008 and 0.016 after one epoch.
 The GPT is a decoder with the norms before the layers (Radford et al. 2019); it sees its window alone, while the LSTM's states go on
 from window to window. Held-out symbols are predicted by the GPT from T/2 to T symbols before them, and by the LSTM from all.
 """
@@ -30,6 +30,7 @@ from .text import Corpus, Streams, corpus
 
 _WARM_UP = 0.05
 CLIP = 1.0
+# On Shakespeare after one epoch: 2.013 nats (0.004: 2.046, 0.016: 2.015), and 1.598 (0.008: 1.646).
 PEAKS = {"gpt": 0.008, "lstm": 0.016}
 QUICK_PEAKS = {"gpt": 0.016, "lstm": 0.032}  # of Python's library source: 1.81 nats (0.008: 1.85), and 1.48 (0.016: 1.61)
 
