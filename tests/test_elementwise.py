@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import runpy
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -240,7 +241,38 @@ def test_broadcasting_and_its_adjoint() -> None:
     np.testing.assert_array_equal(gate(*given).numpy(), composed_gate(*given).numpy())
     assert ww.autograd.gradcheck(gate, given) and ww.autograd.gradgradcheck(gate, given)
     scalars = [numbers(seed=i) for i in range(3)]
+    empty = [wants_grad(numbers(0, 4)), wants_grad(numbers(4)), wants_grad(numbers(1, 1))]
+    assert [g.shape for g in ww.grad(gate(*empty).sum(), empty)] == [(0, 4), (4,), (1, 1)]
     assert gate(*scalars).shape == () and gate(*scalars).item() == composed_gate(*scalars).item()
+
+
+def twins(x: Any, y: Any) -> Any:
+    return math.exp(x * y) * (x + y) + math.tanh(x) + math.tanh(y)
+
+
+def test_gradients_in_one_pass_have_the_bits_of_those_one_by_one() -> None:
+    op, passes = ww.elementwise(twins), []
+    x, y = numbers(40, 51, dtype="float32"), numbers(40, 51, dtype="float32", seed=1)
+    run = op._run_blocks
+    op._run_blocks = lambda by, *arrays: (passes.append(by), run(by, *arrays))  # type: ignore[method-assign, func-returns-value]  # a spy
+    scalar = numbers(dtype="float32", seed=2)
+    for a, b, together in (
+        (x, y, True), (x.T, y.T, True), (x, y.T.contiguous().T, False), (x, scalar, True), (x[::2], y[::2], False), (x, y[0], False),
+        (x[None, None], y[None, None], True), (x.reshape(2, 4, 5, 51).permute(0, 3, 1, 2), y.reshape(2, 4, 5, 51).permute(0, 3, 1, 2), True),
+    ):  # fmt: skip
+        both = wants_view(a), wants_view(b)
+        out = op(*both)
+        for grad in (out.detach() * 0 + 1, ww.broadcast_to(ww.ones(()), out.shape)):
+            passes.clear()
+            found = ww.grad(op(*both), both, grad)
+            assert ((0, 1) in passes) == together, (a.shape, b.shape)
+            for i, (got, leaf) in enumerate(zip(found, both)):
+                alone = op(*(t if k == i else t.detach() for k, t in enumerate(both)))
+                np.testing.assert_array_equal(got.numpy(), ww.grad(alone, leaf, grad).numpy())
+
+
+def wants_view(x: ww.Tensor) -> ww.Tensor:
+    return x.detach().requires_grad_()
 
 
 def test_only_what_is_asked_for_is_differentiated_and_what_it_does_not_depend_on_has_zero() -> None:
@@ -299,7 +331,7 @@ def test_calls_from_many_threads_and_from_a_forked_child() -> None:
 
 
 def test_machine_code_comes_from_the_cache() -> None:
-    made = blocks.compile_block(gate._expression, 3, "float32")
+    made = blocks.compile_block((gate._expression,), "float32")
     source = next(
         p for p in (blocks.cache_folder() / "elementwise").glob("*.py") if Path(made.code._pyfunc.__code__.co_filename) == p
     )
@@ -488,14 +520,34 @@ def test_the_raw_kernel_checks_its_arguments() -> None:
     for arguments, attributes, words in (
         (([out.copy()], none), {"block": 0}, "expected the address of a block function, got 0"),
         (([out.copy()], none), {"block": 1, "temporaries": 257}, r"temporaries in \[0, 256\], got 257"),
-        (([out.copy(), np.ones(2, "f4")], none), {"block": 1}, r"expected x\[1\] to broadcast to y.shape == \(2, 3\), got x\[1\]"),
-        (([np.ones(3, "f4")], none), {"block": 1}, r"expected y.shape\[0\] to be the size to which"),
-        (([out.copy()] * 13, none), {"block": 1}, "at most 12 inputs, got 13"),
+        (
+            ([out.copy(), np.ones(2, "f4")], none),
+            {"block": 1},
+            r"expected x\[1\] to broadcast to y\[0\].shape == \(2, 3\), got x\[1\]",
+        ),
+        (([out.copy()] * 13, none), {"block": 1}, "at most 13 arrays, got 1 outputs and 13 inputs"),
     ):
         with pytest.raises(ValueError, match=words):
-            kernel(out, *arguments, **attributes)
+            kernel([out], *arguments, **attributes)
+    for second, x in (
+        (np.empty((3, 2), "f4").T, out),
+        (out[:1].copy(), out),
+        (np.empty((2, 6), "f4")[:, ::2], out),
+        (out.copy(), np.ones((3, 2), "f4").T),
+    ):
+        with pytest.raises(ValueError, match="for several outputs, dense ones and all arrays in one layout"):
+            kernel([out, second], [x.copy(order="K")], none, block=1)
     with pytest.raises(ValueError, match="kernel_address: expected an op without attributes"):
         ww.device("cpu").module.kernel_address("clip_forward", "float32")
+
+
+def test_the_example_of_the_page_runs_as_it_stands(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "kernels.md"
+    if not page.is_file():
+        pytest.skip("the tests run outside the repository, without docs/")
+    example = tmp_path / "example.py"
+    example.write_text(page.read_text().split("## Elementwise functions")[1].split("```python\n")[1].split("```")[0])
+    assert runpy.run_path(str(example))["squared_relu"](ww.asarray([math.nan])).numpy() != 0  # NaN
 
 
 def test_it_looks_like_the_function_that_it_was() -> None:

@@ -19,7 +19,7 @@ struct Fused {
 
     void (*block)(const void* context, T* y, const T* const* x, int64_t n, T* scratch, int64_t step);
     int64_t step;
-    int inputs;
+    int inputs;  // and outputs but the first
 };
 
 // noexcept: there is no unwinding through code that Numba made.
@@ -60,14 +60,20 @@ template <class T>
 void forward(const Call& call) {
     constexpr auto item = static_cast<int64_t>(sizeof(T));
     const View& functions = call.view(2);
-    const int inputs = call.count(1);
-    Fused<T> fused{apply<T>, functions.ptr<const uint64_t>(), reinterpret_cast<decltype(Fused<T>::block)>(call.u64(0)), 0, inputs};
+    const int outputs = call.count(0), inputs = call.count(1), rest = inputs + outputs - 1;
+    Fused<T> fused{apply<T>, functions.ptr<const uint64_t>(), reinterpret_cast<decltype(Fused<T>::block)>(call.u64(0)), 0, rest};
     const int64_t rows = std::max<int64_t>(call.integer(1), 1);
     fused.step = std::min(kRowBytes / item, kScratchBytes / item / rows);
+    // Each array a parameter, as map_strided wants them. It takes the other outputs for inputs, of whose memory it passes on the
+    // addresses: the contract has them dense and alike, so that all is one row.
     int first[kMaxInputs + 2];
-    for (int k = 0; k < inputs + 2; k++) first[k] = k;
-    const Call flat{call.op, call.views, first, call.attrs, call.dtype};  // each input a parameter, as map_strided wants them
-    map_strided<T>(flat, inputs, run_blocks<T>, &fused, functions.shape[0] ? kCostly : kCheap);
+    View views[kMaxInputs + 1];
+    views[0] = call.view(0);
+    for (int k = 0; k < inputs; k++) views[1 + k] = call.view(1, k);
+    for (int k = 1; k < outputs; k++) views[inputs + k] = call.view(0, k);
+    for (int k = 0; k < rest + 2; k++) first[k] = k;
+    const Call flat{call.op, views, first, call.attrs, call.dtype};
+    map_strided<T>(flat, rest, run_blocks<T>, &fused, functions.shape[0] ? kCostly : kCheap);
 }
 
 bool accepts(const Call& call) { return call.view(2).is_contiguous(); }

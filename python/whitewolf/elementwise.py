@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .device import Array
+from .device import Array, device
 from .dtypes import DType, float32, float64, is_floating, is_sixteen_bit, promote
 from .fused import blocks, gpu
 from .fused.derivative import derivative
 from .fused.expression import ONE, ZERO, Node, multiply, parameter
 from .fused.parse import parse
 from .graph import Node as GraphNode
-from .graph import record
-from .tensor import Tensor
+from .graph import is_grad_enabled, record
+from .tensor import Tensor, wrap
 
 if TYPE_CHECKING:
     from .ops._common import Operand
 
-MOST_PARAMETERS = 8  # the kernel takes 12 arrays; each derivative adds one
+MOST_PARAMETERS = 8  # each derivative adds one
+MOST_ARRAYS = 13  # inputs and outputs of the kernel
 _compiling = threading.Lock()
 
 
@@ -38,7 +39,7 @@ class Elementwise:
         self.names = names
         self._scalar = scalar
         self._expression = expression
-        self._blocks: dict[DType, blocks.Block] = {}
+        self._blocks: dict[tuple[DType, tuple[int, ...]], blocks.Block] = {}  # for the value, or derivatives by parameters
         self._derivatives: dict[int, tuple[Node, Elementwise]] = {}
 
     def __call__(self, *args: Operand) -> Tensor:
@@ -102,16 +103,20 @@ class Elementwise:
         if where.name != "cpu":
             gpu.run(self.__name__, self._expression, where, out, arrays)
             return out
-        block = self._blocks.get(out.dtype) or self._compile(out.dtype)
-        kernel = where.kernels["fused_forward"]
-        kernel(out, arrays, block.functions, block=block.address, temporaries=block.temporaries)
+        self._run_blocks((), (out,), arrays)
         return out
 
-    def _compile(self, dtype: DType) -> blocks.Block:
-        with _compiling:
-            if dtype not in self._blocks:
-                self._blocks[dtype] = blocks.compile_block(self._expression, len(self.names), dtype.name)
-            return self._blocks[dtype]
+    def _run_blocks(self, by: tuple[int, ...], outs: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:
+        """The value into one array, or grad times the derivatives by some parameters into one each; grad is the last input."""
+        key = outs[0].dtype, by
+        block = self._blocks.get(key)
+        if block is None:
+            with _compiling:
+                roots = tuple(self._gradient(i)[1]._expression for i in by) or (self._expression,)
+                block = self._blocks.get(key) or blocks.compile_block(roots, key[0].name)
+                self._blocks[key] = block
+        kernel = device("cpu").kernels["fused_forward"]
+        kernel(outs, [arrays[i] for i in block.inputs], block.functions, block=block.address, temporaries=block.temporaries)
 
     def _gradient(self, position: int) -> tuple[Node, Elementwise]:
         """The derivative by a parameter, and grad times it as a function of the parameters and grad."""
@@ -123,17 +128,38 @@ class Elementwise:
         return self._derivatives[position]
 
     def _backward(self, node: GraphNode, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Each input's gradient; in one pass where none of them will be differentiated and all arrays lie in memory alike."""
         from .ops._common import unbroadcast
 
-        saved, found = node.saved, list[Tensor | None]()
-        for position, needed in enumerate(node.needs):
-            if not needed:
-                found.append(None)
-                continue
-            slope, times_grad = self._gradient(position)
-            whole = grad if slope is ONE else grad * 0 if slope is ZERO else times_grad._record((*saved, grad))
-            found.append(unbroadcast(whole, saved[position].shape))
-        return tuple(found)
+        saved, needs = node.saved, node.needs
+        slopes = {i: self._gradient(i)[0] for i, needed in enumerate(needs) if needed}
+        whole: dict[int, Tensor] = {i: grad if slope is ONE else grad * 0 for i, slope in slopes.items() if slope in (ONE, ZERO)}
+        rest = tuple(i for i in slopes if i not in whole)
+        arrays, where = tuple(t._data for t in (*saved, grad)), grad.device
+        several = len(rest) > 1 and where.name == "cpu" and not is_grad_enabled()
+        layout = _layout(arrays, len(rest)) if several else None
+        if layout is not None:
+            outs = tuple(where.empty(grad._data.shape, grad._data.dtype, layout) for _ in rest)
+            self._run_blocks(rest, outs, arrays)
+            whole.update((i, wrap(out, where)) for i, out in zip(rest, outs))
+        else:
+            whole.update((i, self._gradient(i)[1]._record((*saved, grad))) for i in rest)
+        return tuple(unbroadcast(whole[i], t._data.shape) if i in whole else None for i, t in enumerate(saved))
+
+
+def _layout(arrays: tuple[Array, ...], outputs: int) -> Array | None:
+    """An array in the layout of them all, the last of which has the full shape; None where one kernel cannot write several outputs
+    beside these inputs. kernels/fused/fused.h says when it can."""
+    if len(arrays) + outputs > MOST_ARRAYS:
+        return None
+    steps = [[stride for stride, size in zip(a.strides, a.shape) if size > 1] for a in arrays]
+    moving = [(a, own) for a, own in zip(arrays, steps) if any(own)]
+    if not moving:
+        return arrays[-1]
+    first, like = moving[0]
+    last = first.transpose(0, *range(2, first.ndim), 1) if first.ndim > 2 else first  # channels last
+    dense = first.flags.c_contiguous or first.flags.f_contiguous or last.flags.c_contiguous
+    return first if dense and all(a.shape == arrays[-1].shape and own == like for a, own in moving) else None
 
 
 def elementwise(function: Callable[..., Any]) -> Elementwise:

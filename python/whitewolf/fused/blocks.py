@@ -60,11 +60,13 @@ class Block:
 
     Attributes:
         address: of its machine code.
+        inputs: positions of the parameters that it reads, in the order of its rows.
         functions: addresses of the kernels that it calls.
         temporaries: rows that it needs.
     """
 
-    def __init__(self, source: str, functions: list[str], temporaries: int, dtype: str) -> None:
+    def __init__(self, source: str, inputs: list[int], functions: list[str], temporaries: int, dtype: str) -> None:
+        self.inputs = inputs
         self.code = _module(source).block  # keeps the machine code alive
         self.address = int(self.code.address)
         module = device("cpu").module
@@ -72,8 +74,8 @@ class Block:
         self.temporaries = temporaries
 
 
-def compile_block(root: Node, inputs: int, dtype: str) -> Block:
-    """The expression over `inputs` rows of this dtype.
+def compile_block(roots: tuple[Node, ...], dtype: str) -> Block:
+    """Expressions over rows of this dtype, each into an output of its own.
 
     Raises:
         ImportError: Numba is not installed.
@@ -87,9 +89,9 @@ def compile_block(root: Node, inputs: int, dtype: str) -> Block:
             if absent
             else f"elementwise: numba does not load: {error}"
         ) from None
-    writer = _Writer(root, inputs)
+    writer = _Writer(roots)
     source = HEADER.format(dtype=dtype) + writer.source()
-    return Block(source, writer.functions, writer.rows_at_most, dtype)
+    return Block(source, writer.inputs, writer.functions, writer.rows_at_most, dtype)
 
 
 def _stages(order: list[Node]) -> dict[Node, int]:
@@ -101,12 +103,15 @@ def _stages(order: list[Node]) -> dict[Node, int]:
 
 
 class _Writer:
-    def __init__(self, root: Node, inputs: int) -> None:
-        self.root, self.inputs = root, inputs
-        self.order = in_order([root])
+    def __init__(self, roots: tuple[Node, ...]) -> None:
+        self.roots, self.order = roots, in_order(roots)
+        self.inputs = sorted(int(at.value or 0) for at in self.order if at.op == "parameter")
         self.stage = _stages(self.order)
         self.functions = sorted({at.op for at in self.order if at.op not in IN_LOOP})
         self.constants: dict[Node, str] = {at: f"c{i}" for i, at in enumerate(n for n in self.order if n.op == "constant")}
+        read = {a for at in self.order for a in at.args}
+        # Functions that write to an output, and nobody reads.
+        self.direct = {at for at in roots if at.op not in IN_LOOP and at not in read and roots.count(at) == 1}
         self.last_use: dict[Node, int] = {}
         self.needed = self._needed()
         self.row: dict[Node, int] = {}
@@ -118,7 +123,7 @@ class _Writer:
         rows = set()
         for at in self.order:
             called = at.op not in IN_LOOP
-            if called and at is not self.root:
+            if called and at not in self.direct:
                 rows.add(at)
             for a in at.args:
                 when = self.stage[at] - 1 if called else self.stage[at]
@@ -145,17 +150,20 @@ class _Writer:
         head = [
             "addresses = carray(pointer(context), 2, np.int64)",
             f"functions = carray(pointer(addresses[1]), {len(self.functions)}, np.int64)",
-            f"xs = carray(pointer(x), {self.inputs}, np.int64)",
-            *(f"x{i} = carray(pointer(xs[{i}]), n, T)" for i in range(self.inputs)),
-            "out = carray(pointer(y), n, T)",
+            f"xs = carray(pointer(x), {len(self.inputs) + len(self.roots) - 1}, np.int64)",
+            *(f"x{i} = carray(pointer(xs[{i}]), n, T)" for i in range(len(self.inputs))),
+            *(f"out{i} = carray(pointer({self._output(i)}), n, T)" for i in range(len(self.roots))),
             *(f"t{i} = carray(pointer(scratch + {i} * step * size), step, T)" for i in range(self.rows_at_most)),
         ]
         constants = [f"{name} = T({literal(at)})" for at, name in self.constants.items()]
         return "\n".join([*constants, SIGNATURE, *(f"    {line}" for line in [*head, *body])]) + "\n"
 
+    def _output(self, i: int) -> str:
+        return f"xs[{len(self.inputs) + i - 1}]" if i else "y"
+
     def _address(self, at: Node) -> str:
         if at.op == "parameter":
-            return f"xs[{int(at.value or 0)}]"
+            return f"xs[{self.inputs.index(int(at.value or 0))}]"
         return f"scratch + {self.row[at]} * step * size"
 
     def _calls(self, stage: int) -> list[str]:
@@ -163,33 +171,30 @@ class _Writer:
         for at in self.order:
             if at.op in IN_LOOP or self.stage[at] != stage:
                 continue
-            to = "y" if at is self.root else f"scratch + {self._take_row(at)} * step * size"
+            direct = at in self.direct
+            to = self._output(self.roots.index(at)) if direct else f"scratch + {self._take_row(at)} * step * size"
             given = [self._address(a) for a in at.args] + ["0"] * (2 - len(at.args))
             lines.append(f"apply_function(addresses[0], functions[{self.functions.index(at.op)}], {to}, {', '.join(given)}, n)")
         return lines
 
     def _loop(self, stage: int) -> list[str]:
-        stored = [
-            at for at in self.order if at in self.needed and at.op in IN_LOOP and self.stage[at] == stage and at.op != "parameter"
-        ]
-        if self.root.op in IN_LOOP and self.stage[self.root] == stage:
-            stored.append(self.root)
-        if not stored:
+        here = [at for at in self.order if self.stage[at] == stage]
+        stored = [at for at in here if at in self.needed and at.op in IN_LOOP and at.op != "parameter"]
+        results = [(i, at) for i, at in enumerate(self.roots) if self.stage[at] == stage and at not in self.direct]
+        if not stored and not results:
             return []
         lines, local = list[str](), dict[Node, str]()
-        wanted = set(stored)
-        for at in reversed(self.order):
-            if at in wanted and at.op in IN_LOOP and self.stage[at] == stage:
+        wanted = {*stored, *(at for _, at in results)}
+        for at in reversed(here):
+            if at in wanted and at.op in IN_LOOP:
                 wanted.update(at.args)
         for at in self.order:
             if at in wanted:
                 self._read(at, stage, local, lines)
-        for at in dict.fromkeys(stored):
+        for at in stored:
             value = f"(T(1) if {local[at]} else T(0))" if at.is_truth else local[at]
-            if at in self.needed:
-                lines.append(f"    t{self._take_row(at)}[i] = {value}")
-            if at is self.root:
-                lines.append(f"    out[i] = {value}")
+            lines.append(f"    t{self._take_row(at)}[i] = {value}")
+        lines += [f"    out{i}[i] = {local[at]}" for i, at in results]
         return ["for i in range(n):", *lines]
 
     def _read(self, at: Node, stage: int, local: dict[Node, str], lines: list[str]) -> None:
@@ -199,7 +204,7 @@ class _Writer:
             return
         name = local[at] = f"v{len(local)}"
         if at.op == "parameter":
-            value = f"x{int(at.value or 0)}[i]"
+            value = f"x{self.inputs.index(int(at.value or 0))}[i]"
         elif at in self.row and (self.stage[at] < stage or at.op not in IN_LOOP):
             value = f"t{self.row[at]}[i]" + (" != T(0)" if at.is_truth else "")
         else:
