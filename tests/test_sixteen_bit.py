@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -218,3 +220,21 @@ def test_a_second_derivative() -> None:
     g = ww.grad(ww.exp(x).sum(), x, create_graph=True)
     second = ww.grad(g.sum(), x)
     assert second.dtype == ww.bfloat16 and np.allclose(second.astype("float32").numpy(), np.exp([0.5, 1.0]), rtol=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("draw", [ww.random.uniform, ww.random.normal])
+def test_random_numbers_of_16_bits_are_those_of_float32_rounded(dtype: str, draw: Any) -> None:
+    ww.manual_seed(3)
+    found, after = draw((33,), 1.0, 3.0, dtype=dtype, requires_grad=True), ww.random.get_state()
+    ww.manual_seed(3)
+    wide = draw((33,), 1.0, 3.0)
+    assert found.requires_grad and found.dtype.name == dtype and after == ww.random.get_state()
+    assert ww.array_equal(found.detach(), wide.astype(dtype))
+    with pytest.raises(TypeError, match=f"{draw.__name__}: expected a floating dtype, got int8"):
+        draw(3, dtype="int8")
+
+
+def test_bfloat16_is_known_by_name_before_ml_dtypes_is() -> None:
+    program = "import sys, whitewolf as ww; assert 'ml_dtypes' not in sys.modules; assert ww.zeros(2, dtype='bfloat16').dtype == ww.bfloat16"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -57,8 +57,8 @@ def find_dtype(op: str, dtype: Any, name: str = "dtype") -> DType:
         TypeError: it is none that tensors have.
     """
     if isinstance(dtype, (np.dtype, str, type)):
-        try:
-            found: DType = np.dtype(dtype)
+        try:  # NumPy knows the name bfloat16 only once ml_dtypes is imported
+            found: DType = bfloat16() if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype)
         except TypeError:
             found = np.dtype(object)
         if found in _ALL or is_bfloat16(found):

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from . import autograd as _autograd
+from ._dlpack import lend_bfloat16
 from ._methods import TensorMethods
 from .device import Array, Device
 from .device import device as _find_device
-from .dtypes import DType, is_floating
+from .dtypes import DType, is_bfloat16, is_floating
 
 
 class Tensor(TensorMethods):
@@ -155,8 +156,7 @@ class Tensor(TensorMethods):
         """The memory as a DLPack capsule, without a copy unless `copy` asks for one; read-only memory needs max_version >= (1, 0).
 
         Raises:
-            BufferError: the tensor requires grad, its dtype is none that DLPack and NumPy share (bfloat16), it is read-only and the
-                consumer's version cannot say so, or `dl_device` is elsewhere.
+            BufferError: the tensor requires grad, it is read-only and the consumer's version cannot say so, or `dl_device` is elsewhere.
         """
         if self._requires_grad:
             raise BufferError("__dlpack__: expected a tensor without grad, since a consumer could write to it; use x.detach()")
@@ -168,6 +168,8 @@ class Tensor(TensorMethods):
             raise BufferError(f"__dlpack__: expected dl_device == (1, 0), the CPU, got {dl_device}")
         # A consumer of an older version cannot be told that memory is read-only: NumPy refuses then, unless it is a copy.
         try:
+            if is_bfloat16(self._data.dtype):
+                return lend_bfloat16(self._data, max_version=max_version, copy=copy)
             return self._data.__dlpack__(max_version=max_version, copy=copy)
         except (TypeError, RuntimeError) as error:
             raise BufferError(f"__dlpack__: expected a tensor that can be lent, got {error}") from None

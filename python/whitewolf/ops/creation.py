@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .._dlpack import borrow_bfloat16
 from .._errors import DeviceError
-from ..device import Device
+from ..device import Array, Device
 from ..device import device as find_device
 from ..dtypes import DType, find_dtype, float32
 from ..tensor import Tensor, wrap
@@ -266,7 +267,7 @@ def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = Non
     Raises:
         TypeError: `x` has no `__dlpack__`.
         ww.DeviceError: its memory is not on a device that is here.
-        BufferError: the library refuses to lend the memory: it requires grad, or has a dtype that NumPy lacks (bfloat16).
+        BufferError: the library refuses to lend the memory: it requires grad, or has a dtype that we lack.
         ValueError: copy=False where a copy is needed.
 
     >>> import numpy as np, whitewolf as ww
@@ -296,13 +297,23 @@ def from_dlpack(x: Any, /, *, device: DeviceLike = None, copy: bool | None = Non
     try:
         if isinstance(x, Tensor):  # the same memory without NumPy between: before 2.2 it makes what it is lent read-only
             x.__dlpack__(max_version=(1, 0))
-        data = x._data.view() if isinstance(x, Tensor) else np.from_dlpack(x)
+        data = x._data.view() if isinstance(x, Tensor) else _borrow(x)
     except (BufferError, RuntimeError, ValueError, TypeError) as error:
         raise BufferError(f"from_dlpack: expected x that can be lent, got {type(error).__name__}: {error}") from None
     if copy or where.name != "cpu":
         return wrap(data.copy(), where)
     # Our own tensor, round about: a write to one must make what was saved of the other stale.
     return share_memory(x, wrap(data, where)) if isinstance(x, Tensor) else wrap(data, where)
+
+
+def _borrow(x: Any) -> Array:
+    try:
+        return np.from_dlpack(x)
+    except (BufferError, RuntimeError, TypeError) as refusal:  # NumPy knows no bfloat16
+        data: Array | None = borrow_bfloat16(x)
+        if data is None:
+            raise refusal
+        return data
 
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .. import random as stream
 from .._named import checked
 from ..device import device as find_device
-from ..dtypes import find_dtype, float32, int64
+from ..dtypes import find_dtype, float32, int64, is_sixteen_bit
 from ..tensor import Tensor, wrap
 from ._common import KERNEL_FLOATS, check_float, check_tensor
 from ._sixteen import takes_sixteen_bit
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 def _draw(op: str, shape: Shape, dtype: Any, device: DeviceLike, requires_grad: bool, **attributes: float) -> Tensor:
     found, kind = find_device(device), float32 if dtype is None else find_dtype(op, dtype)
+    if is_sixteen_bit(kind):
+        drawn = astype(_draw(op, shape, float32, device, False, **attributes), kind)
+        return drawn.requires_grad_() if requires_grad else drawn
     if kind not in KERNEL_FLOATS:
-        raise TypeError(f"{op}: expected dtype == float32 or float64, got {kind}")
+        raise TypeError(f"{op}: expected a floating dtype, got {kind}")
     data = found.empty(_shape(op, shape), kind)
     seed, offset = stream.take_blocks(-(-data.size * data.itemsize // 16))  # a block is 128 bits
     found.kernels[f"{op}_forward"](data, **attributes, seed=seed, offset=offset)
@@ -37,10 +40,11 @@ def uniform(
 
     Args:
         shape: an int or a sequence of them.
-        dtype: float32 unless given, or float64.
+        dtype: float32 unless given; float64, or float16 and bfloat16, rounded from float32 (so that high can be drawn).
 
     Raises:
         ValueError: low > high.
+        TypeError: the dtype is not floating.
 
     >>> import whitewolf as ww
     >>> x = ww.random.uniform((2, 3), -1, 1)
@@ -59,10 +63,11 @@ def normal(
 
     Args:
         shape: an int or a sequence of them.
-        dtype: float32 unless given, or float64.
+        dtype: float32 unless given; float64, or float16 and bfloat16, rounded from float32.
 
     Raises:
         ValueError: std is negative.
+        TypeError: the dtype is not floating.
 
     >>> import whitewolf as ww
     >>> bool(ww.abs(ww.random.normal(10_000).sum()) < 1000)
