@@ -9,14 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from .._named import checked
 from .._precision import run_rounded
 from ..dtypes import float32, is_sixteen_bit
-from ..ops._common import check_float, check_tensor
+from ..ops._common import check_count, check_float, check_tensor
 from ..ops.creation import asarray
+from ..ops.elementwise import erf, exp, log, sign, sqrt
+from ..ops.logic import less
+from ..ops.ranges import eye
+from ..ops.search import argsort
+from ..ops.select import clip, where
 from ..random import take_blocks
 from ..tensor import Tensor, wrap
 from .parameter import overwrite
@@ -178,6 +184,116 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     values = np.ascontiguousarray((q.T if wide else q) * gain).astype(tensor.dtype).reshape(tensor.shape)
     overwrite(tensor, asarray(values))
     return tensor
+
+
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+    """Fills from the normal distribution of that mean and standard deviation, given that a <= x <= b: its quantile function of uniform
+    numbers, x = mean + std sqrt(2) erfinv(u) (Devroye, "Non-uniform random variate generation", 1986, section II.2).
+
+    Args:
+        a, b: the ends, in the units of the tensor (not of std).
+
+    Raises:
+        ValueError: std <= 0, a >= b, or [a, b] holds less of the distribution than float64 tells from nothing.
+
+    >>> import whitewolf as ww
+    >>> bool(ww.all(ww.abs(ww.nn.init.trunc_normal_(ww.empty(1000), std=0.02, a=-0.04, b=0.04)) <= 0.04))
+    True
+    """
+    if not std > 0:
+        raise ValueError(f"trunc_normal_: expected std > 0, got {std}")
+    low, high = (math.erf((end - mean) / (std * math.sqrt(2))) for end in (a, b))
+    if not a < b or not low < high:
+        raise ValueError(
+            f"trunc_normal_: expected a < b about mean {mean}, with part of the distribution between, got a == {a}, b == {b}"
+        )
+    u = _drawn("trunc_normal_", tensor, low, high)
+    overwrite(tensor, clip(_erfinv(u) * (std * math.sqrt(2)) + mean, a, b))
+    return tensor
+
+
+def _drawn(op: str, tensor: Tensor, low: float, high: float) -> Tensor:
+    """Uniform float64 of the shape and on the device of `tensor`, which is checked."""
+    if not is_sixteen_bit(check_tensor(op, "tensor", tensor).dtype):
+        check_float(op, "tensor", tensor)
+    return uniform_(wrap(tensor.device.empty(tensor.shape, np.dtype("float64")), tensor.device), low, high)
+
+
+def _erfinv(y: Tensor) -> Tensor:
+    """x of erf(x) == y, to rounding: Halley's steps from Winitzki's approximation (2008), which is within 0.002 of it."""
+    y = clip(y, -1 + 2.0**-53, 1 - 2.0**-53)
+    logarithm = log(1 - y * y)
+    half = 2 / (math.pi * 0.147) + logarithm / 2
+    x = sign(y) * sqrt(sqrt(half * half - logarithm / 0.147) - half)
+    for _ in range(3):
+        step = (erf(x) - y) / (2 / math.sqrt(math.pi) * exp(-x * x))
+        x = x - step / (1 + x * step)
+    return x
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fills a matrix with ones on the diagonal and zeros elsewhere: a linear layer that passes on what it can.
+
+    Raises:
+        ValueError: the tensor has not 2 dimensions.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.eye_(ww.empty((2, 2))).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    _check_dimensions("eye_", tensor, 2, 2)
+    overwrite(tensor, eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+    return tensor
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fills weights of a convolution, [K, C, ...], so that each group of outputs passes on its channels: 1 at the window's centre.
+
+    Raises:
+        ValueError: the tensor has not 3, 4 or 5 dimensions, or its first is no multiple of `groups`.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.init.dirac_(ww.empty((1, 1, 3))).tolist()
+    [[[0.0, 1.0, 0.0]]]
+    """
+    _check_dimensions("dirac_", tensor, 3, 5)
+    if tensor.shape[0] % check_count("dirac_", "groups", groups, 1):
+        raise ValueError(f"dirac_: expected groups to divide {tensor.shape[0]} (tensor.shape[0]), got {groups}")
+    values = np.zeros(tensor.shape, np.float32)
+    middle: Any = (slice(None), slice(None), *(n // 2 for n in tensor.shape[2:]))
+    centre = values[middle]
+    a_group = tensor.shape[0] // groups
+    passed = np.arange(min(a_group, tensor.shape[1]))
+    for group in range(groups):
+        centre[group * a_group + passed, passed] = 1
+    overwrite(tensor, asarray(values))
+    return tensor
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
+    """Fills a matrix from the normal distribution, then sets the part `sparsity` of each column to zero (Martens 2010).
+
+    Raises:
+        ValueError: the tensor has not 2 dimensions, `sparsity` is outside [0, 1], or std is negative.
+
+    >>> import whitewolf as ww
+    >>> int(ww.count_nonzero(ww.nn.init.sparse_(ww.empty((10, 4)), 0.3)))
+    28
+    """
+    _check_dimensions("sparse_", tensor, 2, 2)
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: expected sparsity in [0, 1], got {sparsity}")
+    zeros = math.ceil(sparsity * tensor.shape[0])
+    order = argsort(argsort(_drawn("sparse_", tensor, 0.0, 1.0), axis=0), axis=0)
+    normal_(tensor, 0.0, std)
+    overwrite(tensor, where(less(order, zeros), 0.0, tensor.detach()))
+    return tensor
+
+
+def _check_dimensions(op: str, tensor: Tensor, least: int, most: int) -> None:
+    if not least <= check_tensor(op, "tensor", tensor).ndim <= most:
+        words = f"{least}" if least == most else f"{least} to {most}"
+        raise ValueError(f"{op}: expected a tensor of {words} dimensions, got tensor.shape == {tensor.shape}")
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
