@@ -292,3 +292,32 @@ def test_dropout_in_training_keeps_the_mean_and_masks_its_gradient() -> None:
     z = nn.Dropout2d(0.5)(ww.ones((50, 40, 3, 3))).numpy()
     assert set(np.unique(z.reshape(2000, 9).sum(axis=1))) == {0.0, 18.0}
     assert not nn.Dropout(1.0)(x).numpy().any() and nn.Dropout(0.0)(x).numpy().all()
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_smoothed_interpolation_is_pytorch_s(mode: str, align_corners: bool) -> None:
+    """Not for one column: PyTorch 2.13 repeats the first row down it, whatever the rows are. Where a factor leaves a size as it was,
+    its forward pass passes over the dimension and its backward pass does not.
+    """
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        h, w, p, q = torch.randint(2, 12, (4,), generator=rng).tolist()
+        x = torch.randn(2, 3, h, w, dtype=torch.float64, generator=rng, requires_grad=True)
+        mine = ww.tensor(x.detach().numpy(), requires_grad=True)
+        how: dict[str, Any] = {"mode": mode, "align_corners": align_corners, "antialias": True}
+        how |= {"size": (p, q)} if p % 2 else {"scale_factor": (p / 5, (q + 4) / 7)}
+        if "scale_factor" in how:
+            sizes = int(h * how["scale_factor"][0]), int(w * how["scale_factor"][1])
+            if sizes[0] < 1 or sizes[1] < 2 or sizes[0] == h or sizes[1] == w:
+                continue
+        expected = torch.nn.functional.interpolate(x, **how)
+        found = F.interpolate(mine, **how)
+        assert found.shape == tuple(expected.shape)
+        torch.testing.assert_close(torch.from_numpy(found.detach().numpy()), expected.detach(), rtol=0, atol=1e-12)
+        direction = torch.randn(expected.shape, dtype=torch.float64, generator=rng)
+        (expected * direction).sum().backward()
+        (found * ww.asarray(direction.numpy())).sum().backward()
+        torch.testing.assert_close(torch.from_numpy(mine.grad.numpy()), x.grad, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="interpolate: expected antialias with bilinear and bicubic alone"):
+        F.interpolate(mine, size=3, mode="nearest", antialias=True)

@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch")
 OTHERWISE = {
     "functional.conv2d": "more: an activation fused behind the bias",
     "functional.fractional_max_pool2d": "PyTorch's is dispatched on return_indices and shows no arguments",
-    "functional.interpolate": "no antialias",
     "functional.log_softmax": "no _stacklevel: PyTorch's own, for warnings",
     "functional.normalize": "no out: nothing here writes into an argument",
     "functional.softmax": "no _stacklevel",
@@ -168,3 +167,13 @@ def test_the_older_names_of_a_reduction(name, size_average, reduce):
     assert got.numpy().tobytes() == getattr(ww.nn.functional, name)(x, t, reduction=wanted).numpy().tobytes()
     with pytest.raises(TypeError, match=f"{name}: expected reduce to be True or False"):
         getattr(ww.nn.functional, name)(x, t, None, reduce="no")
+
+
+def test_layers_compute_on_arguments_of_pytorch_s_names():
+    def names(function):
+        return [p.name for p in inspect.signature(function).parameters.values() if p.name not in ("self", "args", "kwargs")]
+
+    for name, ours, theirs in SHARED:
+        if name.startswith("nn.") and hasattr(ours, "forward") and not name.startswith(("nn.Module", "nn.ParameterList")):
+            wanted = names(theirs.forward)
+            assert names(ours.forward)[: len(wanted)] == wanted, name

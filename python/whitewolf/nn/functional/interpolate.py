@@ -11,7 +11,8 @@ import numpy as np
 from ...ops._common import check_count, check_float, check_tensor
 from ...ops.elementwise import add, multiply
 from ...ops.gather import index_select
-from ...ops.manipulation import permute_dims, reshape
+from ...ops.manipulation import moveaxis, permute_dims, reshape
+from ...ops.matmul import matmul
 from ...tensor import Tensor, wrap
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 
@@ -27,6 +28,7 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Tensor:
     """The input resampled to another size along all dimensions but the first two, one dimension after the other.
 
@@ -41,9 +43,12 @@ def interpolate(
             four of them (Keys 1981, equation 4 with a = -3/4); "area", the mean of the elements it covers.
         align_corners: for the linear modes and "bicubic": the corners' centres stay where they are.
         recompute_scale_factor: take s from the sizes where scale_factor is given.
+        antialias: for "bilinear" and "bicubic": where the output is smaller, each of its elements is a mean over s times as many
+            neighbours, as when a picture is scaled down for the eye; the cubic is that of a = -1/2 then, and places are
+            (i + 1/2) s - 1/2 also with align_corners.
 
     Raises:
-        ValueError: neither or both of size and scale_factor, an unknown mode, or one that does not fit the input.
+        ValueError: neither or both of size and scale_factor, an unknown mode, or options that do not fit it or the input.
 
     >>> import whitewolf as ww
     >>> x = ww.asarray([[[1.0, 3.0]]])
@@ -60,6 +65,8 @@ def interpolate(
         raise ValueError(f"{op}: expected input of {_SMOOTH.get(mode, '3 to 5')} dimensions in mode {mode!r}, got {x.shape}")
     if align_corners is not None and mode not in _SMOOTH:
         raise ValueError(f"{op}: expected align_corners with {', '.join(_SMOOTH)} alone, got it with {mode!r}")
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise ValueError(f"{op}: expected antialias with bilinear and bicubic alone, got it with mode {mode!r}")
     if (size is None) == (scale_factor is None):
         raise ValueError(f"{op}: expected either size or scale_factor, got {size} and {scale_factor}")
     sizes, factors = _sizes(op, x.shape[2:], size, scale_factor)
@@ -76,7 +83,12 @@ def interpolate(
     for d in range(dims):
         before, after, factor = x.shape[2 + d], sizes[d], factors[d]
         scale = before / after if factor is None else 1 / factor
-        if mode in _SMOOTH:
+        if antialias:
+            if align_corners:
+                scale = (before - 1) / (after - 1) if after > 1 else 0.0
+            if before != after:  # a dimension that stays as long stays as it is, as in PyTorch, whatever its factor
+                x = _antialiased(x, 2 + d, after, scale, cubic=mode == "bicubic")
+        elif mode in _SMOOTH:
             x = _smooth(x, 2 + d, after, scale, bool(align_corners), cubic=mode == "bicubic")
         else:
             x = index_select(x, 2 + d, wrap(_nearest(before, after, scale, mode), x.device))
@@ -134,17 +146,33 @@ def _smooth(x: Tensor, dim: int, after: int, scale: float, align_corners: bool, 
     return total
 
 
+def _antialiased(x: Tensor, dim: int, after: int, scale: float, *, cubic: bool) -> Tensor:
+    """Each output element the mean of the input's along one dimension, weighted by the filter, which is stretched by s > 1."""
+    before, stretch = x.shape[dim], max(scale, 1.0)
+    centre = scale * (np.arange(after)[:, None] + 0.5)
+    reach = (2 if cubic else 1) * stretch
+    places = np.arange(before)
+    first = np.maximum((centre - reach + 0.5).astype(np.int64), 0)  # cut off, as PyTorch does: towards zero
+    last = np.minimum((centre + reach + 0.5).astype(np.int64), before)
+    t = np.abs(places + 0.5 - centre) / stretch
+    share = np.where(t < 1, _cubic_near(t, -0.5), np.where(t < 2, _cubic_far(t, -0.5), 0)) if cubic else np.maximum(1 - t, 0)
+    share = np.where((places >= first) & (places < last), share, 0)
+    share /= share.sum(1, keepdims=True)
+    weights = wrap(x.device.xp.asarray(share.T.astype(x.dtype)), x.device)
+    return moveaxis(matmul(moveaxis(x, dim, -1), weights), -1, dim)
+
+
 _A = -0.75  # the slope of Keys' cubic at distance 1
 
 
-def _cubic_near(t: Any) -> Any:
+def _cubic_near(t: Any, a: float = _A) -> Any:
     """The share of a neighbour at distance t in [0, 1]."""
-    return ((_A + 2) * t - (_A + 3)) * t * t + 1
+    return ((a + 2) * t - (a + 3)) * t * t + 1
 
 
-def _cubic_far(t: Any) -> Any:
+def _cubic_far(t: Any, a: float = _A) -> Any:
     """The share of a neighbour at distance t in [1, 2]."""
-    return ((_A * t - 5 * _A) * t + 8 * _A) * t - 4 * _A
+    return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
 
 
 def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None) -> Tensor:
