@@ -8,7 +8,7 @@ from operator import index as as_index
 from typing import Any
 
 from .._named import check_methods
-from ._fusion import fused
+from ._fusion import Plan, fused
 from .module import Module
 from .parameter import Parameter
 
@@ -92,10 +92,15 @@ class Sequential(_Listed):
         for name, module in named:
             self.add_module(name, module)
 
-    def forward(self, x: Any) -> Any:
-        for call in fused(self._all()):
-            x = call(x)
-        return x
+    _plan: Plan | None = None
+
+    def forward(self, input: Any) -> Any:
+        modules, plan = list(self._modules.values()), self._plan
+        if plan is None or not plan.holds(modules):
+            self._plan = plan = fused(modules)
+        for call in plan.calls:
+            input = call(input)
+        return input
 
     def __getitem__(self, i: int | slice) -> Any:
         if isinstance(i, slice):
