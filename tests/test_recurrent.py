@@ -242,7 +242,7 @@ RNN = ww.nn.utils.rnn
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: ww.nn.LSTM(3, 0), "LSTM: expected hidden_size to be an int >= 1, got 0"),
+        (lambda: ww.nn.LSTM(3, 0), "LSTM: expected hidden_size >= 1, got 0"),
         (lambda: ww.nn.GRU(3, 5, dropout=1.5), r"GRU: expected dropout in \[0, 1\], got 1.5"),
         (lambda: ww.nn.RNN(3, 5, nonlinearity="gelu"), "RNN: expected nonlinearity to be 'tanh' or 'relu', got 'gelu'"),
         (lambda: ww.nn.LSTM(3, 5, proj_size=5), r"LSTM: expected proj_size in \[0, 5\) \(hidden_size\), got 5"),

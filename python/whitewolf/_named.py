@@ -1,7 +1,8 @@
 """Errors name the function or the class that was called, and one of its arguments, whichever op below it noticed.
 
-Nothing is checked twice: only once a call has failed are its arguments held against the signature, and the words chosen. What keeps its
-arguments for later (a schedule, a loader) holds them against it at once: `checked`.
+Options (flags, sizes, numbers, words) are held against their annotations before the call, so that nothing else that is true in Python
+passes for True: once for each combination of types. Leading tensors only once a call has failed, when the words are chosen: the ops check
+them. What keeps its arguments for later (a schedule, a loader) holds all of them against its signature at once: `checked`.
 """
 
 from __future__ import annotations
@@ -26,20 +27,31 @@ _LETTERS = ("x", "w", "b")  # of input, weight and bias in formulas
 
 
 def named(function: Callable[..., Any], op: str = "", *, below: bool = False) -> Callable[..., Any]:
-    """The function, with errors in its own name, or in that of the class `op` whose constructor or method it is.
+    """The function, with options checked, and errors in its own name, or in that of the class `op` whose constructor or method it is.
 
     With `below`, an error that is in the name of an op below stays as it is if it names an argument of the function.
     """
+    signature = inspect.signature(function)
+    placed = [str(p.annotation) for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    leading = next((i for i, a in enumerate(placed) if a != "Tensor" and _wanted(a)), len(placed))  # tensors, which the op checks
+    passed: set[tuple[Any, ...]] = (
+        set()
+    )  # the types of options that have been found right: whether they are depends on nothing else
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) > leading:
+            types = (*map(type, args[leading:]), *kwargs, *map(type, kwargs.values()))
+            if types not in passed:
+                _check_options(op or function.__name__, signature, args, kwargs)
+                passed.add(types)
         try:
             try:
                 return function(*args, **kwargs)
             except SixteenBit:
                 return through_float32(function, *args, **kwargs)
         except _CAUGHT as error:
-            better = _explained(op or function.__name__, inspect.signature(function), args, kwargs, error, below)
+            better = _explained(op or function.__name__, signature, args, kwargs, error, below)
             if better is error:
                 raise
             raise better from error
@@ -87,19 +99,19 @@ def _explained(
         return error  # of a type of its own, which says what it is
     if isinstance(error, KeyError) and str(error.args[0] if error.args else "").startswith(f"{op}: "):
         return error  # documented: a file lacks what was asked for
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError as wrong:  # too many arguments, or unknown ones: Python's own text says which
+        return TypeError(f"{op}: {wrong}")
+    wrong_kind = _of_wrong_kind(op, signature, given)
+    if wrong_kind is not None:  # in the argument's own name, which an op below may call x
+        return wrong_kind
     text = str(error)
     own, _, rest = text.partition(": ")
     names = [name for name in signature.parameters if name != "self"]
     known = own == op or below and re.fullmatch(r"\w+", own) is not None
     if known and isinstance(error, _KEPT) and re.search(rf"\b({'|'.join((*names, *_LETTERS))})\b", rest):
         return error
-    try:
-        given = signature.bind(*args, **kwargs).arguments
-    except TypeError as wrong:  # too many arguments, or unknown ones: Python's own text says which
-        return TypeError(f"{op}: {wrong}")
-    wrong_kind = _of_wrong_kind(op, signature, given)
-    if wrong_kind is not None:
-        return wrong_kind
     kind = type(error) if type(error) in _KEPT else ValueError
     shown = ", ".join(name for name in given if name != "self") or ", ".join(names)
     return kind(f"{op}: expected {shown} that fit together, got an error below: {text or type(error).__name__}")
@@ -118,6 +130,17 @@ def _of_wrong_kind(op: str, signature: inspect.Signature, given: Mapping[str, An
                 words = " or ".join(words for _, words in wanted)
                 return TypeError(f"{op}: expected {name} to be {words}, got {_described(part)}")
     return None
+
+
+def _check_options(op: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raises TypeError for an argument that is not of the kind its annotation says: the slow path of `named`."""
+    try:
+        bound = signature.bind_partial(*args, **kwargs).arguments
+    except TypeError as wrong:
+        raise TypeError(f"{op}: {wrong}") from None
+    wrong_kind = _of_wrong_kind(op, signature, bound)
+    if wrong_kind is not None:
+        raise wrong_kind
 
 
 def _described(value: Any) -> str:

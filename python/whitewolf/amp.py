@@ -11,7 +11,7 @@ from ._precision import run_step
 from .autograd import no_grad
 from .dtypes import float16
 from .nn.utils import _alike
-from .ops._common import check_flag, check_number
+from .ops._common import check_count, check_flag, check_number
 from .optim import Optimizer
 from .tensor import Tensor
 
@@ -189,9 +189,7 @@ class GradScaler:
         return self._growth_interval
 
     def set_growth_interval(self, new_interval: int) -> None:
-        if isinstance(new_interval, bool) or not isinstance(new_interval, int) or new_interval < 1:
-            raise ValueError(f"GradScaler: expected growth_interval to be an int >= 1, got {new_interval!r}")
-        self._growth_interval = new_interval
+        self._growth_interval = check_count("GradScaler", "growth_interval", new_interval, 1)
 
     def state_dict(self) -> dict[str, Any]:
         """PyTorch's form; empty where the scaler is not enabled."""

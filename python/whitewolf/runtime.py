@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .device import device, devices
+from .device import Device, device, devices
+from .ops._common import check_int
 
 MAX_THREADS = 1024  # beyond what a machine has; a mistake, rather than a wish
 
@@ -22,8 +23,7 @@ def set_num_threads(n: int) -> None:
     >>> import whitewolf as ww
     >>> ww.set_num_threads(ww.get_num_threads())
     """
-    if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(f"set_num_threads: expected n to be an int, got {type(n).__name__}")
+    n = check_int("set_num_threads", "n", n)
     if not 1 <= n <= MAX_THREADS:
         raise ValueError(f"set_num_threads: expected n in [1, {MAX_THREADS}], got {n}")
     for module in _modules():
@@ -40,7 +40,7 @@ def get_num_threads() -> int:
     return int(device("cpu").module.num_threads())
 
 
-def memory_stats(which: str = "cpu") -> dict[str, int]:
+def memory_stats(which: str | Device = "cpu") -> dict[str, int]:
     """Bytes in use, cached and at the peak, allocations and cache hits of a device's block cache.
 
     >>> import whitewolf as ww

@@ -65,7 +65,7 @@ GOOD_FOR: dict[str, dict[str, Callable[[], Any]]] = {
     "searchsorted": {"x1": lambda: floats(3), "x2": lambda: floats(2)},
     "iinfo": {"type": lambda: "int8"},
     "moveaxis": {"source": lambda: 0},
-    "index_add": {"index": lambda: ints(2)},
+    **dict.fromkeys(("index_add", "index_select"), {"index": lambda: ints(2)}),
     "squeeze": {"x": lambda: floats(1, 2)},
     "meshgrid": {"arrays": lambda: floats(3)},
     "broadcast_arrays": {"arrays": lambda: floats(3)},
@@ -104,13 +104,13 @@ _CLASSES: dict[str, Callable[[], Any]] = {"target": lambda: ints(2)}
 
 FUNCTIONAL_FOR: dict[str, dict[str, Callable[[], Any]]] = {
     **dict.fromkeys(("conv2d", "conv_transpose2d"), _picture("weight")), **dict.fromkeys(("conv1d", "conv_transpose1d"), _line("weight")),
-    **dict.fromkeys(("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "lp_pool2d", "interpolate", "upsample", "unfold", "pixel_shuffle",
+    **dict.fromkeys(("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "lp_pool2d", "interpolate", "upsample", "upsample_bilinear", "upsample_nearest", "unfold", "pixel_shuffle",
                      "pixel_unshuffle", "channel_shuffle", "dropout1d", "dropout2d", "dropout3d", "instance_norm", "local_response_norm"), _picture()),
     **dict.fromkeys(("max_pool1d", "avg_pool1d", "adaptive_avg_pool1d", "adaptive_max_pool1d", "lp_pool1d", "dropout1d"), _line()),
     **dict.fromkeys(("cross_entropy", "nll_loss", "multi_margin_loss"), _CLASSES), "cosine_embedding_loss": {"target": lambda: floats(2)},
     "max_unpool2d": {"input": lambda: floats(1, 1, 2, 2), "indices": lambda: ints(1, 1, 2, 2)},
     "max_unpool1d": {"input": lambda: floats(1, 1, 2), "indices": lambda: ints(1, 1, 2)}, "fold": {"input": lambda: floats(1, 4, 1)},
-    "bilinear": {"weight": lambda: floats(3, 2, 2)}, "prelu": {"weight": lambda: floats(2)},
+    "threshold": {"value": lambda: 1.0}, "bilinear": {"weight": lambda: floats(3, 2, 2)}, "prelu": {"weight": lambda: floats(2)},
     "grid_sample": _picture(), "fractional_max_pool2d": {**_picture(), "output_size": lambda: 2}, "multilabel_margin_loss": {"target": lambda: ints(2, 2)},
     "affine_grid": {"size": lambda: (1, 1, 2, 2)}, "embedding": {"input": lambda: ints(2)}, "embedding_bag": {"input": lambda: ints(2, 2)}, "group_norm": {"x": lambda: floats(2, 4)},
 }  # fmt: skip

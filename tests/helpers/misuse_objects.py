@@ -79,7 +79,7 @@ def _inputs(name: str) -> dict[str, Any]:
         found["target"] = ints(2)
     if name == "MultiLabelMarginLoss":
         found["target"] = ints(2, 4)
-    found |= {"log_probs": floats(3, 2, 4), "targets": ww.ones((2, 1), dtype="int64")}
+    found |= {"log_input": floats(*shape), "log_probs": floats(3, 2, 4), "targets": ww.ones((2, 1), dtype="int64")}
     found |= dict.fromkeys(("input_lengths", "target_lengths"), [1, 1])
     if name in ("CosineEmbeddingLoss",):
         found["target"] = floats(2)
@@ -237,7 +237,7 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
     "GradScaler.step": (lambda: amp.GradScaler().step, {"optimizer": _optimizer}),
     "GradScaler.unscale_": (lambda: amp.GradScaler().unscale_, {"optimizer": _optimizer}),
     "GradScaler.load_state_dict": (lambda: amp.GradScaler().load_state_dict, {"state_dict": lambda: amp.GradScaler().state_dict()}),
-    **{f"init.{n}": (lambda n=n: getattr(nn.init, n), {"tensor": lambda: floats(2, 2), "val": lambda: 1.0, "nonlinearity": lambda: "relu"})
+    **{f"init.{n}": (lambda n=n: getattr(nn.init, n), {"tensor": lambda: floats(2, 2), "val": lambda: 1.0, "nonlinearity": lambda: "relu", "sparsity": lambda: 0.5})
        for n in dir(nn.init) if n.endswith("_") and not n.startswith("_") or n == "calculate_gain"},
     **{f"utils.{n}": (lambda n=n: getattr(nn.utils, n), {"parameters": _weights, "max_norm": lambda: 1.0, "clip_value": lambda: 1.0, "vec": lambda: floats(4)})
        for n in ("clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters")},

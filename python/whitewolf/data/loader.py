@@ -9,6 +9,7 @@ import numpy as np
 
 from ..device import Array, Device
 from ..device import device as find_device
+from ..ops._common import check_count
 from ..ops.creation import asarray
 from ..tensor import Tensor
 from .dataset import collate
@@ -94,10 +95,7 @@ class DataLoader:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__") or getattr(dataset, "ndim", 1) == 0:
             raise TypeError(f"DataLoader: expected a dataset with __len__ and __getitem__, got {type(dataset).__name__}")
         for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("prefetch", prefetch, 1)):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"DataLoader: expected {name} to be an int, got {type(value).__name__}")
-            if value < least:
-                raise ValueError(f"DataLoader: expected {name} >= {least}, got {value}")
+            check_count("DataLoader", name, value, least)
         if workers not in _WORKERS:
             raise ValueError(f"DataLoader: expected workers to be 'threads' or 'processes', got {workers!r}")
         if seed is None:

@@ -100,6 +100,21 @@ def check_int(op: str, name: str, value: Any) -> int:
     return int(value)
 
 
+def check_word(op: str, name: str, value: Any, *words: str) -> str:
+    """`value`, if it is one of the words.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is another.
+    """
+    listed = " or ".join(map(repr, words))
+    if not isinstance(value, str):
+        raise TypeError(f"{op}: expected {name} to be {listed}, got {type(value).__name__}")
+    if value not in words:
+        raise ValueError(f"{op}: expected {name} to be {listed}, got {value!r}")
+    return value
+
+
 def check_ints(op: str, name: str, value: Any) -> tuple[int, ...]:
     """An int, or a sequence of them, as a tuple."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
@@ -265,6 +280,8 @@ def check_window(op: str, **values: Any) -> None:
 
 def pair(op: str, name: str, value: Any, n: int = 2) -> tuple[int, ...]:
     """An int for all `n` dimensions, or `n` ints."""
+    if type(value) is tuple and len(value) == n and all([type(v) is int for v in value]):  # what layers keep
+        return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return (int(value),) * n
     if isinstance(value, (tuple, list)) and len(value) == n and all(isinstance(v, (int, np.integer)) for v in value):

@@ -16,7 +16,7 @@ from ..autograd import Node, record, save_output, saved_output
 from ..device import Array
 from ..dtypes import is_sixteen_bit
 from ..tensor import Tensor
-from ._common import check_float, check_same_device, check_same_dtype, check_tensor, pair
+from ._common import check_count, check_float, check_same_device, check_same_dtype, check_tensor, pair
 from ._sixteen import through_float32
 from .elementwise import add, fused_backward
 from .indexing import getitem
@@ -248,9 +248,7 @@ def _attributes(op: str, stride: Any, padding: Any, dilation: Any, groups: Any, 
         for i, value in enumerate(values):
             if value < least:
                 raise ValueError(f"{op}: expected {name}[{i}] >= {least}, got {name} == {values}")
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
-        raise ValueError(f"{op}: expected groups to be an int >= 1, got {groups!r}")
-    return {**attrs, "groups": groups}
+    return {**attrs, "groups": check_count(op, "groups", groups, 1)}
 
 
 def _check(

@@ -14,7 +14,7 @@ from .._precision import widened
 from ..dtypes import float32, is_sixteen_bit
 from ..graph import Node, record
 from ..tensor import Tensor, wrap
-from ._common import check_float, check_same_device, check_same_dtype, check_tensor
+from ._common import check_float, check_int, check_same_device, check_same_dtype, check_tensor
 from .creation import zeros
 from .elementwise import divide, multiply
 from .gather import gather, index_add
@@ -85,8 +85,7 @@ def check_padding(op: str, padding_idx: int | None, rows: int) -> int:
     """
     if padding_idx is None:
         return -1
-    if type(padding_idx) is not int:
-        raise TypeError(f"{op}: expected padding_idx to be an int or None, got {padding_idx!r}")
+    padding_idx = check_int(op, "padding_idx", padding_idx)
     if not -rows <= padding_idx < rows:
         raise IndexError(f"{op}: expected padding_idx in [{-rows}, {rows}) (weight.shape[0]), got {padding_idx}")
     return padding_idx % rows

@@ -165,7 +165,7 @@ all = _reduce_bool("all", "Whether all elements along `axis` are true (not zero)
 any = _reduce_bool("any", "Whether any element along `axis` is true (not zero).")
 
 
-def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+def allclose(x1: Operand, x2: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether |x1 - x2| <= atol + rtol |x2| everywhere; NaN is close to NaN with `equal_nan`.
 
     >>> import whitewolf as ww
@@ -180,7 +180,7 @@ def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equ
     return bool(np.allclose(a.numpy(), b.numpy(), float(rtol), float(atol), equal_nan))
 
 
-def array_equal(x1: Tensor, x2: Tensor) -> bool:
+def array_equal(x1: Operand, x2: Operand) -> bool:
     """Whether shapes and all elements are equal.
 
     >>> import whitewolf as ww

@@ -14,7 +14,7 @@ import numpy as np
 from ..device import Array
 from ..graph import Node, is_grad_enabled, record
 from ..tensor import Tensor, wrap
-from ._common import check_float, check_same_device, check_same_dtype, check_tensor
+from ._common import check_count, check_float, check_ints, check_same_device, check_same_dtype, check_tensor
 from ._layout import Axes, _channels, _channels_of, _join, _order, _output
 from ._sixteen import takes_sixteen_bit
 from .elementwise import add, multiply, rsqrt, square, subtract
@@ -91,7 +91,8 @@ def group_norm(
     tensor([[-1.,  1.]])
     """
     _check_channels("group_norm", input, weight=weight, bias=bias)
-    if isinstance(num_groups, bool) or not isinstance(num_groups, int) or num_groups < 1 or input.shape[1] % num_groups:
+    num_groups = check_count("group_norm", "num_groups", num_groups, 1)
+    if input.shape[1] % num_groups:
         raise ValueError(f"group_norm: expected num_groups to divide {input.shape[1]} channels (input.shape[1]), got {num_groups}")
     return _channel_norm("group_norm", input, weight, bias, float(eps), num_groups)[0]
 
@@ -256,7 +257,7 @@ def _row_norm(
     centered: bool,
 ) -> Tensor:
     _check_operands(op, x, weight=weight, bias=bias)
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(int(n) for n in normalized_shape)
+    shape = check_ints(op, "normalized_shape", normalized_shape)
     lead = x.ndim - len(shape)
     if not shape or lead < 0 or x.shape[lead:] != shape:
         raise ValueError(f"{op}: expected input.shape to end with {shape} (normalized_shape), got input.shape == {x.shape}")

@@ -10,7 +10,7 @@ import numpy as np
 from ..device import device as find_device
 from ..dtypes import float32
 from ..tensor import Tensor, wrap
-from ._common import check_flag, check_int, check_size, check_tensor
+from ._common import check_flag, check_int, check_size, check_tensor, check_word
 from .creation import _dtype, _empty, _number
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
     >>> x.shape, y[:, 0]
     ((3, 2), tensor([3, 4, 5]))
     """
-    if not isinstance(indexing, str) or indexing not in ("xy", "ij"):
-        raise ValueError(f"meshgrid: expected indexing to be 'xy' or 'ij', got {indexing!r}")
+    check_word("meshgrid", "indexing", indexing, "xy", "ij")
     from .manipulation import broadcast_to, reshape
 
     xs = [check_tensor("meshgrid", f"arrays[{i}]", a) for i, a in enumerate(arrays)]

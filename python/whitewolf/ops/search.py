@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..tensor import Tensor, wrap
-from ._common import check_flag, check_ordered, check_same_device, check_tensor, normalize_axis
+from ._common import check_flag, check_ordered, check_same_device, check_tensor, check_word, normalize_axis
 from .indexing import take_along_axis
 
 
@@ -80,8 +80,7 @@ def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tenso
             raise ValueError(f"searchsorted: expected sorter.shape == {x1.shape} (x1's), got {sorter.shape}")
         if sorter.size and not (0 <= sorter._data.min() and sorter._data.max() < x1.size):
             raise IndexError(f"searchsorted: expected sorter of indices in [0, {x1.size}), got one outside")
-    if not isinstance(side, str) or side not in ("left", "right"):
-        raise ValueError(f"searchsorted: expected side to be 'left' or 'right', got {side!r}")
+    check_word("searchsorted", "side", side, "left", "right")
     found = np.searchsorted(x1._data, x2._data, side, None if sorter is None else sorter._data)  # type: ignore[call-overload]
     return wrap(x1.device.xp.asarray(found, np.int64), x1.device)
 

@@ -9,7 +9,7 @@ import numpy as np
 from .._precision import widened
 from ..dtypes import is_sixteen_bit
 from ..tensor import Tensor, wrap
-from ._common import KERNEL_FLOATS, check_dims, check_flag, check_tensor, normalize_axis
+from ._common import KERNEL_FLOATS, check_dims, check_flag, check_int, check_tensor, normalize_axis
 from .gather import gather
 from .manipulation import reshape
 
@@ -54,7 +54,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         row = topk(reshape(x, (1,)), k)
         return row if k == 0 else TopK(reshape(row.values, ()), reshape(row.indices, ()))
     n = x.shape[at]
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 0 <= k <= n:
+    if not 0 <= check_int("topk", "k", k) <= n:
         raise ValueError(f"topk: expected k in [0, {n}] (input.shape[{at}]), got {k}")
     values = np.moveaxis(widened(x._data), at, -1)
     if values.dtype in KERNEL_FLOATS:

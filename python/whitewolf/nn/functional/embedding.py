@@ -127,6 +127,7 @@ def _bags(op: str, input: Tensor, offsets: Tensor | None, include_last_offset: b
     """The bag of each index, in their order, and how many bags there are."""
     if input.ndim == 2:
         if offsets is not None:
+            check_tensor(op, "offsets", offsets)
             raise ValueError(f"{op}: expected no offsets for input [B, n], got offsets beside input.shape == {input.shape}")
         return np.repeat(np.arange(input.shape[0]), input.shape[1]), input.shape[0]
     if input.ndim != 1 or offsets is None:

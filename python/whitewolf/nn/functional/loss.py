@@ -9,7 +9,7 @@ import numpy as np
 
 from ...ops import elementwise, manipulation
 from ...ops import reduce as reductions
-from ...ops._common import check_flag, check_float, check_int, check_same_device, check_same_dtype, check_tensor
+from ...ops._common import check_flag, check_float, check_int, check_number, check_same_device, check_same_dtype, check_tensor
 from ...ops.logic import greater
 from ...ops.loss import absolute_error, class_likelihood, divergence, smooth_absolute_error, squared_error
 from ...ops.rearrange import broadcast_arrays
@@ -240,6 +240,7 @@ def gaussian_nll_loss(
     check_vectors(op, input=input, target=target)
     check_reduction(op, reduction)
     if not isinstance(var, Tensor):
+        check_number(op, "var", var)
         var = wrap(input.device.xp.full(input.shape, var, input.dtype), input.device)
     check_same_device(op, input=input, var=var)
     check_same_dtype(op, input=input, var=var)

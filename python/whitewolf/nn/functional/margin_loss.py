@@ -8,7 +8,7 @@ import numpy as np
 
 from ...ops import elementwise, manipulation
 from ...ops import reduce as reductions
-from ...ops._common import check_float, check_same_dtype, check_tensor
+from ...ops._common import check_float, check_same_device, check_same_dtype, check_tensor
 from ...ops.binary import minimum
 from ...ops.indexing import take, take_along_axis
 from ...ops.logic import equal, not_equal
@@ -67,6 +67,7 @@ def multilabel_soft_margin_loss(
     target = _as_numbers(op, target, input)
     _pair(op, input, target)
     reduction = check_reduction(op, reduction, size_average, reduce)
+    check_same_device(op, input=input, weight=weight)
     loss = softplus(elementwise.negative(input), 1.0, 50.0) * target + softplus(input, 1.0, 50.0) * (1 - target)
     return _reduce(reductions.mean(loss if weight is None else loss * weight, axis=-1), reduction)
 

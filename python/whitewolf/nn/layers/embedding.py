@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ops._common import check_tensor
 from ...ops.creation import empty
 from ...ops.embedding import check_padding
 from ...tensor import Tensor
@@ -54,6 +55,7 @@ class _Table(Module):
 
 
 def _rows(name: str, embeddings: Tensor) -> tuple[int, int]:
+    check_tensor(name, "embeddings", embeddings)
     if embeddings.ndim != 2:
         raise ValueError(f"{name}: expected embeddings [V, D], got embeddings.shape == {embeddings.shape}")
     return embeddings.shape[0], embeddings.shape[1]

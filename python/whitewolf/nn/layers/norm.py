@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...ops._common import check_number
+from ...ops._common import check_count, check_ints, check_number
 from ...ops.creation import asarray, ones, zeros
 from ...ops.manipulation import squeeze, unsqueeze
 from ...tensor import Tensor
@@ -38,8 +38,7 @@ class _ChannelNorm(Module):
         bias: bool,
     ) -> None:
         super().__init__()
-        if type(num_features) is not int or num_features < 0:
-            raise ValueError(f"{type(self).__name__}: expected num_features to be an int >= 0, got {num_features!r}")
+        num_features = check_count(type(self).__name__, "num_features", num_features)
         check_number(type(self).__name__, "eps", eps)
         if not eps > 0:
             raise ValueError(f"{type(self).__name__}: expected eps > 0, got {eps}")
@@ -303,7 +302,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _sizes(normalized_shape)
+        self.normalized_shape = check_ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         _affine(self, self.normalized_shape, elementwise_affine, bias, device, dtype)
 
@@ -317,10 +316,6 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         affine = self.elementwise_affine
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}, bias={self.bias is not None}"
-
-
-def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 class RMSNorm(Module):
@@ -348,7 +343,7 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _sizes(normalized_shape)
+        self.normalized_shape = check_ints(type(self).__name__, "normalized_shape", normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         weight = Parameter(ones(self.normalized_shape, dtype=dtype, device=device)) if elementwise_affine else None
         self.register_parameter("weight", weight)
@@ -357,8 +352,8 @@ class RMSNorm(Module):
         """weight 1."""
         _reset_affine(self)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...ops._common import check_window
 from ...tensor import Tensor
 from .. import functional as F
@@ -133,4 +135,4 @@ class AdaptiveAvgPool2d(Module):
 
 def one(value: Any) -> Any:
     """An int as a tuple of one, as PyTorch's 1-d mean pooling keeps its arguments."""
-    return (value,) if isinstance(value, int) else value
+    return (int(value),) if isinstance(value, (int, np.integer)) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
-from ...ops._common import MAX_LAYERS, check_flag, check_tensor
+from ...ops._common import MAX_LAYERS, check_count, check_flag, check_int, check_tensor
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
@@ -83,10 +83,7 @@ class _Unit(Module):
 
     def _check_sizes(self, **sizes: Any) -> None:
         for name, size in sizes.items():
-            if type(size) is not int or size < 1:
-                raise ValueError(f"{type(self).__name__}: expected {name} to be an int >= 1, got {size!r}")
-            if name == "num_layers" and size > MAX_LAYERS:
-                raise ValueError(f"{type(self).__name__}: expected num_layers <= {MAX_LAYERS}, got {size}")
+            check_count(type(self).__name__, name, size, 1, MAX_LAYERS if name == "num_layers" else None)
 
     def _check_states(self, hx: State | None, lead: tuple[int, ...], ends: str, what: str, like: Tensor) -> tuple[Tensor, ...]:
         """The states given, each [*lead, its size], or nothing."""
@@ -362,7 +359,7 @@ class LSTM(_LSTM, _Layers):
     ) -> None:  # fmt: skip
         super().__init__()
         self._check_sizes(hidden_size=hidden_size)
-        if type(proj_size) is not int or not 0 <= proj_size < hidden_size:
+        if not 0 <= check_int("LSTM", "proj_size", proj_size) < hidden_size:
             raise ValueError(f"LSTM: expected proj_size in [0, {hidden_size}) (hidden_size), got {proj_size!r}")
         self.proj_size = proj_size
         self._set_up(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...ops._common import check_window
 from ...tensor import Tensor
 from .. import functional as F
@@ -102,7 +104,8 @@ class _MaxUnpool(Module):
         super().__init__()
         stride = kernel_size if stride is None else stride
         self.kernel_size, self.stride, self.padding = (
-            (value,) * self.dims if isinstance(value, int) else tuple(value) for value in (kernel_size, stride, padding)
+            (int(value),) * self.dims if isinstance(value, (int, np.integer)) else tuple(value)
+            for value in (kernel_size, stride, padding)
         )
 
     def extra_repr(self) -> str:
