@@ -70,7 +70,9 @@ def test_raw_kernels_take_any_argument_or_name_it(part: int) -> None:
 
 
 def test_a_broken_contract_is_seen() -> None:
-    """The harness itself: a function that crashes, one that answers with a foreign error, one that changes its input."""
+    """The harness itself: a function that crashes, one that answers with a foreign error, one that changes its input, one that is silent
+    about what it raises.
+    """
     program = """
 import sys; sys.path.insert(0, {here!r})
 import whitewolf as ww
@@ -79,13 +81,16 @@ def foreign(x, /): raise KeyError("x")
 def nameless(x, /): raise ValueError("something is wrong")
 def writes(x, /):
     if isinstance(x, ww.Tensor) and x.size and x.ndim: x._data[...] = 1
-ww.foreign, ww.nameless, ww.writes = foreign, nameless, writes
-misuse.main(["foreign", "nameless", "writes"])
+def silent(x, /):
+    raise ValueError("silent: expected x to be another")
+ww.foreign, ww.nameless, ww.writes, ww.silent = foreign, nameless, writes, silent
+misuse.main(["foreign", "nameless", "writes", "silent"])
 """
     done = child("-c", program.format(here=str(HERE)))
     problems = [json.loads(line) for line in done.stdout.splitlines() if "problem" in line]
     found = {(d["function"], d["problem"].split(":")[0]) for d in problems}
     assert {("foreign", "untyped KeyError"), ("nameless", "ValueError"), ("writes", "an input has changed")} <= found
+    assert ("silent", "not in its docstring") in found
 
 
 def test_an_overlap_that_is_hard_to_decide_is_refused_and_not_waited_for() -> None:

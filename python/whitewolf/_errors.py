@@ -1,4 +1,17 @@
-"""Errors that have no builtin of the same meaning."""
+"""Which error means what, and the errors that have no builtin of the same meaning.
+
+Every function may raise these, and its docstring names only what it raises beside them:
+
+- TypeError: an argument of another kind than the signature says, or a tensor of a dtype that the function does not take.
+- ValueError: a tensor of more than 12 dimensions; shapes that do not broadcast, where a function broadcasts; an axis named twice; memory
+  that is read-only, where a function writes.
+- IndexError: an axis outside of the tensor's dimensions.
+- MemoryError: a result that does not fit in memory. OverflowError: an int outside the range of the dtype that it meets.
+- ww.DeviceError: tensors on different devices, or a device that is not there.
+
+A layer raises what its function raises, and ValueError or TypeError for arguments that it could never compute with. The text of an
+error names the function or class, the argument, what was expected, and what was given.
+"""
 
 from __future__ import annotations
 

@@ -98,6 +98,7 @@ def gradgradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Tensor
 
     Raises:
         AssertionError: they disagree.
+        ValueError: no input requires grad, or an option is outside its range.
 
     >>> import whitewolf as ww
     >>> ww.autograd.gradgradcheck(ww.exp, ww.ones(2, dtype="float64", requires_grad=True))

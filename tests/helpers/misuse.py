@@ -2,7 +2,8 @@
 
 main([name, ...]) prints a line of JSON before each function, and one for each call that broke the contract
 
-The contract: a call either works, or raises a typed error whose text names the op and the argument; it changes none of its inputs.
+The contract: a call either works, or raises a typed error whose text names the op and the argument, and whose type the docstring names
+(or the general rule of whitewolf/_errors.py); it changes none of its inputs.
 """
 
 from __future__ import annotations
@@ -217,6 +218,23 @@ def named(name: str, text: str) -> bool:
     return op is not None and any(re.search(rf"\b{re.escape(w)}\b", text[op.end() :]) for w in (*words, "y"))
 
 
+# What every function may raise without saying so in its docstring: whitewolf/_errors.py states it once, and the reference shows it.
+GENERAL = {
+    "TypeError": "", "MemoryError": "", "OverflowError": "", "DeviceError": "",
+    "ValueError": r"of at most \d+ dimensions|broadcast|each axis once|writ(e|ab)|read-only",
+    "IndexError": r"expected \w*(axis|axes|axis\d|dim|start_dim|end_dim|source|destination)\w* in \[",
+}  # fmt: skip
+
+
+def documented(function: Any, error: BaseException) -> bool:
+    """The docstring's `Raises:` names the error's type, or one that it is a kind of; or the error is one of the general rule."""
+    names = [c.__name__ for c in type(error).__mro__ if c not in (Exception, BaseException, object)]
+    if any(name in GENERAL and re.search(GENERAL[name], str(error)) for name in names):
+        return True
+    raises = (function.__doc__ or "").partition("Raises:")[2].partition("\n\n")[0]
+    return any(re.search(rf"\b{name}\b", raises) for name in names)
+
+
 def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
@@ -237,6 +255,8 @@ def main(names: list[str]) -> None:
             except TYPED as error:
                 if not named(name, str(error)):
                     problem = f"{type(error).__name__}: {error}"
+                elif not documented(find(name), error):
+                    problem = f"not in its docstring: {type(error).__name__}: {error}"
             except BaseException as error:
                 problem = f"untyped {type(error).__name__}: {error}"
             if [t.numpy().tobytes() for t in tensors] != before:

@@ -21,7 +21,7 @@ import numpy as np
 import whitewolf as ww
 from whitewolf import amp, autograd, data, io, nn, optim
 
-from helpers.misuse import TYPED, bad_values, bools, floats, ints, limit_memory
+from helpers.misuse import TYPED, bad_values, bools, documented, floats, ints, limit_memory
 
 SECONDS = 10
 
@@ -377,6 +377,8 @@ def main(names: list[str]) -> None:
                         problem = f"a hang: {error}"
                     elif not named(call.names, str(error)) and not isinstance(error, OSError):
                         problem = f"{type(error).__name__}: {error}"
+                    elif kind == "function" and not documented(FUNCTIONS[name][0](), error):
+                        problem = f"not in its docstring: {type(error).__name__}: {error}"
                 except KeyError as error:  # what a checkpoint lacks, as documented
                     text = str(error.args[0] if error.args else "")
                     problem = "" if text.startswith("load_checkpoint: ") else f"untyped KeyError: {text}"

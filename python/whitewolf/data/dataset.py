@@ -71,12 +71,14 @@ def collate(samples: Sequence[Any]) -> Any:
     Python floats become float32, ints int64; text stays a list.
 
     Raises:
-        ValueError: arrays of unequal shapes, or tuples of unequal lengths.
+        ValueError: arrays of unequal shapes, tuples of unequal lengths, or no sample at all.
 
     >>> from whitewolf.data import collate
     >>> collate([(1, "a"), (2, "b")])
     (array([1, 2]), ['a', 'b'])
     """
+    if not len(samples):
+        raise ValueError("collate: expected samples to hold at least one, got none")
     first = samples[0]
     if isinstance(first, (Tensor, np.ndarray, np.generic)):
         arrays = [s.numpy() if isinstance(s, Tensor) else np.asarray(s) for s in samples]

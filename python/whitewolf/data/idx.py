@@ -26,6 +26,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     Raises:
         ww.FileFormatError: wrong magic number, unknown dtype, truncated, too long, or damaged; the text has the file, what was
             expected and what was found.
+        OSError: the file is not there.
     """
     name = os.fspath(path)
     with open(path, "rb") as plain:

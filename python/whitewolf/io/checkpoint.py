@@ -97,6 +97,7 @@ def load_checkpoint(
         KeyError: the file holds no model or no optimizer to load.
         ValueError: names or shapes differ from the model's or the optimizer's; the text names them.
         TypeError: dtypes differ.
+        OSError: the file is not there.
     """
     from ..random import get_state, set_state
 

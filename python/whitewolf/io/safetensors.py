@@ -71,6 +71,7 @@ def load(path: str | os.PathLike[str], *, device: str | Device | None = None) ->
     Raises:
         ww.FileFormatError: the file is truncated, corrupted or hostile; the text names the file and the tensor.
         ImportError: it holds bfloat16 and ml_dtypes is not installed.
+        OSError: the file is not there.
     """
     return read(path, device)[0]
 

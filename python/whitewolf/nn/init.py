@@ -45,6 +45,9 @@ def _fill(op: str, tensor: Tensor, kernel: str, **attributes: float) -> Tensor:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Fills from the uniform distribution on [a, b).
 
+    Raises:
+        ValueError: a > b.
+
     >>> import whitewolf as ww
     >>> x = ww.nn.init.uniform_(ww.empty(1000), -1, 1)
     >>> x.shape, bool(ww.all(x >= -1)), bool(ww.all(x < 1))
@@ -57,6 +60,9 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Fills from the normal distribution of that mean and standard deviation.
+
+    Raises:
+        ValueError: std is negative.
 
     >>> import whitewolf as ww
     >>> ww.nn.init.normal_(ww.empty((2, 2))).shape
@@ -110,6 +116,9 @@ def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Fills from U(-b, b), b = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16).
 
+    Raises:
+        ValueError: the tensor has less than 2 dimensions, or an option is none of those.
+
     >>> import whitewolf as ww
     >>> ww.nn.init.xavier_uniform_(ww.empty((2, 2))).shape
     (2, 2)
@@ -120,6 +129,9 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Fills from the normal distribution of std gain sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 12).
+
+    Raises:
+        ValueError: the tensor has less than 2 dimensions, or an option is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.init.xavier_normal_(ww.empty((2, 2))).shape
@@ -144,6 +156,9 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
         mode: "fan_in" keeps the variance forward, "fan_out" backward.
         nonlinearity: what `calculate_gain` takes.
 
+    Raises:
+        ValueError: the tensor has less than 2 dimensions, or an option is none of those.
+
     >>> import whitewolf as ww
     >>> ww.nn.init.kaiming_uniform_(ww.empty((2, 2))).shape
     (2, 2)
@@ -154,6 +169,9 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonli
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Fills from the normal distribution of std gain / sqrt(fan); arguments as `kaiming_uniform_`.
+
+    Raises:
+        ValueError: the tensor has less than 2 dimensions, or an option is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.init.kaiming_normal_(ww.empty((2, 2))).shape
@@ -167,6 +185,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Fills with gain times a matrix of orthonormal rows or columns, whichever are fewer (Saxe et al. 2014, arXiv 1312.6120).
 
     Dimensions after the first count as one.
+
+    Raises:
+        ValueError: the tensor has less than 2 dimensions, or an option is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.init.orthogonal_(ww.empty((2, 2))).shape

@@ -284,6 +284,9 @@ def pair(op: str, name: str, value: Any, n: int = 2) -> tuple[int, ...]:
         return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return (int(value),) * n
-    if isinstance(value, (tuple, list)) and len(value) == n and all(isinstance(v, (int, np.integer)) for v in value):
-        return tuple(int(v) for v in value)
-    raise ValueError(f"{op}: expected {name} to be an int or {n} ints, got {value!r}")
+    text = f"{op}: expected {name} to be an int or {n} ints, got {value!r}"
+    if not isinstance(value, (tuple, list)) or not all(isinstance(v, (int, np.integer)) for v in value):
+        raise TypeError(text)
+    if len(value) != n:
+        raise ValueError(text)
+    return tuple(int(v) for v in value)

@@ -117,6 +117,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x (1 + erf(x / sqrt(2))) / 2, x = input; with approximate="tanh", x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
     (Hendrycks and Gimpel 2016, section 2).
 
+    Raises:
+        ValueError: `approximate` is neither "none" nor "tanh".
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.gelu(ww.asarray([0.0, 1.0]))
     tensor([0.    , 0.8413])

@@ -86,6 +86,9 @@ def conv1d(
 ) -> Tensor:
     """Each row of x [N, C, W], or [C, W], cross-correlated with the filters w [K, C / groups, S]; otherwise as `conv2d`.
 
+    Raises:
+        ValueError: the shapes do not fit, or an option is outside its range.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.conv1d(ww.asarray([[[1.0, 2.0, 4.0]]]), ww.asarray([[[-1.0, 1.0]]]))
     tensor([[[1., 2.]]])
@@ -145,6 +148,9 @@ def conv_transpose1d(
     dilation: int | tuple[int, ...] = 1,
 ) -> Tensor:
     """The adjoint of `conv1d` in x: x [N, K, Q], or [K, Q], and w [K, C / groups, S]; otherwise as `conv_transpose2d`.
+
+    Raises:
+        ValueError: the shapes do not fit, or an option is outside its range.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.conv_transpose1d(ww.ones((1, 1, 2)), ww.asarray([[[1.0, 2.0, 3.0]]]))

@@ -135,6 +135,9 @@ def _convert(op: str, name: str, obj: Any, dtype: Any, device: DeviceLike, copy:
 def zeros(shape: Shape, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Zeros; float32 unless `dtype` says otherwise.
 
+    Raises:
+        ValueError: a size is negative.
+
     >>> import whitewolf as ww
     >>> ww.zeros(2)
     tensor([0., 0.])
@@ -144,6 +147,9 @@ def zeros(shape: Shape, *, dtype: Any = None, device: DeviceLike = None, require
 
 def ones(shape: Shape, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
     """Ones; float32 unless `dtype` says otherwise.
+
+    Raises:
+        ValueError: a size is negative.
 
     >>> import whitewolf as ww
     >>> ww.ones((1, 2), dtype=ww.int8)
@@ -157,6 +163,7 @@ def empty(shape: Shape, *, dtype: Any = None, device: DeviceLike = None) -> Tens
 
     Raises:
         MemoryError: it does not fit; the text has the bytes.
+        ValueError: a size is negative.
 
     >>> import whitewolf as ww
     >>> ww.empty((2, 0)).shape
@@ -191,6 +198,7 @@ def full(shape: Shape, fill_value: Any, *, dtype: Any = None, device: DeviceLike
 
     Raises:
         OverflowError: an integer `dtype` cannot hold `fill_value`.
+        ValueError: a size is negative.
 
     >>> import whitewolf as ww
     >>> ww.full(3, True)

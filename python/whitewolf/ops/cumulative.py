@@ -79,6 +79,9 @@ def cumulative_prod(x: Tensor, /, *, axis: int | None = None, dtype: Any = None,
 
     The gradient is y_{i-1} s_i, where s_i = g_i + x_{i+1} s_{i+1}: right also where elements are zero.
 
+    Raises:
+        ValueError: no axis where x has several, or x is 0-d.
+
     >>> import whitewolf as ww
     >>> ww.cumulative_prod(ww.asarray([1.0, 2.0, 3.0]), include_initial=True)
     tensor([1., 1., 2., 6.])

@@ -167,6 +167,7 @@ def take(x: Tensor, indices: Tensor, /, *, axis: int | None = None) -> Tensor:
 
     Raises:
         IndexError: an index is outside [-n, n).
+        ValueError: no axis where x has several.
 
     >>> import whitewolf as ww
     >>> ww.take(ww.asarray([10, 20, 30]), ww.asarray([2, 0]))

@@ -89,6 +89,9 @@ def linspace(start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: D
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: DeviceLike = None) -> Tensor:
     """Ones on the k-th diagonal of a matrix, zeros elsewhere.
 
+    Raises:
+        ValueError: a size is negative.
+
     >>> import whitewolf as ww
     >>> ww.eye(2, 3, k=1)
     tensor([[0., 1., 0.],

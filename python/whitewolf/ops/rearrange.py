@@ -146,6 +146,9 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
 def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
     """x with zeros above the k-th diagonal of its last two dimensions.
 
+    Raises:
+        ValueError: x has less than 2 dimensions.
+
     >>> import whitewolf as ww
     >>> ww.tril(ww.ones((2, 2)))
     tensor([[1., 0.],
@@ -156,6 +159,9 @@ def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
 
 def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
     """x with zeros below the k-th diagonal of its last two dimensions.
+
+    Raises:
+        ValueError: x has less than 2 dimensions.
 
     >>> import whitewolf as ww
     >>> ww.triu(ww.ones((2, 2)))

@@ -48,7 +48,11 @@ class LRScheduler:
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a state_dict."""
+        """Goes on from a state_dict.
+
+        Raises:
+            ValueError: it is none of a schedule.
+        """
         self.last_epoch, self.base_lrs = int(state_dict["last_epoch"]), list(state_dict["base_lrs"])
         for i, group in enumerate(self.optimizer.param_groups):
             group["lr"] = self.rate(self.base_lrs[i], self.last_epoch, i)
@@ -279,7 +283,11 @@ class ReduceLROnPlateau:
         return metric > self.best + self.threshold if self.mode == "max" else metric < self.best - self.threshold
 
     def step(self, metric: Any) -> None:
-        """Takes in the metric of one more epoch."""
+        """Takes in the metric of one more epoch.
+
+        Raises:
+            ValueError: it is no number.
+        """
         value = float(metric)
         self.last_epoch += 1
         if self._better(value):
@@ -304,7 +312,11 @@ class ReduceLROnPlateau:
         return {k: getattr(self, k) for k in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a state_dict."""
+        """Goes on from a state_dict.
+
+        Raises:
+            ValueError: it is none of a schedule.
+        """
         for key in self.state_dict():
             setattr(self, key, state_dict[key])
 

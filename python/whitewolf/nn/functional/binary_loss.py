@@ -98,6 +98,9 @@ def binary_cross_entropy_with_logits(
         weight: w, broadcast; 1 unless given.
         pos_weight: q, broadcast; 1 unless given.
 
+    Raises:
+        ValueError: the shapes differ, or the reduction is none of those.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.binary_cross_entropy_with_logits(ww.zeros(2), ww.ones(2))
     tensor(0.6931)

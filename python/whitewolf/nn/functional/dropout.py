@@ -76,6 +76,9 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout2d` of input [N, C, D, H, W].
 
+    Raises:
+        ValueError: p is outside [0, 1], or the input has less than 2 dimensions.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.dropout3d(ww.ones((1, 2, 3, 3, 3)), training=False).shape
     (1, 2, 3, 3, 3)
@@ -106,6 +109,9 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """`alpha_dropout` of whole channels of input [N, C, ...].
+
+    Raises:
+        ValueError: p is outside [0, 1].
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.feature_alpha_dropout(ww.ones((1, 2, 3)), training=False).shape

@@ -178,6 +178,9 @@ def _cubic_far(t: Any, a: float = _A) -> Any:
 def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None) -> Tensor:
     """`interpolate` under its old name.
 
+    Raises:
+        ValueError: as `interpolate`.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.upsample(ww.ones((1, 1, 2)), scale_factor=2).shape
     (1, 1, 4)
@@ -188,6 +191,9 @@ def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: st
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` with mode "nearest".
 
+    Raises:
+        ValueError: as `interpolate`.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.upsample_nearest(ww.ones((1, 1, 2, 2)), scale_factor=2).shape
     (1, 1, 4, 4)
@@ -197,6 +203,9 @@ def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) 
 
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` with mode "bilinear", corners aligned.
+
+    Raises:
+        ValueError: as `interpolate`.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.upsample_bilinear(ww.asarray([[[[0.0, 2.0]]]]), size=(1, 3)).tolist()

@@ -86,6 +86,7 @@ def mse_loss(
 
     Raises:
         ValueError: the shapes differ.
+        ValueError: the shapes differ, or the reduction is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.mse_loss(ww.asarray([1.0, 2.0]), ww.asarray([1.0, 4.0])).item()
@@ -105,6 +106,9 @@ def l1_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """|input - target|, with slope 0 where they are equal; arguments and errors as `mse_loss`.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.l1_loss(ww.asarray([-1.0, 2.0]), ww.zeros(2))
@@ -128,6 +132,9 @@ def smooth_l1_loss(
     Args:
         beta: where the parabola ends; 0 gives `l1_loss`.
 
+    Raises:
+        ValueError: the shapes differ, or an option is outside its range.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.smooth_l1_loss(ww.asarray([-1.0, 2.0]), ww.zeros(2))
     tensor(1.)
@@ -147,6 +154,9 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     Args:
         delta: where the parabola ends, above 0.
         weight: shaped like input; "mean" still divides by the number of elements.
+
+    Raises:
+        ValueError: the shapes differ, or an option is outside its range.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.huber_loss(ww.asarray([1.0, 3.0]), ww.zeros(2), reduction="none")
@@ -174,6 +184,9 @@ def kl_div(
         input: log-probabilities, float32 or float64.
         target: probabilities of the same shape, or with log_target their logarithms; 0 log 0 is 0.
         reduction: "batchmean", the divergence of a sample: the sum divided by input.shape[0]; or as of the others.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.kl_div(ww.log(ww.asarray([0.5, 0.5])), ww.asarray([1.0, 0.0]), reduction="sum")
@@ -204,6 +217,9 @@ def poisson_nll_loss(
     Args:
         log_input: input is log r; otherwise r, and log(r + eps) is taken.
         full: add log target!, by Stirling's formula and for counts above 1 only.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.poisson_nll_loss(ww.asarray([0.0]), ww.asarray([2.0]))

@@ -35,6 +35,9 @@ def soft_margin_loss(
         input: float32 or float64, any shape.
         target: -1 or 1, of the same shape and dtype.
 
+    Raises:
+        ValueError: the shapes do not fit, or the reduction is none of those.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.soft_margin_loss(ww.asarray([0.0]), ww.asarray([1.0]))
     tensor(0.6931)
@@ -58,6 +61,9 @@ def multilabel_soft_margin_loss(
         input: float32 or float64 [..., C].
         target: of the same shape, and of the same dtype or integers.
         weight: w, [C]; 1 unless given.
+
+    Raises:
+        ValueError: the shapes do not fit, or the reduction is none of those.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.multilabel_soft_margin_loss(ww.zeros((1, 2)), ww.ones((1, 2)))
@@ -86,6 +92,9 @@ def hinge_embedding_loss(
         input: distances, float32 or float64.
         target: -1 or 1, of the same shape and dtype.
 
+    Raises:
+        ValueError: the shapes do not fit, or the reduction is none of those.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.hinge_embedding_loss(ww.asarray([0.5, 0.25]), ww.asarray([1.0, -1.0]), reduction="none")
     tensor([0.5 , 0.75])
@@ -111,6 +120,9 @@ def margin_ranking_loss(
         input1, input2: float32 or float64; they and target broadcast.
         target: -1 or 1, of the same dtype or integers.
 
+    Raises:
+        ValueError: the shapes do not fit, or the reduction is none of those.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.margin_ranking_loss(ww.asarray([1.0]), ww.asarray([3.0]), ww.asarray([1.0]))
     tensor(2.)
@@ -135,6 +147,9 @@ def cosine_embedding_loss(
     Args:
         input1, input2: float32 or float64 [N, D], or [D].
         target: -1 or 1, [N], or 0-d.
+
+    Raises:
+        ValueError: the shapes do not fit, or the reduction is none of those.
 
     >>> import whitewolf as ww
     >>> x = ww.asarray([[1.0, 0.0]])

@@ -75,6 +75,9 @@ def max_pool1d(
 ) -> Any:
     """`max_pool2d` along one dimension: input [N, C, W] or [C, W].
 
+    Raises:
+        ValueError: the input has another number of dimensions, or the window does not fit it.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.max_pool1d(ww.asarray([[1.0, 3.0, 2.0]]), 2, 1).tolist()
     [[3.0, 3.0]]
@@ -119,6 +122,9 @@ def avg_pool1d(
 ) -> Tensor:
     """`avg_pool2d` along one dimension: input [N, C, W] or [C, W].
 
+    Raises:
+        ValueError: the input has another number of dimensions, or the window does not fit it.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.avg_pool1d(ww.asarray([[1.0, 3.0, 2.0]]), 2, 1).tolist()
     [[2.0, 2.5]]
@@ -136,6 +142,9 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         input: float32 or float64 [N, C, H, W], or [C, H, W].
         output_size: P and Q, or one int for both; None keeps H or W.
 
+    Raises:
+        ValueError: the input has another number of dimensions, or an output size is not positive.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.adaptive_avg_pool2d(ww.ones((2, 5, 7)), (1, None)).shape
     (2, 1, 7)
@@ -145,6 +154,9 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """`adaptive_avg_pool2d` along one dimension: input [N, C, L] or [C, L].
+
+    Raises:
+        ValueError: the input has another number of dimensions, or an output size is not positive.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.adaptive_avg_pool1d(ww.asarray([[1.0, 3.0, 5.0, 7.0]]), 2).tolist()

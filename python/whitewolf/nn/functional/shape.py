@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...dtypes import int64
 from ...ops import binary, elementwise, manipulation, reduce
-from ...ops._common import check_tensor
+from ...ops._common import check_float, check_size, check_tensor
 from ...ops.gather import index_select
 from ...ops.logic import not_equal
 from ...ops.manipulation import astype
@@ -98,6 +99,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if classes.size and not 0 <= int(classes._data.min()) <= int(classes._data.max()) < num_classes:
         low, high = int(classes._data.min()), int(classes._data.max())
         raise IndexError(f"one_hot: expected classes in [0, {num_classes}), got some in [{low}, {high}]")
+    check_size("one_hot", max(1, classes.size) * num_classes, int64, "tensor and num_classes")
     places = classes.device.xp.arange(num_classes)
     return wrap((classes._data[..., None] == places).astype(np.int64), classes.device)
 
@@ -110,6 +112,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int | Sequence[int] = 1, eps: 
     tensor([[0.6, 0.8]])
     """
     x = check_tensor("normalize", "input", input)
+    check_float("normalize", "input", x)
     if math.isinf(p):
         extreme = reduce.max if p > 0 else reduce.min
         norm = clip(extreme(elementwise.abs(x), axis=dim, keepdims=True), min=eps)

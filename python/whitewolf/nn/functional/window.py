@@ -27,6 +27,9 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
         output_size: P and Q, or one int for both; None keeps H or W.
         return_indices: return int64 positions h W + w of the maxima, too.
 
+    Raises:
+        ValueError: the input has another number of dimensions, or an output size is not positive.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.adaptive_max_pool2d(ww.reshape(ww.arange(9, dtype="float32"), (1, 3, 3)), 2).tolist()
     [[[4.0, 5.0], [7.0, 8.0]]]
@@ -42,6 +45,9 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """`adaptive_max_pool2d` along one dimension: input [N, C, L] or [C, L].
+
+    Raises:
+        ValueError: the input has another number of dimensions, or an output size is not positive.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.adaptive_max_pool1d(ww.asarray([[1.0, 3.0, 2.0]]), 2).tolist()
@@ -87,6 +93,9 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
         input: float32 or float64 [N, C, H, W], or [C, H, W].
         kernel_size, stride, ceil_mode: as of `avg_pool2d`.
 
+    Raises:
+        ValueError: the input has another number of dimensions, or the window does not fit it.
+
     >>> import whitewolf as ww
     >>> ww.nn.functional.lp_pool2d(ww.asarray([[[3.0, 4.0]]]), 2, (1, 2)).tolist()
     [[[5.0]]]
@@ -98,6 +107,9 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
 
 def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """`lp_pool2d` along one dimension: input [N, C, L] or [C, L].
+
+    Raises:
+        ValueError: the input has another number of dimensions, or the window does not fit it.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.lp_pool1d(ww.asarray([[3.0, 4.0]]), 2.0, 2)
@@ -141,6 +153,10 @@ def max_unpool1d(
     input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Tensor:
     """`max_unpool2d` along one dimension: input [N, C, P] or [C, P].
+
+    Raises:
+        ValueError: indices of another shape, or the input has another number of dimensions.
+        IndexError: an index is outside of the output.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.max_unpool1d(ww.asarray([[5.0]]), ww.asarray([[1]]), 2)

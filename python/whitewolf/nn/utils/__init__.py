@@ -11,6 +11,7 @@ from ...autograd import no_grad
 from ...device import Array, Device
 from ...dtypes import float64
 from ...ops import binary, elementwise, joining, manipulation, reduce
+from ...ops._common import check_tensor
 from ...ops.creation import full
 from ...ops.select import clip
 from ...tensor import Tensor
@@ -18,14 +19,24 @@ from ..parameter import overwrite
 from . import rnn as rnn
 
 
-def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _given(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """One tensor, or several, as a list."""
+    if isinstance(parameters, Tensor):
+        return [parameters]
+    return [check_tensor(op, f"parameters[{i}]", p) for i, p in enumerate(parameters)]
+
+
+def _gradients(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The gradients, outside the graph, in the memory of the parameters' own."""
-    given = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p.grad.detach() for p in given if p.grad is not None]
+    return [p.grad.detach() for p in _given(op, parameters) if p.grad is not None]
 
 
 def clip_grad_norm_(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scales all gradients together, in place, so that their norm is at most max_norm (Pascanu et al. 2013, arXiv 1211.5063).
 
@@ -36,6 +47,7 @@ def clip_grad_norm_(
         max_norm: the largest norm, >= 0.
         norm_type: p of the p-norm; math.inf for the largest absolute value.
         error_if_nonfinite: raise where the norm is NaN or infinite, before anything is scaled.
+        foreach: taken for the sake of code written for PyTorch: one kernel scales all gradients of a dtype either way.
 
     Returns:
         The norm before scaling, 0-d.
@@ -51,7 +63,7 @@ def clip_grad_norm_(
     >>> x.grad
     tensor([0.6, 0.8])
     """
-    gradients = _gradients(parameters)
+    gradients = _gradients("clip_grad_norm_", parameters)
     if not gradients:
         return full((), 0.0)
     with no_grad():
@@ -91,25 +103,28 @@ def _norm(gradients: list[Tensor], p: float) -> float:
     return float(powers ** (1 / p))
 
 
-def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Clips every element of the gradients to [-clip_value, clip_value], in place.
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
+    """Clips every element of the gradients to [-clip_value, clip_value], in place; `foreach` as in `clip_grad_norm_`.
 
     >>> import whitewolf as ww
     >>> ww.nn.utils.clip_grad_value_([ww.ones(2, requires_grad=True)], 0.5)
     """
     with no_grad():
-        for g in _gradients(parameters):
+        for g in _gradients("clip_grad_value_", parameters):
             overwrite(g, clip(g, -clip_value, clip_value))
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements of all parameters in one 1-d tensor; gradients flow back.
 
+    Raises:
+        ValueError: there is none.
+
     >>> import whitewolf as ww
     >>> ww.nn.utils.parameters_to_vector([ww.ones(2), ww.zeros((1, 1))])
     tensor([1., 1., 0.])
     """
-    return joining.concat([manipulation.reshape(p, (-1,)) for p in parameters])
+    return joining.concat([manipulation.reshape(p, (-1,)) for p in _given("parameters_to_vector", parameters)])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
@@ -121,7 +136,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     >>> import whitewolf as ww
     >>> ww.nn.utils.vector_to_parameters(ww.ones(2), [ww.empty(2)])
     """
-    given = list(parameters)
+    given = _given("vector_to_parameters", parameters)
     total = sum(p.size for p in given)
     if vec.shape != (total,):
         raise ValueError(f"vector_to_parameters: expected vec.shape == ({total},), the parameters' elements, got {vec.shape}")
