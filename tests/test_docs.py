@@ -124,3 +124,13 @@ def test_a_written_page_is_current(name: str) -> None:
         pytest.skip("the tests run outside the repository, without docs/")
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_reference_has_every_name_of_a_room(room: str) -> None:
+    if not (REPOSITORY / "docs").is_dir():
+        pytest.skip("the tests run outside the repository, without docs/")
+    module = importlib.import_module(f"whitewolf.{room}")
+    text = "".join(page.read_text(encoding="utf-8") for page in (REPOSITORY / "docs").glob("reference*.md"))
+    names = [n for n in getattr(module, "__all__", ()) if callable(getattr(module, n)) and n not in WITHOUT_EXAMPLE]
+    assert [n for n in names if f"### `{n}`" not in text and f"### `{n}(" not in text] == []
