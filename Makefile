@@ -1,5 +1,5 @@
 # make demo   a virtual environment, the build, a ConvNet on real digits, the kernels' benchmark
-# make test   the tests
+# make test   the tests; ARGUMENTS=... for pytest
 # make build  only the environment and the build (again after a change of engine/ or kernels/: incremental)
 # make lint   form and types
 # make gpu    on a machine with a GPU: all proofs and measurements that are owed there, as JSON in runs/gpu;
@@ -29,7 +29,7 @@ demo: build
 	$(BIN)/whitewolf bench --quick
 
 test: build
-	@tests/in_two $(BIN)/python -m pytest
+	@tests/in_two $(BIN)/python -m pytest $(ARGUMENTS)
 
 lint: build
 	$(BIN)/python -m pip install --quiet ruff==0.17.6 mypy==2.4.1 clang-format==19.1.7

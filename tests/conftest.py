@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import zlib
@@ -22,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--shard", metavar="I/N", default="1/1", help="the I-th of N parts of the tests: two processes share a slow run"
     )
+    parser.addoption(
+        "--absent", metavar="FILE", help="adds to a file the tests that were skipped for want of a package: with it, pytest @FILE runs them"
+    )
     parser.addoption("--light", action="store_true", help="no heavy cases of the op table: for emulators and sanitizers")
 
 
@@ -30,6 +34,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     mine = [zlib.crc32(item.nodeid.encode()) % of == which - 1 for item in items]  # neighbours are alike: every N-th would be, too
     config.hook.pytest_deselected(items=[item for item, keep in zip(items, mine) if not keep])
     items[:] = [item for item, keep in zip(items, mine) if keep]
+
+
+_absent: list[str] = []
+
+
+def _note(report: pytest.CollectReport | pytest.TestReport) -> None:
+    why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    if re.search("could not import|not installed", why):
+        _absent.append(report.nodeid)
+
+
+pytest_collectreport = pytest_runtest_logreport = _note
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if file := session.config.getoption("--absent"):
+        with open(file, "a", encoding="utf-8") as names:  # several processes share a run
+            names.write("".join(f"{test}\n" for test in _absent))
 
 
 @pytest.fixture

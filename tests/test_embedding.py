@@ -173,7 +173,7 @@ def test_a_bag_s_indices_may_have_any_integer_dtype() -> None:
     ("options", "error", "words"),
     [
         ({"padding_idx": 1.5}, TypeError, "padding_idx to be an int or None, got 1.5"),
-        ({"max_norm": "a"}, TypeError, "max_norm to be a number, got 'a'"),
+        ({"max_norm": "a"}, TypeError, "max_norm to be a real number or None, got 'a'"),
         ({"max_norm": float("nan")}, ValueError, "max_norm >= 0, got nan"),
         ({"max_norm": -1.0}, ValueError, "max_norm >= 0, got -1.0"),
         ({"max_norm": 1.0, "norm_type": -2.0}, ValueError, "norm_type >= 0, got -2.0"),

@@ -187,11 +187,11 @@ def test_bfloat16_to_and_from_pytorch_shares_memory(shape: tuple[int, ...]) -> N
         ww.from_dlpack(torch.zeros(2, dtype=torch.bfloat16, requires_grad=True))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "uint8", "float16", "float32"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "uint8", "float16", "bfloat16", "float32"])
 @pytest.mark.parametrize("shape", [(3, 4), (), (0, 2)])
 def test_dlpack_to_and_from_jax_shares_memory(dtype: str, shape: tuple[int, ...]) -> None:
     jnp = pytest.importorskip("jax.numpy", reason="JAX is not installed")
-    theirs = jnp.asarray(np.arange(int(np.prod(shape))).reshape(shape).astype(dtype))
+    theirs = jnp.asarray(np.arange(int(np.prod(shape))).reshape(shape).astype("int32")).astype(dtype)
     mine = ww.from_dlpack(theirs)
     np.testing.assert_array_equal(mine.numpy(), np.asarray(theirs))
     assert mine.dtype == dtype and not mine.numpy().flags.writeable  # JAX's arrays never change
