@@ -233,4 +233,5 @@ NONE = {
         "unique_all", "unique_counts", "unique_inverse", "unique_values"),
     "complex tensors are outside the graph": ("imag",),
     "it differentiates": ("grad",),
+    "it makes ops, whose gradients tests/test_elementwise.py holds": ("elementwise",),
 }  # fmt: skip
