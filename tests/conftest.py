@@ -24,7 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--shard", metavar="I/N", default="1/1", help="the I-th of N parts of the tests: two processes share a slow run"
     )
     parser.addoption(
-        "--absent", metavar="FILE", help="adds to a file the tests that were skipped for want of a package: with it, pytest @FILE runs them"
+        "--absent",
+        metavar="FILE",
+        help="adds to a file the tests that were skipped for want of a package: with it, pytest @FILE runs them",
     )
     parser.addoption("--light", action="store_true", help="no heavy cases of the op table: for emulators and sanitizers")
 
