@@ -104,6 +104,8 @@ def test_every_sample_of_the_recurrent_layers_is_taken(capsys: pytest.CaptureFix
         print(f"\nPyTorch's modules: {len(MODULES)} of {len(module_db)} are here; {sum(a for a, _, _ in found)} samples agree, "
               f"{sum(sum(r.values()) for _, r, _ in found)} are listed as not taken")  # fmt: skip
     assert len(MODULES) >= 90
+    absent = {name for names in differences.MODULES_ABSENT.values() for name in names}
+    assert absent | set(MODULES) == {info.name.split(".")[-1] for info in module_db} and not absent & set(MODULES)
 
 
 WITH_STATE = [

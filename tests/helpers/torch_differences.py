@@ -26,7 +26,7 @@ UNSUPPORTED: dict[str, dict[str, str]] = {
     "cat": {r"expected axis in": "an empty tensor of shape (0,) beside any other: PyTorch's exception, for old code"},
     "tensordot": {r"expected equal sizes": "array API: the sizes that are summed over are equal; PyTorch stretches a 1"},
     "nn.functional.avg_pool2d": {r"padding to be an int or 2 ints": "one int in a list, for two dimensions"},
-    "nn.functional.batch_norm": {r"expected (running_mean|x)": "a tensor of one dimension has no channels"},
+    "nn.functional.batch_norm": {r"expected (running_mean|input)": "a tensor of one dimension has no channels"},
 }  # fmt: skip
 
 
@@ -71,6 +71,14 @@ OTHER_TYPE = {"amax": ValueError, "amin": ValueError, "max": ValueError, "min": 
 
 # The same for the database of modules: errors of samples that we refuse, and wrong calls that mean something here.
 MODULES: dict[str, dict[str, str]] = {}
+MODULES_ABSENT = {
+    "windows over three dimensions: convolution and pooling are 1-d and 2-d here": (
+        "AdaptiveAvgPool3d", "AdaptiveMaxPool3d", "AvgPool3d", "Conv3d", "ConvTranspose3d", "FractionalMaxPool3d", "LPPool3d", "MaxPool3d",
+        "ReflectionPad3d", "ReplicationPad3d", "ZeroPad3d", "CircularPad3d", "ConstantPad3d"),
+    "shapes are known when a layer is made": (
+        "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d"),
+    "linear and cross_entropy, one after the other": ("LinearCrossEntropyLoss",),
+}  # fmt: skip
 MODULES_NO_GRADIENT = {"CTCLoss": NO_GRADIENT["nn.functional.ctc_loss"]}
 MODULES_TAKEN: dict[str, dict[str, str]] = {
     "NLLLoss": {r"expected scalar type": "weights of another dtype: .to(dtype) converts them with the module"},
