@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from whitewolf import cases, cli
 from whitewolf.checks import CHECKS
 from whitewolf.verify import select
 
+CUDA_TESTS = Path(__file__).parent / "cuda"
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
 
@@ -43,6 +45,23 @@ def test_the_commands_are_ones_that_the_programs_take(gpu: Any, tmp_path: Path) 
     made = next(s for s in gpu.stages(tmp_path, "90a", True) if s.name == "conformance").command
     said = subprocess.run([*made, "--dry-run"], cwd=SCRIPT.parents[1], capture_output=True, text=True)
     assert said.returncode == 0 and "arch=compute_90a,code=sm_90a" in said.stdout, said.stderr
+    for program in device_tests():
+        assert f"{program}.cu -o" in said.stdout and f"/{program}_sm_90a" in said.stdout.split("for test in")[1]
+
+
+def device_tests() -> list[str]:
+    """The programs of tests/cuda that `make gpu` runs on the device."""
+    return subprocess.run(["make", "-s", "-C", str(CUDA_TESTS), "device-names"], capture_output=True, text=True).stdout.split()
+
+
+def test_every_wrapper_of_ptx_is_called_by_a_program_that_runs_on_the_device() -> None:
+    programs = "".join((CUDA_TESTS / f"{name}.cu").read_text() for name in device_tests())
+    wrappers: set[str] = set()
+    for header in (SCRIPT.parents[1] / "engine" / "cuda" / "ptx").glob("*.cuh"):
+        wrappers.update(re.findall(r"^WW_DEVICE [\w ]+?(\w+)(?:<\w+>)?\(", header.read_text(), re.MULTILINE))
+    assert len(wrappers) > 30 and {"mbarrier_wait", "copy_tensor_async", "wgmma_half", "poll_until_ge", "to_tf32"} <= wrappers
+    missing = sorted(w for w in wrappers if not re.search(rf"\b{w}\b", programs))
+    assert not missing, f"expected each wrapper in a test for both worlds, got none of {', '.join(missing)}"
 
 
 def test_a_failed_stage_is_recorded_and_the_next_ones_run(gpu: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -190,6 +190,29 @@ void last_block() {
     });
 }
 
+// Block 0 leaves a number and raises a flag, block 1 waits for the flag and takes the number.
+__global__ void tell(int* number, uint32_t* flag, int* heard) {
+    if (threadIdx.x) return;
+    if (blockIdx.x == 0) {
+        *number = 41;
+        add_release(flag, 3);
+    } else {
+        poll_until_ge(flag, 3);
+        *heard = *number + static_cast<int>(load_acquire(flag));
+    }
+}
+
+void flags() {
+    harness::sweep([](const char* schedule) {
+        Array<int> number(1), heard(1);
+        Array<uint32_t> flag(1);
+        flag.fill(0);
+        launch<tell>({2, 32, 0, true}, number.data(), flag.data(), heard.data());
+        harness::wait();
+        CHECK_IN(schedule, heard[0] == 44);
+    });
+}
+
 __global__ void carve(uint32_t* offsets) {
     SharedMemory shared;
     char* a = shared.take<char>(3);
@@ -227,6 +250,7 @@ int main() {
     atomics();
     grid_barriers();
     last_block();
+    flags();
     carver();
     properties();
     return check::summary("conformance");

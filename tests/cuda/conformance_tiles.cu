@@ -192,6 +192,23 @@ void conversions() {
     CHECK(right);
 }
 
+__global__ void fuse(float* single, double* wide) {
+    const float x = 1 + single[1];
+    const double y = 1 + wide[1];
+    if (threadIdx.x) return;
+    *single = multiply_add(x, x, -(1 + 2 * single[1]));
+    *wide = multiply_add(y, y, -(1 + 2 * wide[1]));
+}
+
+// (1 + e)^2 - (1 + 2 e) is e^2 where it is rounded once, and 0 where the product is rounded first.
+void multiply_adds() {
+    Array<float> single(2, [](size_t) { return 0x1p-12f; });
+    Array<double> wide(2, [](size_t) { return 0x1p-27; });
+    launch<fuse>({1, 32}, single.data(), wide.data());
+    harness::wait();
+    CHECK(single[0] == 0x1p-24f && wide[0] == 0x1p-54);
+}
+
 }  // namespace
 
 int main() {
@@ -199,5 +216,6 @@ int main() {
     fragments();
     products();
     conversions();
+    multiply_adds();
     return check::summary("conformance_tiles");
 }

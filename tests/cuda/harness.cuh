@@ -88,6 +88,18 @@ void sweep(Body body) {
 #endif
 }
 
+// Whether the device has TMA, mbarriers and wgmma. The simulator's has from now on.
+inline bool hopper() {
+#if defined(__CUDACC__)
+    int major = 0;
+    ww::cuda::check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "cudaDeviceGetAttribute");
+    return major == 9;
+#else
+    ww::sim::options().arch = 90;
+    return true;
+#endif
+}
+
 // A small deterministic integer, as a float, so that sums of products are exact.
 inline float small(size_t i) { return static_cast<float>(static_cast<int>(i * 2654435761u >> 7) % 9 - 4); }
 

@@ -60,6 +60,9 @@ INSTRUCTIONS = {
         "cp.async.bulk.tensor.2d",
         "mbarrier.try_wait",
     ),
+    ("tests/cuda/conformance_hopper.cu", "90a"): tuple(
+        f"wgmma.mma_async.sync.aligned.m64n{n}k16.f32.{t}.{t}" for n in (64, 128) for t in ("bf16", "f16")
+    ),
 }
 
 
@@ -95,11 +98,12 @@ def command(toolkit: Toolkit) -> list[str]:
 
 
 def compile_one(toolkit: Toolkit, folder: Path, name: str) -> tuple[list[str], list[str]]:
-    """One file for all architectures: what is wrong with it, and what spills."""
+    """One file for all architectures, a test as the program it is: what is wrong with it, and what spills."""
     targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
     out = folder / f"{name.replace('/', '-')}.o"
+    kind = [f"-L{toolkit.runtime.parent}"] if name.startswith("tests/") else ["-c"]
     made = subprocess.run(
-        [*command(toolkit), *targets, "-Xptxas=-v", "-c", str(ROOT / name), "-o", str(out)], capture_output=True, text=True
+        [*command(toolkit), *targets, "-Xptxas=-v", *kind, str(ROOT / name), "-o", str(out)], capture_output=True, text=True
     )
     return ([f"{name}: {made.stderr[-600:]}"], []) if made.returncode else read_log(name, made.stderr)
 
@@ -147,7 +151,10 @@ def main() -> int:
     if sys.argv[2:]:
         names = [str(Path(name).resolve().relative_to(ROOT)) for name in sys.argv[2:]]
     else:
-        names = [f"tests/cuda/{name}.cu" for name in ("conformance", "conformance_tiles", "pipelines", "cooperation")]
+        tests = subprocess.run(
+            ["make", "-s", "-C", str(ROOT / "tests/cuda"), "device-names"], capture_output=True, text=True, check=True
+        )
+        names = [f"tests/cuda/{name}.cu" for name in tests.stdout.split()]
         module = build_module(toolkit, folder)
         logs = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "kernels").glob("*/*.cu"))]
         results += [read_log(name, (folder / "cuda" / f"{name.replace('/', '-')}.o.log").read_text()) for name in logs]
