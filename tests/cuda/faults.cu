@@ -130,9 +130,11 @@ void globals() {
         CHECK_IN(schedule, out[0] != out[0]);  // what is not stopped reads NaN
         refused("null", {"kernel write_at", "access to address 0x8, a null pointer, in no block"}, {}, true, kWriteLine,
                 [] { launch<write_at>({1, 32}, nullptr, int64_t{2}); });
-        refused("far", {"kernel read_at", "in no block: ", " bytes past the end of the nearest"}, {}, true, kReadLine,
+        refused("far", {"kernel read_at", "in no block: ", " the nearest, of "}, {}, true, kReadLine,
                 read_of(x, int64_t{1} << 45));
+#if !defined(__aarch64__)  // which ignores an address's first byte
         refused("nowhere", {"kernel read_at", "in no block"}, {}, true, kReadLine, read_of(x, int64_t{1} << 60));
+#endif
         refused("atomic", {"kernel add_at", "access 4000 bytes past the end of a block of 96"}, {}, true, kAddLine,
                 [&] { launch<add_at>({1, 32}, x.data(), int64_t{1024}); });
         refused("cp.async", {"kernel copy_at", "access 40000 bytes past the end of a block of 96"}, {}, true, kCopyLine,
@@ -266,12 +268,13 @@ void outside() {
 
 }  // namespace
 
-int main() {
+// With an argument, without the endless loops: qemu-user has no timers of a thread's CPU time.
+int main(int count, char**) {
     outside();  // first: it forks before the handlers are there
     globals();
     shared();
     others();
-    loops();
+    if (count == 1) loops();
     views_of_the_host();
     return check::summary("faults");
 }
