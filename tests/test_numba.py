@@ -41,6 +41,14 @@ def test_without_the_simulator_cudasim_has_none_and_the_reason_is_told(monkeypat
             pass
 
 
+def test_a_family_that_nobody_wrote_in_numba_is_told_to_be_one() -> None:
+    with pytest.raises(
+        ValueError, match="a variant of softmax, got 'numba': written in Numba are those of conv2d, lstm, matmul, relu, sum"
+    ):
+        with ww.kernels.use(softmax="numba"):
+            pass
+
+
 def test_without_numba_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
     monkeypatch.setattr(numba_cuda.importlib.util, "find_spec", lambda name: None)

@@ -13,7 +13,7 @@ THREADS = on_device(256, 8)
 def forward(y, x):
     i = cuda.grid(1)
     if i < y.size:
-        if x[i] < 0:  # NaN is not: it stays
+        if x[i] <= 0:  # NaN is not: it stays; -0.0 is, and gives 0
             y[i] = 0
         else:
             y[i] = x[i]

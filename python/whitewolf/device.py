@@ -278,6 +278,7 @@ def _load(name: str) -> Device | None:
             return _devices[name]
         module: Any = importlib.import_module(f"whitewolf._{name}")
         if name == "cudasim":
+            module.schedule()  # a setting in the environment that is none of what is expected is told here, and by `doctor`
             module = numba_cuda.overlay(name, module, device("cpu").module)
         _devices[name] = Device(name, module, np)
     except DeviceError as error:

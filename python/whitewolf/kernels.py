@@ -127,6 +127,8 @@ def use(**variants: str) -> Iterator[None]:
             if len(errors) == len(modules):
                 if variant == "numba" and "a variant of" in str(errors[0]):
                     why = "; ".join(f"on {name}, {reason}" for name in ("cuda", "cudasim") if (reason := numba_cuda.missing(name)))
+                    if family not in (written := numba_cuda.families()):
+                        why = f"written in Numba are those of {', '.join(written)}"
                     raise ValueError(f"{errors[0]}: {why}") from None
                 raise errors[0]
         yield

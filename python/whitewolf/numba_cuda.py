@@ -89,7 +89,7 @@ def activation(name: str, number: Any) -> Any:
         return x
 
     def relu(x: Any) -> Any:
-        return zero if x < zero else x  # NaN is not below zero: it stays
+        return zero if x <= zero else x  # NaN is not: it stays; -0.0 is, and gives 0
 
     def tanh(x: Any) -> Any:
         return math.tanh(x)
@@ -113,6 +113,11 @@ def _array(value: Any) -> Any:
 
         return FakeCUDAArray(value)
     return cuda.as_cuda_array(value, sync=False)  # the same stream: nothing to wait for
+
+
+def families() -> list[str]:
+    """The families of kernels that have a Numba variant: a file each."""
+    return sorted(path.stem.removesuffix("_numba") for path in _files())
 
 
 def missing(device: str) -> str:
@@ -158,13 +163,17 @@ def overlay(device: str, module: Any, contracts: Any, stream: Callable[[], int] 
     return Overlay(device, module, kernels, contracts)
 
 
-def _load() -> None:
+def _files() -> list[Path]:
     from .runtime import get_include
 
+    return sorted((Path(get_include()) / "kernels").glob("*/*_numba.py"))
+
+
+def _load() -> None:
     global _loaded
     if _loaded:
         return
-    for path in sorted((Path(get_include()) / "kernels").glob("*/*_numba.py")):
+    for path in _files():
         spec = importlib.util.spec_from_file_location(f"whitewolf._kernels.{path.stem}", path)
         if spec is None or spec.loader is None:
             raise DeviceError(f"kernels: expected a Python file at {path}")

@@ -14,6 +14,28 @@ __global__ void divergent_barrier(int) {
         __syncthreads();
     }
 }
+__global__ void two_of_a_line(int) {
+    // clang-format off
+    if (threadIdx.x < 64) __syncthreads(); else __syncthreads();
+    // clang-format on
+}
+__global__ void half_a_warp_leaves(int) {
+    if (threadIdx.x % 32 >= 16) return;
+    __syncthreads();
+}
+__global__ void one_warp_leaves(int* out) {
+    if (threadIdx.x >= 32) return;
+    __syncthreads();
+    out[threadIdx.x] = 1;
+}
+__global__ void barrier_of_syncthreads(int) { named_barrier_sync(0, 64); }
+__global__ void many_meetings(int* out) {
+    const unsigned lane = threadIdx.x;
+    // Sixteen pairs at a time, and then pairs of others: a lane may come to the second while its partner is still in the first.
+    const int partner = __shfl_xor_sync(3u << (lane & ~1u), static_cast<int>(lane), 1);
+    out[lane] = __shfl_sync(1u << lane | 1u << (31 - lane), partner, static_cast<int>(31 - lane));
+}
+__global__ void crossed_masks(int) { __syncwarp(threadIdx.x < 16 ? kFullMask : 0xffff0001u); }
 __global__ void missing_arrival(int) {
     if (threadIdx.x < 32) named_barrier_sync(3, 64);
 }
@@ -71,6 +93,14 @@ __global__ void smashed_mbarrier(int) {
     if (threadIdx.x == 0) *barrier = 0;
     __syncthreads();
     if (threadIdx.x == 0) mbarrier_arrive(shared_address(barrier));
+}
+__global__ void smashed_in_use(int part) {
+    SharedMemory shared;
+    uint64_t* barrier = shared.take<uint64_t>(1);
+    if (threadIdx.x == 0) mbarrier_init(shared_address(barrier), 1);
+    __syncthreads();
+    if (threadIdx.x == 0) reinterpret_cast<uint32_t*>(barrier)[part] = 5;
+    if (threadIdx.x >= 32) mbarrier_wait(shared_address(barrier), 0);
 }
 __global__ void too_many_arrivals(int) {
     SharedMemory shared;
@@ -147,6 +177,20 @@ __global__ void nothing(int) {}
 void barriers() {
     Array<int> out(1024);
     refused("divergent", {NAMES("divergent_barrier"), "divergent __syncthreads"}, [] { launch<divergent_barrier>({1, 128}, 0); });
+    refused("two of a line", {NAMES("two_of_a_line"), "divergent __syncthreads", "wait at another of this line"},
+            [] { launch<two_of_a_line>({1, 128}, 0); });
+    refused("half a warp", {NAMES("half_a_warp_leaves"), "expected whole warps to exit"},
+            [] { launch<half_a_warp_leaves>({1, 64}, 0); });
+    launch<one_warp_leaves>({1, 64}, out.data());
+    CHECK(out[31] == 1);
+    harness::sweep([&](const char* schedule) {
+        launch<many_meetings>({1, 32}, out.data());
+        for (size_t lane = 0; lane < 32; lane++) CHECK_IN(schedule, out[lane] == static_cast<int>((31 - lane) ^ 1));
+    });
+    refused("crossed masks", {"crossed_masks", "deadlock", "32 (from 0 to 31) wait in __syncwarp at errors.cu:"},
+            [] { launch<crossed_masks>({1, 32}, 0); });
+    refused("barrier 0", {NAMES("barrier_of_syncthreads"), "bar.sync: expected a barrier in [1, 16), got 0", "__syncthreads"},
+            [] { launch<barrier_of_syncthreads>({1, 64}, 0); });
     refused("missing arrival",
             {"missing_arrival", "deadlock", "bar.sync at errors.cu:", "32 (from 0 to 31)", "barrier 3 has 32 of 64"},
             [] { launch<missing_arrival>({1, 64}, 0); });
@@ -184,9 +228,12 @@ void asynchronous() {
     refused("too old", {NAMES("raw_mbarrier"), "expected a device of compute capability 9.0, got 8.0", "arch=90"},
             [] { launch<raw_mbarrier>({1, 32, 8}, 0); });
     ww::sim::options().arch = 90;
-    refused("raw", {NAMES("raw_mbarrier"), "never initialised, or overwritten"}, [] { launch<raw_mbarrier>({1, 32, 8}, 0); });
-    refused("smashed", {NAMES("smashed_mbarrier"), "never initialised, or overwritten"},
+    refused("raw", {NAMES("raw_mbarrier"), "never initialised"}, [] { launch<raw_mbarrier>({1, 32, 8}, 0); });
+    refused("smashed", {NAMES("smashed_mbarrier"), "something else has overwritten"},
             [] { launch<smashed_mbarrier>({1, 32, 8}, 0); });
+    for (int part : {0, 1})
+        refused("smashed in use", {NAMES("smashed_in_use"), "mbarrier.try_wait", "something else has overwritten"},
+                [&] { launch<smashed_in_use>({1, 64, 8}, part); });
     refused("arrivals", {NAMES("too_many_arrivals"), "at most 1 arrivals"}, [] { launch<too_many_arrivals>({1, 32, 8}, 0); });
     refused("bytes", {"missing_bytes", "deadlock", "lacks 0 of 1 arrivals and 64 bytes"},
             [] { launch<missing_bytes>({1, 32, 8}, 0); });

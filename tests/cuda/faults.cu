@@ -63,11 +63,32 @@ __global__ void divide(int* x) {
     if (threadIdx.x == 7) x[1] = 5 / x[0];
 }
 __global__ void deep_stack(int* out) {
-    // Only the last lane, as the others' stacks, which lie below it, have been left by then in lockstep; and only a little.
-    volatile char big[60000];
-    if (threadIdx.x < 31) return;
-    for (int i = 0; i < 60000; i++) big[i] = static_cast<char>(i);
-    out[threadIdx.x] = big[0] + big[59999];
+    volatile char big[70000];
+    for (int i = 0; i < 70000; i++) big[i] = static_cast<char>(i);
+    out[threadIdx.x] = big[0] + big[69999];
+}
+__global__ void very_deep_stack(int* out) {  // it could reach over many stacks, of which it touches one far below
+    volatile char big[3000000];
+    big[threadIdx.x] = 1;
+    out[threadIdx.x] = big[threadIdx.x];
+}
+const std::string kVectorLine = LINE_BELOW(2);
+__global__ void load_vector(const float* x, int at, float* out) {
+    if (threadIdx.x == 7) *out = reinterpret_cast<const float4*>(x + at)->y;
+}
+const std::string kNarrowLine = LINE_BELOW(2);
+__global__ void store_float(char* x, int at) {
+    if (threadIdx.x == 7) *reinterpret_cast<float*>(x + at) = 1;
+}
+const std::string kSharedVectorLine = LINE_BELOW(4);
+__global__ void shared_vector(int at) {
+    SharedMemory shared;
+    float* a = shared.take<float, 16>(64);
+    *reinterpret_cast<float4*>(a + at) = float4{1, 2, 3, 4};
+}
+__global__ void illegal(int* out) {
+    if (threadIdx.x == 7) __builtin_trap();
+    out[threadIdx.x] = 1;
 }
 int __attribute__((noinline)) descend(volatile int* x, int depth) {
     volatile int own[64];
@@ -130,8 +151,7 @@ void globals() {
         CHECK_IN(schedule, out[0] != out[0]);  // what is not stopped reads NaN
         refused("null", {"kernel write_at", "access to address 0x8, a null pointer, in no block"}, {}, true, kWriteLine,
                 [] { launch<write_at>({1, 32}, nullptr, int64_t{2}); });
-        refused("far", {"kernel read_at", "in no block: ", " the nearest, of "}, {}, true, kReadLine,
-                read_of(x, int64_t{1} << 45));
+        refused("far", {"kernel read_at", "in no block: ", " the nearest, of "}, {}, true, kReadLine, read_of(x, int64_t{1} << 45));
 #if !defined(__aarch64__)  // which ignores an address's first byte
         refused("nowhere", {"kernel read_at", "in no block"}, {}, true, kReadLine, read_of(x, int64_t{1} << 60));
 #endif
@@ -185,12 +205,40 @@ void others() {
         launch<divide>({1, 32}, x.data());
     });
 #endif
-    harness::refused("stack", {"deep_stack", "bytes of stack"}, [&] { launch<deep_stack>({1, 32}, x.data()); });
+    for (auto run : {+[](int* out) { launch<deep_stack>({1, 64}, out); }, +[](int* out) { launch<very_deep_stack>({1, 64}, out); }})
+        harness::refused("stack",
+                         {"deep_stack", "block (0, 0, 0), thread (", "faults.cu:", "this thread used more than", "of stack"},
+                         [&] { run(x.data()); });
+    harness::refused("trap", {"kernel illegal", "thread (7, 0, 0)", "faults.cu:", "trap"},
+                     [&] { launch<illegal>({1, 32}, x.data()); });
     harness::refused("recursion", {"kernel endless_recursion", "thread (0, 0, 0)", "faults.cu:", "bytes of stack"}, [&] {
         x[0] = 1;
         launch<endless_recursion>({1, 32}, x.data());
     });
     launch<nothing>({1, 32}, 0);
+}
+
+// Loads and stores that a GPU refuses and this processor may not.
+void misaligned() {
+    Array<float> x(64), out(1);
+    x.fill(0);
+    harness::sweep([&](const char* schedule) {
+        auto refused = [&](const char* kernel, const std::string& line, auto launch_it) {
+            harness::must_hold(kernel, check::text_of<ww::DeviceError>(launch_it),
+                               {kernel, "thread (", line, "misaligned: expected an address"}, schedule);
+        };
+        for (int at : {1, 4}) {
+            auto load = [&] { launch<load_vector>({1, 32}, x.data(), at, out.data()); };
+            if (at % 4) refused("kernel load_vector", kVectorLine, load);
+            else load();
+            auto store = [&] { launch<store_float>({1, 32}, reinterpret_cast<char*>(x.data()), at); };
+            if (at % 4) refused("kernel store_float", kNarrowLine, store);
+            else store();
+            auto shared = [&] { launch<shared_vector>({1, 32, 256}, at); };
+            if (at % 4) refused("kernel shared_vector", kSharedVectorLine, shared);
+            else shared();
+        }
+    });
 }
 
 void loops() {
@@ -258,6 +306,27 @@ void outside() {
                   launches_then_faults();
               },
               true) == 7);
+    // A handler from after the first launch, as Python's faulthandler is: before it raises the signal anew it puts back what it
+    // found.
+    CHECK(check::in_child(
+              [&] {
+                  static struct sigaction found, own;
+                  launch<nothing>({1, 32}, 0);
+                  own.sa_handler = [](int number) {
+                      sigaction(number, &found, nullptr);
+                      raise(number);
+                  };
+                  own.sa_flags = SA_NODEFER;
+                  sigaction(SIGSEGV, &own, &found);
+                  Array<float> x(24);
+                  try {
+                      launch<write_at>({1, 32}, x.data(), int64_t{100000});
+                      _exit(9);
+                  } catch (const ww::DeviceError&) {
+                  }
+                  fault();
+              },
+              true) == -SIGSEGV);
     CHECK(check::in_child(
               [&] {
                   launch<nothing>({1, 32}, 0);
@@ -274,6 +343,7 @@ int main(int count, char**) {
     globals();
     shared();
     others();
+    misaligned();
     if (count == 1) loops();
     views_of_the_host();
     return check::summary("faults");

@@ -168,11 +168,41 @@ def registration() -> None:
             assert chosen.choice(out, x, w) == "naive"
 
 
+def signs_of_zero() -> None:
+    """ReLU of -0.0 is 0.0 with every kernel that has it."""
+    x = np.array([[-0.0, 0.0, -1.0, 2.0, np.nan]], "f4")
+    for device, op, arguments, attrs in (
+        ("cpu", "relu_forward", (x,), {}),
+        ("cudasim", "relu_forward", (x,), {}),
+        ("cudasim", "conv2d_forward", (x.reshape(1, 1, 1, 5), np.ones((1, 1, 1, 1), "f4"), np.array([-0.0], "f4")), {"activation": "relu"}),
+    ):  # fmt: skip
+        for row in ww.kernels.list(op, device=device):
+            if "float32" in row["dtypes"] and row["variant"] != "depthwise":
+                y = np.full(arguments[0].shape, 7, "f4")
+                ww.kernels.get(op, device=device, variant=row["variant"])(y, *arguments, **attrs)
+                bits = y.reshape(-1)[:4].view("u4").tolist()
+                assert bits == [0, 0, 0, 0x40000000] and np.isnan(y.reshape(-1)[4]), (op, row["variant"], y)
+
+
+def sixteen_bits() -> None:
+    """Which these variants do not take: the error names op, argument, expected and got."""
+    kernel = ww.kernels.get("relu_forward", device="cudasim", variant="numba")
+    x = np.ones(3, "f2")
+    try:
+        kernel(x.copy(), x)
+    except TypeError as error:
+        assert "relu_forward: expected y.dtype == " in str(error) and "got float16" in str(error), error
+    else:
+        raise AssertionError("expected an error for float16, got none")
+
+
 if __name__ == "__main__":
     sys.setswitchinterval(1e-5)  # the simulator's block waits for its threads in a loop that holds Python's lock
     registration()
     elementwise()
     print("elementwise")
+    signs_of_zero()
+    sixteen_bits()
     for name in CASES:
         values(name)
     for name in GRADIENTS:

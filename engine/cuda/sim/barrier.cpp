@@ -8,11 +8,15 @@
 namespace ww::sim {
 
 // count < 0: all threads of the block (__syncthreads); else those that a named barrier expects. Without `wait`: bar.arrive.
-void block_barrier(int id, int count, bool wait, Location at, const char* what) {
+void block_barrier(int id, int count, bool wait, Location at, const char* what, const void* place) {
     Inside inside(what, at);
     Quiet quiet;
     Block& block = *current->block;
-    if (id < 0 || id > 15) launch_fail(at, "%s: expected a barrier in [0, 16), got %d", what, id);
+    if (count >= 0 && (id < 1 || id > 15))
+        launch_fail(at, "%s: expected a barrier in [1, 16), got %d%s", what, id, id ? "" : ", which is that of __syncthreads");
+    if (count < 0 && current->warp->exited)
+        launch_fail(at, "%s: expected whole warps to exit, got lanes %08x of this one that have returned", what,
+                    current->warp->exited);
     if (count == 0 || (count > 0 && count % 32))
         launch_fail(at, "%s %d: expected a number of threads that is a multiple of 32, got %d", what, id, count);
     NamedBarrier& barrier = block.barriers[id];
@@ -20,12 +24,13 @@ void block_barrier(int id, int count, bool wait, Location at, const char* what) 
         barrier.expected = count;
         barrier.at = at;
         barrier.what = what;
+        barrier.place = place;
     } else if (barrier.expected != count) {
         launch_fail(at, "%s %d: expected the number of threads that those at %s:%d wait for, %d, got %d", what, id, barrier.at.file,
                     barrier.at.line, barrier.expected, count);
-    } else if (count < 0 && !(barrier.at == at)) {
-        launch_fail(at, "divergent %s: this thread is here, while %d of its block wait at %s:%d", what, barrier.arrived,
-                    barrier.at.file, barrier.at.line);
+    } else if (count < 0 && (barrier.place != place || !(barrier.at == at))) {
+        launch_fail(at, "divergent %s: this thread is here, while %d of its block wait at %s%s:%d", what, barrier.arrived,
+                    barrier.at == at ? "another of this line, " : "", barrier.at.file, barrier.at.line);
     }
     unsigned generation = barrier.generation;
     tsan_release(&barrier.order[generation & 1]);
@@ -71,6 +76,10 @@ void leave_barriers(Thread* thread) {
         launch_fail(thread->at, "cp.async: expected a wait for every copy, got a thread that returns with %d in flight",
                     thread->copy_count);
     NamedBarrier& barrier = block.barriers[0];
+    for (const Thread* other : barrier.waiting)
+        if (other->warp == &warp)
+            launch_fail(other->at, "%s: expected whole warps to exit, got this lane, which has returned, while lane %u waits here",
+                        barrier.what, other->lane);
     if (barrier.arrived && barrier.expected < 0 && barrier.arrived == static_cast<int>(block.live)) {
         barrier.arrived = 0;
         barrier.generation++;
@@ -90,14 +99,7 @@ void warp_collective(uint32_t mask, const char* what, Location at, void* argumen
                     mask & warp.exited);
     int i = 0;
     while (i < warp.meeting_count && warp.meetings[i].mask != mask) i++;
-    if (i == warp.meeting_count) {
-        for (int k = 0; k < i; k++)
-            if (warp.meetings[k].mask & mask)
-                launch_fail(at, "%s: mask %08x overlaps mask %08x, with which lanes wait in %s at %s:%d", what, mask,
-                            warp.meetings[k].mask, warp.meetings[k].what, warp.meetings[k].at.file, warp.meetings[k].at.line);
-        if (i == Warp::kMaxMeetings) launch_fail(at, "%s: more than %d meetings of one warp at a time", what, Warp::kMaxMeetings);
-        warp.meetings[warp.meeting_count++] = {mask, 0, what, at, {}};
-    }
+    if (i == warp.meeting_count) warp.meetings[warp.meeting_count++] = {mask, 0, what, at, {}};
     Rendezvous& meeting = warp.meetings[i];
     if (std::strcmp(meeting.what, what) || !(meeting.at == at))
         launch_fail(at, "divergent warp: this lane is in %s, while lanes %08x wait in %s at %s:%d", what, meeting.arrived,

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/cuda/sim/options.h"
@@ -76,7 +77,7 @@ struct WgmmaOp {
 };
 
 struct Warp {
-    static constexpr int kMaxMeetings = 8;
+    static constexpr int kMaxMeetings = 32;  // each has a lane that waits in it
     Block* block;
     Thread* lanes[32];
     uint32_t exist, exited;
@@ -91,6 +92,7 @@ struct NamedBarrier {
     unsigned generation;
     const char* what;
     Location at;
+    const void* place;
     std::vector<Thread*> waiting;
     char order[2];  // what TSan synchronises on, by generation
 };
@@ -147,6 +149,7 @@ struct Block {
     std::vector<Thread*> threads;
     NamedBarrier barriers[16];
     std::vector<Thread*> mbarrier_waiters;
+    std::vector<std::pair<uint32_t, uint64_t>> mbarriers;  // address of each that was initialised, and what it must hold
     std::vector<TensorCopy> tensor_copies;
     Random random;
 };
@@ -238,7 +241,8 @@ bool in_stacks(const Machine& m, const void* address);
 
 // ---- barrier.cpp
 
-void block_barrier(int id, int count, bool wait, Location at, const char* what);
+// `place` tells barriers of one line apart.
+void block_barrier(int id, int count, bool wait, Location at, const char* what, const void* place = nullptr);
 void leave_barriers(Thread* thread);  // at its return
 using Meet = void (*)(void** arguments, uint32_t mask);
 // The lanes of `mask` meet; the last to arrive runs `meet` on all lanes' arguments, then all go on.
@@ -263,6 +267,8 @@ void mbarrier_init(uint32_t address, uint32_t count, Location at);
 void mbarrier_arrive(uint32_t address, uint32_t count, int32_t bytes, Location at);
 void mbarrier_wait(uint32_t address, uint32_t parity, Location at);
 std::string describe_mbarriers(const Block& block);
+// A thread that waits for an mbarrier which something has overwritten; nullptr where there is none.
+Thread* waits_in_vain(const Block& block);
 void tensor_copy(uint32_t to, const TensorMap* map, int x, int y, uint32_t barrier, Location at);
 bool land_one_copy();  // false where none is in flight
 

@@ -32,7 +32,17 @@
 constexpr int warpSize = 32;
 constexpr uint32_t kFullMask = 0xffffffffu;
 
-inline void __syncthreads(WW_AT_ONLY) { ww::sim::block_barrier(0, -1, true, at, "__syncthreads"); }
+// Each call in the source has a place of its own, also where two share a line.
+#define __syncthreads(...)     \
+    ::ww::sim::sync_threads(   \
+        [] {                   \
+            static char place; \
+            return &place;     \
+        }(),                   \
+        ##__VA_ARGS__)
+namespace ww::sim {
+inline void sync_threads(const void* place WW_AT) { block_barrier(0, -1, true, at, "__syncthreads", place); }
+}  // namespace ww::sim
 inline void __syncwarp(uint32_t mask = kFullMask WW_AT) {
     ww::sim::warp_collective(mask, "__syncwarp", at, nullptr, nullptr, true);
 }

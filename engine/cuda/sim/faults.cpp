@@ -12,6 +12,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
+#include <mutex>
 
 #include "engine/cuda/sim/guarded_memory.h"
 #include "engine/cuda/sim/launch.h"
@@ -24,10 +26,16 @@
 namespace ww::sim {
 namespace {
 
-constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE};
-struct sigaction before[3];
-int tick = 0;              // the timer's signal; 0: none was free
-constexpr int kTicks = 8;  // in the time of a block
+#if defined(__aarch64__)
+constexpr int kTrap = SIGTRAP;  // of __builtin_trap, which stands where an address is misaligned (CMakeLists.txt)
+#else
+constexpr int kTrap = SIGILL;
+#endif
+constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, kTrap};
+struct sigaction before[5];
+WW_SIM_TLS int passing_on = 0;  // > 0: a handler from before or behind ours is at work
+int tick = 0;                   // the timer's signal; 0: none was free
+constexpr int kTicks = 8;       // in the time of a block
 WW_SIM_TLS int own_timer = -1;
 
 const void* program_counter(void* context) {
@@ -53,10 +61,19 @@ void on_fault(int number, siginfo_t* info, void* context) {
     const void* address = info->si_code == SI_KERNEL ? reinterpret_cast<void*>(UINTPTR_MAX) : info->si_addr;
     if (current && machine && info->si_code > 0) end_thread(number, address, context);
     // Not a kernel's: as if this handler were not there.
-    const struct sigaction& other = before[number == SIGSEGV ? 0 : number == SIGBUS ? 1 : 2];
-    if (other.sa_flags & SA_SIGINFO && other.sa_sigaction) return other.sa_sigaction(number, info, context);
+    size_t i = 0;
+    while (kFaults[i] != number) i++;
+    const struct sigaction& other = before[i];
     if (other.sa_handler == SIG_IGN && info->si_code <= 0) return;
-    if (other.sa_handler != SIG_DFL && other.sa_handler != SIG_IGN) return other.sa_handler(number);
+    // One that came behind us (Python's faulthandler) may raise the signal anew for whoever it took for the one before: us.
+    const bool again = passing_on > 0 && info->si_code <= 0;
+    if (other.sa_handler != SIG_DFL && other.sa_handler != SIG_IGN && !again) {
+        passing_on++;
+        if (other.sa_flags & SA_SIGINFO) other.sa_sigaction(number, info, context);
+        else other.sa_handler(number);
+        passing_on--;
+        return;
+    }
     signal(number, SIG_DFL);
     if (info->si_code <= 0) raise(number);  // sent by somebody: there is no instruction to raise it again
 }
@@ -155,6 +172,10 @@ std::string line_of(const void* code) {
 }
 
 std::string what_happened(const Fault& fault) {
+    if (fault.signal == kTrap)
+        return "misaligned: expected an address that is a multiple of its type's size or alignment (or this is a trap of another "
+               "kind)";
+    if (fault.signal == SIGILL) return "illegal instruction";
     if (fault.signal == SIGFPE) return "integer division by zero, or of the smallest integer by -1 (on a GPU: any number)";
     if (fault.signal == tick) return kExpired;
     if (in_stacks(*machine, fault.address)) return "this thread used more than " + std::to_string(kStackBytes) + " bytes of stack";
@@ -175,10 +196,17 @@ void catch_faults() {
             if (sigaction(number, nullptr, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL) tick = number;
         }
         if (tick) handle(tick, on_tick, nullptr);
-        for (size_t i = 0; i < 3; i++) handle(kFaults[i], on_fault, &before[i]);
         return true;
     }();
     static_cast<void>(once);
+    static std::mutex mutex;
+    {
+        std::lock_guard<std::mutex> lock(mutex);
+        for (size_t i = 0; i < std::size(kFaults); i++) {  // at each launch: somebody may have come since the last
+            struct sigaction now;
+            if (sigaction(kFaults[i], nullptr, &now) == 0 && now.sa_sigaction != on_fault) handle(kFaults[i], on_fault, &before[i]);
+        }
+    }
     own();
 }
 

@@ -11,7 +11,7 @@
 
 namespace ww::sim {
 
-// From now on, on this OS thread. Cheap after the first time.
+// From now on, on this OS thread, also where a handler has come since the last time. Cheap after the first.
 void catch_faults();
 
 // Kernel, block, thread, file and line, and what the address or the instruction was. The line is addr2line's (binutils), from the

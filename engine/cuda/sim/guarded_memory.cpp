@@ -27,6 +27,7 @@ struct Allocation {
     size_t bytes, guard;                // of the data; of the pages before it, as many as behind it
     char *low, *high;                   // the pages that it lies on
     bool given = true, always = false;  // to a kernel, since the guards were last looked at; to all of them, for all that is known
+    void* from_malloc = nullptr;        // where it has no pages of its own
 };
 
 // Leaked on purpose: Python frees arrays after static destructors have run.
@@ -35,6 +36,8 @@ struct Table {
     std::map<char*, Allocation> live;  // by address of the data
     MemoryStats stats = {};
     bool poison = false;
+    size_t paged = 0;   // blocks on pages of their own
+    bool told = false;  // that there are too many of them
 };
 Table& table() {
     static Table* one = new Table;
@@ -52,21 +55,51 @@ void keep(char* data, const Allocation& one) {
     Table& t = table();
     std::lock_guard<std::mutex> lock(t.mutex);
     t.live[data] = one;
+    t.paged += !one.from_malloc;
     t.stats.allocations++;
     t.stats.bytes_in_use += one.high - one.low;
     t.stats.peak_in_use = std::max(t.stats.peak_in_use, t.stats.bytes_in_use);
 }
 
+// Blocks on pages of their own take two mappings each, of which the system allows a process only so many; three quarters are ours.
+size_t most_paged() {
+    static const size_t most = [] {
+        size_t mappings = 65530;
+        if (FILE* file = fopen("/proc/sys/vm/max_map_count", "r")) {
+            if (fscanf(file, "%zu", &mappings) != 1) mappings = 65530;
+            fclose(file);
+        }
+        return mappings / 8 * 3;
+    }();
+    return most;
+}
+
+bool too_many() {
+    Table& t = table();
+    std::lock_guard<std::mutex> lock(t.mutex);
+    if (t.paged < most_paged()) return false;
+    if (!t.told && !sim::kAsan)
+        fprintf(
+            stderr,
+            "whitewolf: cudasim: more than %zu arrays at a time: those that come now lie between margins of %zu bytes instead of "
+            "guard pages (vm.max_map_count)\n",
+            most_paged(), kNear);
+    t.told = true;
+    return true;
+}
+
 void* allocate(size_t bytes, size_t alignment, bool always) {
     if (bytes > size_t{1} << 46) fail<OutOfMemory>("memory_allocate: expected at most 2**46 bytes, got %zu", bytes);
-    if (sim::kAsan) {  // whose own red zones do the work
+    // ASan's own red zones do the work; and where mappings run out, a margin that is looked at after launches must do.
+    if (const bool many = too_many(); sim::kAsan || many) {
+        const size_t margin = sim::kAsan ? 0 : round_up(kNear, alignment);
         void* block = nullptr;
-        if (posix_memalign(&block, std::max<size_t>(alignment, 16), std::max<size_t>(bytes, 1)) != 0)
+        if (posix_memalign(&block, std::max<size_t>(alignment, 16), std::max<size_t>(bytes + 2 * margin, 1)) != 0)
             fail<OutOfMemory>("memory_allocate: expected %zu bytes, the system has none", bytes);
-        std::memset(block, 0xFF, bytes);
-        char* data = static_cast<char*>(block);
-        keep(data, {bytes, 0, data, data + bytes});
-        return data;
+        std::memset(block, 0xFF, bytes + 2 * margin);
+        char* low = static_cast<char*>(block);
+        keep(low + margin, {bytes, 0, low, low + bytes + 2 * margin, true, always, block});
+        return low + margin;
     }
     size_t page = page_bytes(), room = round_up(std::max<size_t>(bytes, 1), alignment), middle = round_up(room, page);
     size_t guard = std::clamp(middle, kLeastGuard, kMostGuard), mapped = middle + 2 * guard;
@@ -97,7 +130,8 @@ void memory_free(void* block) {
     }
     const Allocation& one = found->second;
     t.stats.bytes_in_use -= one.high - one.low;
-    if (sim::kAsan) std::free(block);
+    t.paged -= !one.from_malloc;
+    if (one.from_malloc) std::free(one.from_malloc);
     else munmap(one.low - one.guard, static_cast<size_t>(one.high - one.low) + 2 * one.guard);
     t.live.erase(found);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 
@@ -20,20 +21,25 @@ namespace {
 constexpr size_t kStacksPerSlab = 64;
 constexpr uint64_t kStackMark = 0x57574669627265;  // at the bottom of each stack: overwritten by an overflow
 
-// Stacks come in slabs, since a guard page for each would be more mappings than the system allows. Below the first of a slab is
-// room for one more: an overflow lands there or in the next stack, and shows in the mark.
+// Below each stack is a page that nobody may touch: kernels are compiled with -fstack-clash-protection, so that no frame passes
+// over it. Each is a mapping, of which the system allows only so many: where very many threads live at a time, the later ones'
+// overflows land in the stack below, and show in its neighbour's mark.
+constexpr size_t kMostGuarded = 4096;
+std::atomic<size_t> guarded_stacks{0};
 size_t page_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
-size_t slab_bytes() { return page_bytes() + (1 + kStacksPerSlab) * kStackBytes; }
+size_t slab_bytes() { return kStacksPerSlab * (page_bytes() + kStackBytes); }
 
 void add_fibers(Machine& m) {
     size_t page = page_bytes();
     void* slab = mmap(nullptr, slab_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (slab == MAP_FAILED) ww::fail<OutOfMemory>("kernel %s: expected %zu bytes for stacks of threads", m.kernel, slab_bytes());
-    mprotect(slab, page, PROT_NONE);
     m.slabs.push_back(slab);
+    const bool guarded = guarded_stacks.fetch_add(kStacksPerSlab) < kMostGuarded;
     for (size_t i = 0; i < kStacksPerSlab; i++) {
         auto* thread = new Thread;
-        thread->stack = static_cast<char*>(slab) + page + (i + 1) * kStackBytes;
+        char* guard = static_cast<char*>(slab) + i * (page + kStackBytes);
+        if (guarded || i == 0) mprotect(guard, page, PROT_NONE);
+        thread->stack = guard + page;
         std::memcpy(thread->stack, &kStackMark, sizeof kStackMark);
         m.pool.push_back(thread);
     }
@@ -63,6 +69,7 @@ void prepare_block(Machine& m, Block& block, const Shape& shape, uint64_t number
     block.live = threads;
     block.random.seed(m.options.seed, number);
     block.mbarrier_waiters.clear();
+    block.mbarriers.clear();
     block.tensor_copies.clear();
     for (NamedBarrier& barrier : block.barriers) {
         barrier.arrived = 0;
@@ -170,6 +177,7 @@ void release(Machine& m) {
         delete thread;
     }
     for (void* slab : m.slabs) munmap(slab, slab_bytes());
+    guarded_stacks -= m.slabs.size() * kStacksPerSlab;
 }
 
 Machine& own_machine() {

@@ -1,8 +1,8 @@
 // mbarrier: a barrier that is an object in shared memory and counts arrivals and bytes; and the TMA copies that report to it.
 //
 // A phase ends when every arrival that it was initialised for has come and no bytes are outstanding. Waits name the phase by its
-// parity. The object's 8 bytes hold a mark, so that an operation on one that was never initialised, or that something has
-// overwritten, is an error.
+// parity. The block keeps what each object's 8 bytes must hold, so that an operation on one that was never initialised, or that
+// something has overwritten, is an error.
 #include <cstring>
 
 #include "engine/cuda/sim/block.h"
@@ -13,20 +13,42 @@ namespace ww::sim {
 namespace {
 
 struct Mbarrier {
-    uint32_t phase : 1, pending : 12, count : 12, mark : 7;
+    uint32_t phase : 1, pending : 12, count : 12, unused : 7;
     int32_t bytes;
 };
 static_assert(sizeof(Mbarrier) == 8, "an mbarrier object is a b64");
-constexpr uint32_t kMark = 0x5A;
 
 Mbarrier* at_address(const Block& block, uint32_t address) { return reinterpret_cast<Mbarrier*>(shared_pointer(block, address)); }
 
+// What the object at `address` must hold; nullptr where none was initialised.
+const uint64_t* kept(const Block& block, uint32_t address) {
+    for (auto& [where, word] : block.mbarriers)
+        if (where == address) return &word;
+    return nullptr;
+}
+
+bool overwritten(const Block& block, uint32_t address) {
+    const uint64_t* word = kept(block, address);
+    return word && std::memcmp(word, shared_pointer(block, address), sizeof *word) != 0;
+}
+
+// After each change that is the machine's own.
+void keep(Block& block, uint32_t address) {
+    uint64_t word;
+    std::memcpy(&word, shared_pointer(block, address), sizeof word);
+    for (auto& [where, held] : block.mbarriers)
+        if (where == address) return void(held = word);
+    block.mbarriers.emplace_back(address, word);
+}
+
 Mbarrier* find(uint32_t address, const char* what, Location at) {
+    const Block& block = *current->block;
     if (address % 8) launch_fail(at, "%s: misaligned: expected an mbarrier at a multiple of 8, got %u", what, address);
     auto* found = reinterpret_cast<Mbarrier*>(shared_pointer(address, 8, what, at));
-    if (found->mark != kMark)
-        launch_fail(at, "%s: expected an initialised mbarrier at shared address %u, got none: never initialised, or overwritten",
-                    what, address);
+    if (!kept(block, address))
+        launch_fail(at, "%s: expected an mbarrier at shared address %u, got what was never initialised as one", what, address);
+    if (overwritten(block, address))
+        launch_fail(at, "%s: expected an mbarrier at shared address %u, got what something else has overwritten", what, address);
     return found;
 }
 
@@ -34,9 +56,10 @@ Mbarrier* find(uint32_t address, const char* what, Location at) {
 char* order_of(const Block& block, uint32_t address, unsigned phase) { return shared_pointer(block, address) + phase; }
 
 void end_phase_if_complete(Block& block, Mbarrier* barrier, uint32_t address) {
-    if (barrier->pending || barrier->bytes) return;
+    if (barrier->pending || barrier->bytes) return keep(block, address);
     barrier->phase ^= 1;
     barrier->pending = barrier->count;
+    keep(block, address);
     std::vector<Thread*> released;
     auto& waiting = block.mbarrier_waiters;
     for (size_t i = 0; i < waiting.size();) {
@@ -70,6 +93,7 @@ void land(Block& block, const TensorCopy& copy) {
             else std::memset(target, 0, map.item_bytes);
         }
     }
+    if (overwritten(block, copy.barrier)) return;  // whoever waits for it learns that
     Mbarrier* barrier = at_address(block, copy.barrier);
     barrier->bytes -= static_cast<int32_t>(row_bytes * map.box[1]);
     end_phase_if_complete(block, barrier, copy.barrier);
@@ -85,7 +109,8 @@ void mbarrier_init(uint32_t address, uint32_t count, Location at) {
     if (address % 8)
         launch_fail(at, "mbarrier.init: misaligned: expected a shared address that is a multiple of 8, got %u", address);
     auto* barrier = reinterpret_cast<Mbarrier*>(shared_pointer(address, 8, "mbarrier.init", at));
-    *barrier = {0, count, count, kMark, 0};
+    *barrier = {0, count, count, 0, 0};
+    keep(*current->block, address);
 }
 
 void mbarrier_arrive(uint32_t address, uint32_t count, int32_t bytes, Location at) {
@@ -115,6 +140,12 @@ void mbarrier_wait(uint32_t address, uint32_t parity, Location at) {
     }
     tsan_acquire(order_of(block, address, parity));
     maybe_land_copies();
+}
+
+Thread* waits_in_vain(const Block& block) {
+    for (Thread* thread : block.mbarrier_waiters)
+        if (overwritten(block, static_cast<uint32_t>(thread->waits_for))) return thread;
+    return nullptr;
 }
 
 std::string describe_mbarriers(const Block& block) {

@@ -29,12 +29,12 @@ Options from_environment() {
     if (const char* arch = text("WHITEWOLF_SIM_ARCH")) {
         char* end;
         int64_t number = std::strtoll(arch, &end, 10);
-        found.arch = check_arch(*end ? -1 : number, "WHITEWOLF_SIM_ARCH");
+        found.arch = check_arch(*end ? -1 : number, "WHITEWOLF_SIM_ARCH", arch);
     }
     if (const char* timeout = text("WHITEWOLF_SIM_TIMEOUT")) {
         char* end;
         double seconds = std::strtod(timeout, &end);
-        found.timeout = check_timeout(*end ? -1 : seconds, "WHITEWOLF_SIM_TIMEOUT");
+        found.timeout = check_timeout(*end ? -1 : seconds, "WHITEWOLF_SIM_TIMEOUT", timeout);
     }
     return found;
 }
@@ -56,14 +56,15 @@ Asynchrony asynchrony_named(const char* text, const char* setting) {
 const char* name_of(Order order) { return kOrders[static_cast<int>(order)]; }
 const char* name_of(Asynchrony asynchrony) { return kAsynchronies[static_cast<int>(asynchrony)]; }
 
-int check_arch(int64_t arch, const char* setting) {
+int check_arch(int64_t arch, const char* setting, const char* text) {
     if (arch != 80 && arch != 86 && arch != 89 && arch != 90)
         fail<DeviceError>("%s: expected 80, 86, 89 or 90, got %s", setting,
-                          arch < 0 ? "something else" : std::to_string(arch).c_str());
+                          text ? ("'" + std::string(text) + "'").c_str() : std::to_string(arch).c_str());
     return static_cast<int>(arch);
 }
 
-double check_timeout(double seconds, const char* setting) {
+double check_timeout(double seconds, const char* setting, const char* text) {
+    if (!(seconds > 0) && text) fail<DeviceError>("%s: expected seconds > 0, got '%s'", setting, text);
     if (!(seconds > 0)) fail<DeviceError>("%s: expected seconds > 0, got %g", setting, seconds);
     return seconds;
 }

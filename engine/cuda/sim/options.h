@@ -43,7 +43,7 @@ const char* name_of(Order order);
 const char* name_of(Asynchrony asynchrony);
 
 // DeviceError, which names `setting`, for an architecture that is not simulated, and for a time that is not above 0.
-int check_arch(int64_t arch, const char* setting);
-double check_timeout(double seconds, const char* setting);
+int check_arch(int64_t arch, const char* setting, const char* text = nullptr);
+double check_timeout(double seconds, const char* setting, const char* text = nullptr);  // `text`: what was given
 
 }  // namespace ww::sim

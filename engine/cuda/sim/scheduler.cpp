@@ -91,6 +91,11 @@ std::string describe_deadlock() {
 
 void deadlock() {
     machine->error = describe_deadlock();
+    for (const Block* block : machine->gang)
+        if (const Thread* thread = waits_in_vain(*block))
+            machine->error = name_of(*block, thread) + ", " + name_of(thread->at) + ": " + thread->last +
+                             ": expected an mbarrier at shared address " + std::to_string(thread->waits_for) +
+                             ", got what something else has overwritten";
     machine->failed = true;
 }
 

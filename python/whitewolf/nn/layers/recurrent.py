@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
-from ...ops._common import MAX_LAYERS, check_count, check_flag, check_int, check_tensor
+from ...ops._common import MAX_LAYERS, check_count, check_flag, check_int, check_same_device, check_tensor
 from ...ops.creation import empty, zeros
 from ...ops.elementwise import add
 from ...ops.indexing import take
@@ -58,7 +58,8 @@ class _Unit(Module):
 
     def _check_input(self, input: Any) -> None:
         name = type(self).__name__
-        weight = cast(Tensor, next(iter(self._parameters.values())))
+        label, weight = cast(tuple[str, Tensor], next(iter(self._parameters.items())))
+        check_same_device(name, **{"input": input, label: weight})
         if check_tensor(name, "input", input).dtype != weight.dtype:
             raise TypeError(f"{name}: expected input.dtype == {weight.dtype} (as the weights), got {input.dtype}")
 
@@ -98,6 +99,7 @@ class _Unit(Module):
             shape = (*lead, size)
             if state.shape != shape:
                 raise ValueError(f"{name}: expected {label}.shape == {shape}{what}, got {state.shape}")
+            check_same_device(name, **{"input": like, label: state})
             if state.dtype != like.dtype:
                 raise TypeError(f"{name}: expected {label}.dtype == {like.dtype} (as input), got {state.dtype}")
         return given
