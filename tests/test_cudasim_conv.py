@@ -66,10 +66,13 @@ def test_large_tiles_have_the_bits_of_small_ones(variant: str, dtype: str) -> No
     rng = np.random.default_rng(0)
     x, w = (channels_last(rng.standard_normal(s).astype(dtype)) for s in ((4, 8, 128, 128), (16, 8, 1, 1)))
     kernel = ww.kernels.get("conv2d_forward", device="cudasim", variant=variant)
-    whole, part = (np.full((n, 16, 128, 128), np.nan, dtype) for n in (4, 1))
-    kernel(whole, x, w)
+    part = np.full((1, 16, 128, 128), np.nan, dtype)
     kernel(part, x[2:3], w)
-    np.testing.assert_array_equal(whole[2:3], part)
+    for order, asynchrony in (("lockstep", "late"), ("random", "random")):
+        whole = np.full((4, 16, 128, 128), np.nan, dtype)
+        with ww.cudasim(order=order, asynchrony=asynchrony, seed=1):
+            kernel(whole, x, w)
+        np.testing.assert_array_equal(whole[2:3], part)
 
 
 def test_tf32_is_never_chosen_and_rounds_where_it_is_asked_for() -> None:

@@ -65,6 +65,15 @@ def test_batches_broadcast(variant: str, dtype: str) -> None:
     np.testing.assert_array_equal(run(variant, out, left, right), exact(a, b, kind))
 
 
+@pytest.mark.parametrize("variant", ["naive", "tiled", "warp_tiled"])
+def test_more_products_than_a_grid_has_layers(variant: str) -> None:
+    """gridDim.y is at most 65,535: blocks go on to further products of the batch, in a loop that mma's kernels share."""
+    dtype = numpy_dtype(next(dtype for name, dtype in ROWS if name == variant))
+    batch = 65535 + 3
+    a, b = integers((batch, 1, 2), dtype, 5), integers((batch, 2, 1), dtype, 6)
+    np.testing.assert_array_equal(run(variant, np.full((batch, 1, 1), np.nan).astype(dtype), a, b), exact(a, b, dtype))
+
+
 @pytest.mark.parametrize("variant", ["mma", "mma_tf32"])
 def test_large_tiles_give_the_same_bits_as_small_ones(variant: str) -> None:
     """Outputs of a large product and of some of its rows alone: the tile differs, the order of the sum does not."""

@@ -76,6 +76,14 @@ def test_verify_says_what_it_checked_and_what_it_could_not(capsys: pytest.Captur
     verify.report(result)
     out = capsys.readouterr().out
     assert result["ok"] and "op table on cudasim" in out and "schedules swept: lockstep-late" in out
+    assert "relu_backward_x: map; relu_forward: map " in out and "run by none" not in out
+    result = verify.verify(["matmul"], ["value"], "cudasim")
+    verify.report(result)
+    out = capsys.readouterr().out
+    ran, idle = set(result["rows"][0]["ran"]["matmul_forward"]), set(result["rows"][0]["idle"])
+    registered = {row["variant"] for row in ww.kernels.list("matmul_forward", device="cudasim")}
+    assert ran and idle == {f"matmul_forward:{v}" for v in registered - ran} and "matmul_forward:mma" in idle
+    assert "registered, and run by none of these checks: " in out
     absent = sorted(t.op for t in cases.tables() if missing_kernel(t, CONTEXT))
     if absent:
         with pytest.raises(ww.DeviceError, match=f"verify: expected a kernel for {absent[0]} on device cudasim"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from . import cases, console
@@ -14,6 +15,7 @@ from .checks.half_precision import half_dtypes
 from .checks.replay import variants
 from .device import device as find_device
 from .environment import environment
+from .profile import Profile, profile
 from .simulator import schedules
 
 # The heaviest cases that the simulator is given: LeNet's first layer of a batch of 64 is among them.
@@ -29,6 +31,8 @@ def verify(
     shard: tuple[int, int] = (1, 1),
 ) -> dict[str, Any]:
     """Runs the checks of the table and returns {"environment", "device", "seed", "schedules", "rows", "absent", "table", "ok"}.
+
+    Each row holds "ran", for each of the op's kernels the variants that were run, and "idle", those that are registered and were not.
 
     Ops for which a device other than cpu has no kernel are not checked: "absent" says which kernel each lacks. "schedules" are those
     of the simulator that the check of this name sweeps over.
@@ -105,10 +109,12 @@ def select(tables: Sequence[OpTable], names: Sequence[str]) -> list[OpTable]:
 
 def _row(table: OpTable, context: Context, checks: Sequence[str]) -> dict[str, Any]:
     outcomes: dict[str, Any] = {}
+    ran: dict[str, set[str]] = {}  # what the device's module saw run, not what is registered
     for name in checks:
         start = time.perf_counter()
         try:
-            error = CHECKS[name](table, context)
+            with _seen(context.device.name, ran):
+                error = CHECKS[name](table, context)
             outcomes[name] = {"ok": True, "error": error}
         except CheckFailure as failure:
             outcomes[name] = {"ok": False, "text": str(failure)}
@@ -116,17 +122,29 @@ def _row(table: OpTable, context: Context, checks: Sequence[str]) -> dict[str, A
             text = f"{table.op}, check {name!r}: expected no error, got {type(error).__name__}: {error}"
             outcomes[name] = {"ok": False, "text": text}
         outcomes[name]["seconds"] = round(time.perf_counter() - start, 4)
-    kernels = [r for r in context.device.module.list() if r["op"] in table.kernels]
+    registered = [(r["op"], r["variant"]) for r in context.device.module.list() if r["op"] in table.kernels]
     return {
         "op": table.op,
-        "kernels": sorted({r["op"] for r in kernels}),
-        "variants": sorted({r["variant"] for r in kernels}),
+        "ran": {op: sorted(ran.get(op, ())) for op in sorted({op for op, _ in registered})},
+        "idle": sorted(f"{op}:{variant}" for op, variant in registered if variant not in ran.get(op, ())),
         "dtypes": [*context.dtypes, *_half_dtypes(table, context, checks)],
         "cases": len(list(context.cases(table))),
         "error": max((o.get("error", 0.0) for o in outcomes.values()), default=0.0),
         "ok": all(o["ok"] for o in outcomes.values()),
         "checks": outcomes,
     }
+
+
+@contextmanager
+def _seen(device: str, ran: dict[str, set[str]]) -> Iterator[None]:
+    """A scope that adds the variants of each kernel that run in it."""
+    found = Profile()
+    try:
+        with profile(device) as found:
+            yield
+    finally:
+        for row in found.rows:
+            ran.setdefault(row["kernel"], set()).add(row["variant"])
 
 
 def _half_dtypes(table: OpTable, context: Context, checks: Sequence[str]) -> list[str]:
@@ -136,14 +154,17 @@ def _half_dtypes(table: OpTable, context: Context, checks: Sequence[str]) -> lis
     return [d.name for d in half_dtypes() if any(variants(context.device, op, d) for op in table.kernels)]
 
 
+def _ran(result: dict[str, Any]) -> set[str]:
+    return {f"{op}:{variant}" for row in result["rows"] for op, variants in row["ran"].items() for variant in variants}
+
+
 def report(result: dict[str, Any]) -> None:
     """Prints the table, then each failure."""
-    columns = ("op", "kernels", "variants", "dtypes", "cases", "error/allowed", "seconds", "ok")
+    columns = ("op", "kernels: variants that ran", "dtypes", "cases", "error/allowed", "seconds", "ok")
     rows = [
         (
             row["op"],
-            len(row["kernels"]),
-            " ".join(row["variants"]) or "-",
+            "; ".join(f"{op}: {' '.join(names) or '-'}" for op, names in row["ran"].items()) or "-",
             " ".join(row["dtypes"]),
             row["cases"],
             f"{row['error']:.3f}",
@@ -154,7 +175,7 @@ def report(result: dict[str, Any]) -> None:
     ]
     where = result["environment"]
     title = f"op table on {result['device']} ({where['cpu']}, {where['isa']}, {where['threads']} threads, seed {result['seed']})"
-    console.table(title, columns, rows, right=("kernels", "cases", "error/allowed", "seconds"))
+    console.table(title, columns, rows, right=("cases", "error/allowed", "seconds"))
     for row in result["rows"]:
         for outcome in row["checks"].values():
             if not outcome["ok"]:
@@ -165,5 +186,7 @@ def report(result: dict[str, Any]) -> None:
         console.line(f"schedules swept: {', '.join('-'.join(map(str, s[:2])) for s in result['schedules'])}")
     if result["absent"]:
         console.line(f"no kernel on {result['device']}, not checked: {', '.join(sorted(result['absent']))}")
+    if idle := sorted({name for row in result["rows"] for name in row["idle"]} - _ran(result)):
+        console.line(f"registered, and run by none of these checks: {', '.join(idle)}")
     passed = sum(row["ok"] for row in result["rows"])
     console.line(f"{passed} of {len(result['rows'])} ops passed {'all checks' if result['ok'] else ''}".rstrip())
