@@ -218,7 +218,7 @@ def test_arguments_that_are_no_folder_of_kernels_are_typed_errors(tmp_path: Path
         ww.kernels.load(tmp_path)
 
 
-def test_flags_are_those_of_the_package() -> None:
+def test_flags_are_those_of_the_package(tmp_path: Path) -> None:
     page = ROOT / "CMakeLists.txt"
     if not page.is_file():
         pytest.skip("the tests run outside the repository, without CMakeLists.txt")
@@ -228,3 +228,6 @@ def test_flags_are_those_of_the_package() -> None:
     assert f"set(isa_flags_avx512 ${{isa_flags_avx2}} {' '.join(loading.ISA_FLAGS['avx512'][len(loading.AVX2) :])})" in text
     nvcc = loading.nvcc_command(toolkit.Toolkit(Path("nvcc"), "13.0", (), Path("cudart")))[1:5]
     assert " ".join(nvcc[:4]) in text
+    simulated = loading._recipe(ww.device("cudasim"), tmp_path).compile
+    for flag in ("-fstack-clash-protection", "-fsanitize=alignment"):  # without them such mistakes go unseen
+        assert flag in simulated and f" {flag} " in text

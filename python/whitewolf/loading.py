@@ -137,7 +137,8 @@ def _recipe(where: Device, folder: Path) -> Recipe:
         command = [*compiler, *FLAGS, *WARNINGS, "-O3", *ISA_FLAGS[isa], f"-DWW_ISA={isa}"]
     elif where.name == "cudasim":
         command = [*compiler, *FLAGS, *WARNINGS, "-O2", "-g1", f"-ffile-prefix-map={include}/=", "-Wno-unknown-pragmas"]
-        command += [] if "clang" in version else ["-fno-ipa-icf"]
+        command += ["-fstack-clash-protection", "-fsanitize=alignment"]
+        command += ["-fsanitize-trap=alignment"] if "clang" in version else ["-fsanitize-undefined-trap-on-error", "-fno-ipa-icf"]
         command += ["-x", "c++"]
     else:
         found, reason = toolkit.find_toolkit()

@@ -1,7 +1,8 @@
 """Watching each kernel call that an op makes: every call of every device goes through `device.kernels`, so the checks hang there.
 
 Watch counts calls. With `guard`, outputs and workspaces get NaN on both sides and inside, and inputs are compared after the call.
-With `retry`, each call is run again on every variant that takes it, in every layout, and must give the same values. With `record`,
+With `retry`, each call is run again on every variant that takes it, in every layout, and must give the same values; with `half`, 0 or
+1, those that take float32 and float64 do so in every other layout of each argument, starting there. With `record`,
 calls are kept, each kind of call once, to be run again later (replay.py).
 """
 
@@ -42,11 +43,14 @@ class Watch:
         recorded: the calls, by what tells one kind from another: kernel, shapes, strides, dtypes, attributes.
     """
 
-    def __init__(self, device: Device, *, guard: bool = False, retry: Tolerance | None = None, record: bool = False) -> None:
+    def __init__(
+        self, device: Device, *, guard: bool = False, retry: Tolerance | None = None, record: bool = False, half: int | None = None
+    ) -> None:
         self.device = device
         self.guard = guard
         self.retry = retry
         self.record = record
+        self.half = half
         self.recorded: dict[str, RawCall] = {}
         self.calls: Counter[tuple[str, str]] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
@@ -54,7 +58,10 @@ class Watch:
         self.blocks: list[tuple[Array, int, str]] = []  # guarded memory, bytes of it in use, what it is
         self._variants: dict[str, list[str]] = {}
         self.looser: dict[tuple[str, str], float] = {}  # of each (kernel, variant): LOOSER
+        self.both: set[tuple[str, str]] = set()  # those that take float32 and float64
         for row in device.module.list():
+            if {"float32", "float64"} <= set(row["dtypes"]):
+                self.both.add((row["op"], row["variant"]))
             self._variants.setdefault(row["op"], []).append(row["variant"])
             self.looser[row["op"], row["variant"]] = LOOSER[row["precision"]]
 
@@ -154,7 +161,10 @@ class _Watched:
             for at, value in enumerate(views):
                 if value is None:
                     continue
-                for pattern in layouts.EMPTY:
+                patterns = list(layouts.EMPTY)
+                if self.watch.half is not None and (self.op, variant) in self.watch.both:
+                    patterns = patterns[(at + self.watch.half) % 2 :: 2]
+                for pattern in patterns:
                     moved = list(base)
                     moved[at] = mapped(base[at], partial(layouts.lay, pattern=pattern))
                     self._compare(variant, f"{self.views[at][1]} in {pattern}", moved, directions, plain, rest, attrs)
