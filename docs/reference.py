@@ -114,7 +114,11 @@ def entry(name: str, value: Any, *, constructed: bool) -> str:
     if constructed and inspect.isclass(value):
         parts += [
             f"#### `{name}.{signature(key, method)}`\n\n{markdown(inspect.cleandoc(method.__doc__))}\n"
-            for key, method in vars(value).items()
+            for base in value.__mro__
+            if base is value
+            or (name, base.__name__) == ("Module", "Tree")
+            or base.__name__[0] == "_"  # with what it has of bases that are not public
+            for key, method in vars(base).items()
             if key[0] != "_" and key not in ("forward", "extra_repr") and inspect.isfunction(method) and method.__doc__
         ]
     return "\n".join(parts)

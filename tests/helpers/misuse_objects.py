@@ -232,6 +232,8 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
     "Module.register_buffer": (lambda: _model().register_buffer, {"name": lambda: "n", "tensor": lambda: floats(2)}),
     "Module.register_parameter": (lambda: _model().register_parameter, {"name": lambda: "n", "param": lambda: nn.Parameter(floats(2))}),
     "Module.add_module": (lambda: _model().add_module, {"name": lambda: "n", "module": lambda: nn.ReLU()}),
+    "Module.register_forward_hook": (lambda: _model().register_forward_hook, {"hook": lambda: lambda *given: None}),
+    "Module.register_forward_pre_hook": (lambda: _model().register_forward_pre_hook, {"hook": lambda: lambda *given: None}),
     "Module.apply": (lambda: _model().apply, {"fn": lambda: lambda m: None, "function": lambda: lambda m: None}),
     "GradScaler.scale": (lambda: amp.GradScaler().scale, {"outputs": lambda: floats(2)}),
     "GradScaler.step": (lambda: amp.GradScaler().step, {"optimizer": _optimizer}),

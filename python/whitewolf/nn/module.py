@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from ..ops._common import check_flag
 from ..ops.creation import asarray
 from ..tensor import Tensor
 from .parameter import Parameter, overwrite, rebind
+from .tree import Tree
+
+if TYPE_CHECKING:
+    from .hooks import Handle
 
 Self = TypeVar("Self", bound="Module")
 
@@ -25,11 +29,11 @@ class Keys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(Tree):
     """The base of all layers and networks.
 
     A subclass calls `super().__init__()`, makes its parameters and modules attributes, and defines `forward`. Calling the module
-    calls `forward`; there are no hooks in between.
+    calls `forward`, and the hooks of `register_forward_hook` where there are some.
 
     Attributes:
         training: whether layers that differ between training and use (dropout, batch normalisation) train; see `train`, `eval`.
@@ -50,9 +54,6 @@ class Module:
     """
 
     training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _modules: dict[str, Module | None]
     _transient: set[str]  # buffers that state_dict leaves out
 
     def __init__(self) -> None:
@@ -163,67 +164,37 @@ class Module:
 
     register_module = add_module
 
-    # ---- what is in it ----
+    # ---- hooks ----
 
-    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """Names and modules: this one (its name is `prefix`), then all below it. One that has two names comes once."""
-        seen: set[int] = set()
-        stack: list[tuple[str, Module]] = [(prefix, self)]
-        while stack:
-            name, module = stack.pop()
-            if remove_duplicate and id(module) in seen:
-                continue
-            seen.add(id(module))
-            yield name, module
-            below = [(f"{name}.{key}" if name else key, m) for key, m in module._modules.items() if m is not None]
-            stack.extend(reversed(below))
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> Handle:
+        """Calls hook(module, args, output) after each call; what it returns, unless None, takes the output's place.
 
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
-        for _, module in self.named_modules():
-            yield module
+        A module without hooks never asks for them, and `Sequential` fuses none that has some.
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Names and modules directly below this one."""
-        seen: set[int] = set()
-        for name, module in self._modules.items():
-            if module is not None and id(module) not in seen:
-                seen.add(id(module))
-                yield name, module
+        Args:
+            prepend: before the hooks that are there.
+            with_kwargs: hook(module, args, kwargs, output).
 
-    def children(self) -> Iterator[Module]:
-        """The modules directly below this one."""
-        for _, module in self.named_children():
-            yield module
+        Returns:
+            A handle, whose `remove` takes the hook away.
+        """
+        from .hooks import add_hook
 
-    def _named(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        for where, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
-            for name, tensor in getattr(module, registry).items():
-                if tensor is None or remove_duplicate and id(tensor) in seen:
-                    continue
-                seen.add(id(tensor))
-                yield f"{where}.{name}" if where else name, tensor
+        return add_hook("register_forward_hook", "_after", self, hook, prepend, with_kwargs)
 
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """Names and parameters, of this module and (recurse) of all below it; one that has two names comes once."""
-        return self._named("_parameters", prefix, recurse, remove_duplicate)
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> Handle:
+        """Calls hook(module, args) before each call; what it returns, unless None, takes the arguments' place.
 
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters, each once: what an optimizer takes."""
-        for _, parameter in self.named_parameters(recurse=recurse):
-            yield parameter
+        Args:
+            prepend: before the hooks that are there.
+            with_kwargs: hook(module, args, kwargs), which returns a pair.
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """Names and buffers, as `named_parameters`."""
-        return self._named("_buffers", prefix, recurse, remove_duplicate)
+        Returns:
+            A handle, whose `remove` takes the hook away.
+        """
+        from .hooks import add_hook
 
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers, each once."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
+        return add_hook("register_forward_pre_hook", "_before", self, hook, prepend, with_kwargs)
 
     # ---- what is done to all of it ----
 
@@ -311,6 +282,14 @@ class Module:
     def double(self: Self) -> Self:
         """`to(ww.float64)`."""
         return self.to(np.float64)
+
+    def half(self: Self) -> Self:
+        """`to(ww.float16)`."""
+        return self.to(np.float16)
+
+    def bfloat16(self: Self) -> Self:
+        """`to(ww.bfloat16)`."""
+        return self.to("bfloat16")
 
     # ---- state ----
 
