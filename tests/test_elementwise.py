@@ -159,13 +159,23 @@ def safe_root(x: Any) -> Any:
     return math.sqrt(x) if x > 0 else 1
 
 
-def nan_carried(x: Any, y: Any) -> Any:
-    return ww.maximum(x, y) + 0 * x + (0 if math.isfinite(x) or math.isinf(x) or math.isnan(x) else 5)
+def larger(x: Any, y: Any) -> Any:
+    return ww.maximum(x, y)
 
 
-def test_nan_and_infinity_are_carried() -> None:
+def smaller(x: Any, y: Any) -> Any:
+    return min(x, y)
+
+
+def nothing(x: Any, y: Any) -> Any:
+    return 0 * x + 0 * y + (0 if math.isfinite(x) or math.isinf(x) or math.isnan(x) else 5)
+
+
+def test_nan_is_carried() -> None:
     x, y = ww.asarray(np.array([math.nan, 1, math.inf, 2], "f4")), ww.asarray(np.array([1, math.nan, 0, 3], "f4"))
-    np.testing.assert_array_equal(ww.elementwise(nan_carried)(x, y).numpy(), np.array([math.nan, math.nan, math.nan, 3], "f4"))
+    for function, rest in ((larger, [math.inf, 3]), (smaller, [0, 2]), (nothing, [math.nan, 0])):
+        got = ww.elementwise(function)(x, y).numpy()
+        np.testing.assert_array_equal(got, np.array([math.nan, math.nan, *rest], "f4"), err_msg=function.__name__)
 
 
 def test_what_it_captures_is_copied_when_it_is_decorated() -> None:
