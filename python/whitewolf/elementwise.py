@@ -11,15 +11,13 @@ import numpy as np
 
 from .device import Array, device
 from .dtypes import DType, float32, float64, is_floating, is_sixteen_bit, promote
-from .fused import blocks, gpu
-from .fused.derivative import derivative
 from .fused.expression import ONE, ZERO, Node, multiply, parameter
-from .fused.parse import parse
 from .graph import Node as GraphNode
 from .graph import is_grad_enabled, record
 from .tensor import Tensor, wrap
 
 if TYPE_CHECKING:
+    from .fused.blocks import Block
     from .ops._common import Operand
 
 MOST_PARAMETERS = 8  # each derivative adds one
@@ -39,7 +37,7 @@ class Elementwise:
         self.names = names
         self._scalar = scalar
         self._expression = expression
-        self._blocks: dict[tuple[DType, tuple[int, ...]], blocks.Block] = {}  # for the value, or derivatives by parameters
+        self._blocks: dict[tuple[DType, tuple[int, ...]], Block] = {}  # for the value, or derivatives by parameters
         self._derivatives: dict[int, tuple[Node, Elementwise]] = {}
 
     def __call__(self, *args: Operand) -> Tensor:
@@ -101,6 +99,8 @@ class Elementwise:
                 raise ValueError(f"{self.__name__}: expected shapes that broadcast to one, got {shapes}") from None
         out = where.empty(shape, arrays[0].dtype, next((a for a in arrays if a.shape == shape), None))
         if where.name != "cpu":
+            from .fused import gpu
+
             gpu.run(self.__name__, self._expression, where, out, arrays)
             return out
         self._run_blocks((), (out,), arrays)
@@ -111,15 +111,19 @@ class Elementwise:
         key = outs[0].dtype, by
         block = self._blocks.get(key)
         if block is None:
+            from .fused.blocks import compile_block
+
             with _compiling:
                 roots = tuple(self._gradient(i)[1]._expression for i in by) or (self._expression,)
-                block = self._blocks.get(key) or blocks.compile_block(roots, key[0].name)
+                block = self._blocks.get(key) or compile_block(roots, key[0].name)
                 self._blocks[key] = block
         kernel = device("cpu").kernels["fused_forward"]
         kernel(outs, [arrays[i] for i in block.inputs], block.functions, block=block.address, temporaries=block.temporaries)
 
     def _gradient(self, position: int) -> tuple[Node, Elementwise]:
         """The derivative by a parameter, and grad times it as a function of the parameters and grad."""
+        from .fused.derivative import derivative
+
         if position not in self._derivatives:
             slope = derivative(self._expression, position)
             names = (*self.names, f"grad{len(self.names)}")
@@ -201,6 +205,8 @@ def elementwise(function: Callable[..., Any]) -> Elementwise:
     ...     print(error)
     leaky: expected x to be a Tensor, got int
     """
+    from .fused.parse import parse
+
     names, expression = parse(function)
     if len(names) > MOST_PARAMETERS:
         raise TypeError(f"elementwise: {function.__name__}: expected at most {MOST_PARAMETERS} parameters, got {len(names)}")

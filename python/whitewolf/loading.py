@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from . import toolkit
+from ._cache import cache_folder
 from ._errors import DeviceError
 from .device import Device, devices
 from .device import device as find_device
@@ -55,12 +56,6 @@ class Recipe:
     compile: tuple[str, ...]  # the command, without its input and output
     link: tuple[str, ...]
     version: str  # of the compilers
-
-
-def cache_folder() -> Path:
-    """Where what is compiled on this machine is kept: WHITEWOLF_CACHE_DIR, or whitewolf in XDG_CACHE_HOME, or ~/.cache/whitewolf."""
-    own = os.environ.get("WHITEWOLF_CACHE_DIR")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whitewolf"
 
 
 def load(path: Any, device: Any = None) -> list[dict[str, Any]]:

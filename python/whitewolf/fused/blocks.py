@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from .._cache import cache_folder
 from ..device import Array, device
-from ..loading import cache_folder
 from .expression import COMPARISONS, LOGIC, Node, in_order
 
 IN_LOOP = (
