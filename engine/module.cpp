@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 #include <structmember.h>  // T_PYSSIZET: Python.h itself has it from 3.12 on
 
+#include <cstring>
 #include <map>
 #include <memory>
 
@@ -256,11 +257,14 @@ void add_checked_library(const std::string& path, const std::string& source) {
 // The function of the kernel that runs calls of this dtype, for machine code that calls it itself: kernels/fused/fused.h.
 uint64_t kernel_address(const std::string& name, const std::string& dtype) {
     const Op* op = find_op(name);
-    if (op && op->signature.attrs.empty())
-        for (const Kernel& k : op->kernels)
-            for (int t = 0; t <= static_cast<int>(DType::complex128); t++)
-                if (dtype == dtype_name(static_cast<DType>(t)) && k.dtypes >> t & 1 && !k.workspace_bytes && !k.accepts)
-                    return reinterpret_cast<uint64_t>(k.fn);
+    for (size_t i = 0; op && op->signature.attrs.empty() && i < op->kernels.size(); i++) {
+        const Kernel& k = op->kernels[i];
+        bool typed = false;
+        for (int t = 0; t <= static_cast<int>(DType::complex128); t++)
+            typed |= dtype == dtype_name(static_cast<DType>(t)) && (k.dtypes >> t & 1);
+        const bool offered = k.determinism == Determinism::bitwise && !std::strcmp(k.precision, "dtype");
+        if (typed && offered && !k.workspace_bytes && !k.accepts) return reinterpret_cast<uint64_t>(k.fn);
+    }
     fail<ShapeError>("kernel_address: expected an op without attributes and workspace that takes %s, got %s", dtype.c_str(),
                      name.c_str());
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 import os
+import pickle
 import runpy
 import sys
 import threading
@@ -563,3 +565,4 @@ def test_the_example_of_the_page_runs_as_it_stands(tmp_path: Path) -> None:
 def test_it_looks_like_the_function_that_it_was() -> None:
     assert isinstance(gate, Elementwise) and gate.__name__ == "gate" and repr(gate) == "<elementwise gate(x, y, z)>"
     assert ww.elementwise(branches).__doc__ == "Of every kind."
+    assert copy.deepcopy({"op": gate})["op"] is gate and pickle.loads(pickle.dumps(gate)) is gate

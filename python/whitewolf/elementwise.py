@@ -33,7 +33,7 @@ class Elementwise:
     """
 
     def __init__(self, name: str, names: tuple[str, ...], expression: Node, scalar: Callable[..., Any] | None = None) -> None:
-        self.__name__ = name
+        self.__name__ = self.__qualname__ = name
         self.names = names
         self._scalar = scalar
         self._expression = expression
@@ -56,6 +56,9 @@ class Elementwise:
 
     def __repr__(self) -> str:
         return f"<elementwise {self.__name__}({', '.join(self.names)})>"
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # pickled by name, as functions are, and copies are itself
 
     def _operands(self, args: tuple[Operand, ...]) -> tuple[list[Tensor], Any]:
         """The arguments as tensors of one device, and the dtype that they promote to."""
