@@ -24,58 +24,6 @@ def apart(*shape: int) -> Any:
     return ((rng.permutation(n) - n // 2 + 0.5) * 0.1).reshape(shape)
 
 
-LABELS = np.array([[0, 2, 4], [1, 1, 3]])
-WEIGHT = np.array([0.5, 1.0, 2.0, 1.5, 0.7])
-
-
-def seeded_dropout(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    def run(x: Any) -> Any:
-        ww.manual_seed(3)
-        return function(x, 0.4)
-
-    return run
-
-
-def by_class(function: Callable[..., Any], **arguments: Any) -> Callable[[Any], Any]:
-    return lambda x: function(x, ww.asarray(LABELS), ww.asarray(WEIGHT), **arguments)
-
-
-GRADIENTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "linear": (F.linear, (normal(2, 3, 4), normal(5, 4), normal(5))),
-    "linear without bias": (F.linear, (normal(4), normal(5, 4))),
-    "conv2d": (lambda x, w, b: F.conv2d(x, w, b, (2, 1), (1, 0), (1, 2), 2), (normal(2, 4, 7, 6), normal(6, 2, 3, 2), normal(6))),
-    "conv2d same": (lambda x, w: F.conv2d(x, w, padding="same"), (normal(2, 5, 4), normal(3, 2, 2, 3))),
-    "conv1d": (lambda x, w, b: F.conv1d(x, w, b, 2, "valid"), (normal(2, 4, 7), normal(6, 4, 3), normal(6))),
-    "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True), (apart(2, 2, 6, 7),)),
-    "max_pool2d, wide": (lambda x: F.max_pool2d(x, 17, 1), (apart(1, 2, 18, 19),)),
-    "max_pool1d": (lambda x: F.max_pool1d(x, 3, 2, 1), (apart(2, 2, 7),)),
-    "avg_pool2d": (lambda x: F.avg_pool2d(x, 3, 2, 1, True, False), (normal(2, 2, 6, 7),)),
-    "adaptive_avg_pool2d": (lambda x: F.adaptive_avg_pool2d(x, (3, 2)), (normal(2, 2, 6, 7),)),
-    "softmax": (lambda x: F.softmax(x, 1), (normal(3, 4, 2),)),
-    "softmax last": (lambda x: F.softmax(x, -1), (normal(3, 4),)),
-    "softmax of a number": (lambda x: F.softmax(x, 0) + x, (normal(),)),
-    "log_softmax": (lambda x: F.log_softmax(x, 0), (normal(3, 4),)),
-    "cross_entropy": (by_class(F.cross_entropy, label_smoothing=0.1, ignore_index=1), (normal(2, 5, 3),)),
-    "cross_entropy, rows": (by_class(F.cross_entropy, reduction="none"), (normal(2, 5, 3),)),
-    "nll_loss": (by_class(F.nll_loss, ignore_index=1), (normal(2, 5, 3),)),
-    "mse_loss": (F.mse_loss, (normal(3, 4), normal(3, 4))),
-    "smooth_l1_loss": (lambda a, b: F.smooth_l1_loss(a, b, beta=0.33), (apart(3, 4), apart(3, 4) * 0)),
-    "logits": (lambda a: F.binary_cross_entropy_with_logits(a, ww.full((3, 4), 0.3, dtype=ww.float64)), (normal(3, 4),)),
-    "dropout": (seeded_dropout(F.dropout), (normal(4, 5),)),
-    "dropout2d": (seeded_dropout(F.dropout2d), (normal(4, 5, 2),)),
-    "pad": (lambda x: F.pad(x, (1, 2, 2, 0), "reflect"), (normal(3, 4),)),
-    "normalize": (F.normalize, (normal(3, 4),)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", GRADIENTS)
-def test_first_and_second_derivatives(name: str) -> None:
-    function, arrays = GRADIENTS[name]
-    tensors = [ww.tensor(a, requires_grad=True) for a in arrays]
-    ww.autograd.gradcheck(function, tensors)
-    ww.autograd.gradgradcheck(function, tensors)
-
-
 @pytest.mark.parametrize("name", ["cross_entropy", "linear", "conv2d"])
 def test_what_an_op_saved_must_not_be_overwritten(name: str) -> None:
     x = ww.tensor(normal(2, 2, 5, 5) if name == "conv2d" else normal(4, 5), requires_grad=True)
@@ -189,3 +137,18 @@ def test_errors_name_function_argument_expected_and_got(name: str) -> None:
     with pytest.raises(error, match=words) as caught:
         call()
     assert "expected" in str(caught.value) and "got" in str(caught.value)
+
+
+def test_gumbel_softmax_chooses_by_the_probabilities_and_passes_its_gradient_through() -> None:
+    ww.manual_seed(0)
+    p = np.array([0.1, 0.2, 0.7])
+    chosen = F.gumbel_softmax(ww.asarray(np.log(np.tile(p, (20_000, 1)))), hard=True)
+    assert set(np.unique(chosen.numpy().round(12))) == {0.0, 1.0} and np.abs(chosen.numpy().mean(0) - p).max() < 0.015
+    x, direction = ww.tensor(normal(4, 3), requires_grad=True), ww.asarray(normal(4, 3))
+    grads = []
+    for hard in (False, True):
+        ww.manual_seed(1)
+        grads.append(ww.grad((F.gumbel_softmax(x, 0.5, hard, dim=0) * direction).sum(), x).numpy())
+    assert np.abs(grads[0]).max() > 0.01 and np.allclose(*grads, rtol=0, atol=1e-14)
+    with pytest.raises(ValueError, match="gumbel_softmax: expected tau > 0, got 0"):
+        F.gumbel_softmax(x, 0)

@@ -85,7 +85,7 @@ GOOD_FOR: dict[str, dict[str, Callable[[], Any]]] = {
 # The same for nn.functional: a picture, and what goes with it.
 FUNCTIONAL: dict[str, Callable[[], Any]] = {
     **dict.fromkeys(("input", "x", "input1", "input2", "x1", "x2", "anchor", "positive", "negative", "query", "key", "value", "var"), lambda: floats(2, 2)),
-    "target": lambda: floats(2, 2), "weight": lambda: floats(2, 2), "kernel_size": lambda: 2, "output_size": lambda: 2, "num_groups": lambda: 2,
+    "logits": lambda: floats(2, 2), "target": lambda: floats(2, 2), "weight": lambda: floats(2, 2), "kernel_size": lambda: 2, "output_size": lambda: 2, "num_groups": lambda: 2,
     "normalized_shape": lambda: 2, "dim": lambda: 0, "running_mean": lambda: floats(2), "running_var": lambda: floats(2), "size": lambda: 2,
     "pad": lambda: (1, 1), "threshold": lambda: 0.5, "groups": lambda: 2, "norm_type": lambda: 2.0, "upscale_factor": lambda: 2,
     "theta": lambda: floats(1, 2, 3), "grid": lambda: floats(1, 4, 4, 2), "log_probs": lambda: floats(3, 2, 4), "targets": lambda: ww.ones((2, 1), dtype="int64"),

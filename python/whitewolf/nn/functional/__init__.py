@@ -63,7 +63,7 @@ from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_p
 from .sampling import affine_grid, grid_sample
 from .sequence_loss import ctc_loss
 from .shape import normalize, one_hot, pad
-from .softmax import log_softmax, softmax, softmin
+from .softmax import gumbel_softmax, log_softmax, softmax, softmin
 from .window import adaptive_max_pool1d, adaptive_max_pool2d, fold, lp_pool1d, lp_pool2d, max_unpool1d, max_unpool2d, unfold
 
 __all__ = [
@@ -71,7 +71,7 @@ __all__ = [
     "avg_pool1d", "avg_pool2d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
     "channel_shuffle", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cosine_embedding_loss", "cosine_similarity",
     "cross_entropy", "ctc_loss", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "embedding_bag",
-    "feature_alpha_dropout", "fold", "fractional_max_pool2d", "gaussian_nll_loss", "gelu", "glu", "grid_sample", "group_norm",
+    "feature_alpha_dropout", "fold", "fractional_max_pool2d", "gaussian_nll_loss", "gelu", "glu", "grid_sample", "group_norm", "gumbel_softmax",
     "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "instance_norm", "interpolate",
     "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d",
     "lp_pool2d", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_unpool1d", "max_unpool2d", "mish", "mse_loss",

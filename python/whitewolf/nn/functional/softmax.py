@@ -6,8 +6,14 @@ import warnings
 from typing import Any
 
 from ...ops import softmax as ops
-from ...ops.elementwise import negative
+from ...ops._common import check_float, check_tensor, normalize_axis
+from ...ops.creation import zeros_like
+from ...ops.elementwise import add, divide, log, negative, subtract
+from ...ops.gather import scatter
 from ...ops.manipulation import astype
+from ...ops.random import uniform
+from ...ops.reduce import argmax
+from ...ops.select import clip
 from ...tensor import Tensor
 
 
@@ -53,3 +59,36 @@ def softmin(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     tensor([0.5, 0.5])
     """
     return softmax(negative(input), _dim("softmin", input, dim), dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A random choice that has a gradient: the softmax of (logits + g) / tau, g = -log(-log(u)), u uniform (Jang et al. 2017, arXiv
+    1611.01144, equation 2).
+
+    Args:
+        logits: float32 or float64, any shape: logarithms of probabilities, up to a constant.
+        tau: the temperature, > 0; the smaller, the nearer to one choice.
+        hard: the choice itself, a one among zeros, with the gradient of the softmax ("straight through").
+        eps: taken for the sake of code written for PyTorch, which does not use it either.
+        dim: along which to choose.
+
+    Raises:
+        ValueError: tau is not above 0.
+
+    >>> import whitewolf as ww
+    >>> ww.nn.functional.gumbel_softmax(ww.zeros((2, 3)), hard=True).sum(1)
+    tensor([1., 1.])
+    """
+    op = "gumbel_softmax"
+    x = check_tensor(op, "logits", logits)
+    check_float(op, "logits", x)
+    if not tau > 0:
+        raise ValueError(f"{op}: expected tau > 0, got {tau}")
+    at = normalize_axis(op, dim, x.ndim, "dim")
+    exponential = negative(log(subtract(1, uniform(x.shape, dtype=x.dtype, device=x.device))))
+    noise = negative(log(clip(exponential, min=2.0**-100)))
+    soft = ops.softmax(divide(add(x, noise), tau), at)
+    if not hard:
+        return soft
+    choice = scatter(zeros_like(soft.detach()), at, argmax(soft.detach(), axis=at, keepdims=True), 1.0)
+    return add(subtract(choice, soft.detach()), soft)
