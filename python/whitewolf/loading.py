@@ -35,6 +35,7 @@ HEADERS = (".h", ".hpp", ".cuh", ".inl")
 # As in CMakeLists.txt: tests/test_load.py compares them.
 FLAGS = "-std=gnu++17 -fPIC -fvisibility=hidden -fvisibility-inlines-hidden".split()
 WARNINGS = "-ffp-contract=off -fno-math-errno -fno-trapping-math -Wall -Wextra -Wno-psabi -Wno-ignored-attributes".split()
+GNU_ALONE = "-fsanitize-undefined-trap-on-error --param=stack-clash-protection-guard-size=12 -fno-ipa-icf".split()
 AVX2 = "-mavx2 -mfma -mf16c -mbmi2".split()
 ISA_FLAGS = {
     "baseline": [],
@@ -133,7 +134,7 @@ def _recipe(where: Device, folder: Path) -> Recipe:
     elif where.name == "cudasim":
         command = [*compiler, *FLAGS, *WARNINGS, "-O2", "-g1", f"-ffile-prefix-map={include}/=", "-Wno-unknown-pragmas"]
         command += ["-fstack-clash-protection", "-fsanitize=alignment"]
-        command += ["-fsanitize-trap=alignment"] if "clang" in version else ["-fsanitize-undefined-trap-on-error", "-fno-ipa-icf"]
+        command += ["-fsanitize-trap=alignment"] if "clang" in version else list(GNU_ALONE)
         command += ["-x", "c++"]
     else:
         found, reason = toolkit.find_toolkit()
