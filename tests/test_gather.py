@@ -71,3 +71,12 @@ def test_scatter_to_distinct_places_is_pytorch_s() -> None:
     b.backward(torch.from_numpy(x))
     assert np.array_equal(a.numpy(), b.detach().numpy()) and np.array_equal(ours[0].grad.numpy(), theirs[0].grad.numpy())
     assert np.array_equal(ours[1].grad.numpy()[:, :4], theirs[1].grad.numpy()) and not ours[1].grad.numpy()[:, 4:].any()
+
+
+def test_the_functions_are_methods_too() -> None:
+    x, index = ww.asarray([[1.0, 3.0, 2.0]]), ww.asarray([[2, 0]])
+    assert x.topk(1).indices.tolist() == [[1]] and x.gather(1, index).tolist() == [[2, 1]]
+    ones = ww.ones((1, 2))
+    assert x.scatter(1, index, ones).tolist() == [[1, 3, 1]] and x.scatter_add(1, index, ones).tolist() == [[2, 3, 3]]
+    places = ww.asarray([2, 0])
+    assert x.index_select(1, places).tolist() == [[2, 1]] and x.index_add(1, places, ones).tolist() == [[2, 3, 3]]

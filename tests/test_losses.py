@@ -262,3 +262,24 @@ def test_ctc_loss_behind_log_softmax_has_pytorch_s_gradient() -> None:
     F.ctc_loss(F.log_softmax(mine, 2), ww.asarray(labels), [9, 8, 7], [3, 2, 1]).backward()
     torch.nn.functional.ctc_loss(theirs.log_softmax(2), torch.tensor(labels), [9, 8, 7], [3, 2, 1]).backward()
     np.testing.assert_allclose(mine.grad.numpy(), theirs.grad.numpy(), atol=1e-12)
+
+
+def test_the_mean_divides_by_the_weights_of_the_samples_that_count() -> None:
+    x = ww.ones((2, 2), requires_grad=True)
+    loss = F.nll_loss(x, ww.tensor([1, -100]), ww.tensor(np.array([np.inf, 1], "float32")))
+    loss.backward()
+    assert loss.item() == -1 and x.grad.numpy().tolist() == [[0, -1], [0, 0]]
+    assert np.isnan(F.nll_loss(ww.ones((2, 0)), ww.tensor([-100, -100]), ww.ones(0)).item())
+
+
+@pytest.mark.parametrize("loss", [F.nll_loss, F.cross_entropy])
+def test_a_class_that_int64_does_not_hold_is_named(loss: Any) -> None:
+    with pytest.raises(IndexError, match=rf"^{loss.__name__}: expected target in \[0, 3\) .*, got {2**64 - 100}$"):
+        loss(ww.ones((2, 3)), ww.asarray(np.array([0, 2**64 - 100], "uint64")))
+    with pytest.raises(IndexError, match=rf"^{loss.__name__}: expected target in \[0, 3\) .*, got 5 at position 1$"):
+        loss(ww.ones((2, 3)), ww.asarray([0, 5]))
+
+
+def test_a_beta_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="smooth_l1_loss: expected beta >= 0, got nan"):
+        F.smooth_l1_loss(ww.ones(2), ww.zeros(2), beta=float("nan"))

@@ -50,3 +50,11 @@ def test_functions_and_layers_keep_their_names_docstrings_and_signatures() -> No
 
     assert F.relu.__name__ == "relu" and F.relu.__doc__ and list(inspect.signature(F.relu).parameters) == ["input", "inplace"]
     assert list(inspect.signature(nn.Linear).parameters)[:2] == ["in_features", "out_features"]
+
+
+def test_an_error_from_below_is_told_once() -> None:
+    with pytest.raises(ValueError, match="^AdamW: expected lr >= 0, got -1$"):
+        ww.optim.AdamW([ww.ones(2, requires_grad=True)], lr=-1)
+    packed = ww.nn.utils.rnn.pack_sequence([ww.ones((3, 1))])
+    with pytest.raises(MemoryError, match="^pad_packed_sequence: "):
+        ww.nn.utils.rnn.pad_packed_sequence(packed, total_length=10**13)

@@ -176,3 +176,16 @@ def test_local_response_norm_of_a_window_far_wider_than_the_channels_has_second_
         (found,) = ww.grad(y.sum(), (x,), create_graph=True)
         np.testing.assert_allclose(found.numpy(), ww.grad(y.sum(), (x,))[0].numpy(), rtol=1e-12, atol=1e-12)
         assert np.isfinite(ww.grad((found * found).sum(), x).numpy()).all()
+
+
+@pytest.mark.parametrize("eps", [-1.0, float("nan")])
+def test_an_eps_that_makes_no_sense_is_refused(eps: float) -> None:
+    x = ww.ones((2, 4))
+    for name, call in {
+        "layer_norm": lambda: ww.nn.functional.layer_norm(x, 4, eps=eps),
+        "rms_norm": lambda: ww.nn.functional.rms_norm(x, 4, eps=eps),
+        "group_norm": lambda: ww.nn.functional.group_norm(x, 2, eps=eps),
+        "batch_norm": lambda: ww.nn.functional.batch_norm(x, ww.zeros(4), ww.ones(4), eps=eps),
+    }.items():
+        with pytest.raises(ValueError, match=f"{name}: expected eps >= 0, got {eps}"):
+            call()

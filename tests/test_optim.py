@@ -273,3 +273,17 @@ def test_an_option_set_after_some_steps_begins_with_its_state_of_step_0(name, be
         optimizer.step()
     assert np.isfinite(x.numpy()).all()
     assert optimizer.state[x].get("step") == (None if steps is None else steps + 1)
+
+
+@pytest.mark.parametrize("wrong", ["memory", "dtype"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_a_step_that_fails_changes_nothing(name: str, wrong: str) -> None:
+    fine = ww.ones(2, requires_grad=True)
+    other = ww.asarray(np.broadcast_to(np.float64(1), (2,)) if wrong == "memory" else np.ones(2)).requires_grad_()
+    optimizer = getattr(ww.optim, name)([{"params": [fine]}, {"params": [other]}], lr=0.1)
+    fine.grad, other._grad = ww.ones(2), ww.ones(2, dtype="float64" if wrong == "memory" else "float32")
+    state = {k: v["step"] for k, v in optimizer.state.items()}
+    error, words = (ValueError, r"params\[1\] to be writable") if wrong == "memory" else (TypeError, "grad of dtype float64")
+    with pytest.raises(error, match=f"{name}: expected {words}"):
+        optimizer.step()
+    assert fine.tolist() == [1, 1] and {k: v["step"] for k, v in optimizer.state.items()} == state

@@ -64,26 +64,39 @@ def outputs(kind: str, result: Any, packed: bool) -> list[Any]:
     sizes=st.tuples(*(st.integers(1, n) for n in (7, 11, 9, 21, 3))),
     words=st.fixed_dictionaries({"bias": st.booleans(), "batch_first": st.booleans(), "bidirectional": st.booleans()}),
     relu=st.booleans(),
+    projection=st.integers(0, 8),
     states=st.booleans(),
     form=st.sampled_from(["batch", "single", "packed", "packed, unsorted"]),
     dtype=st.sampled_from(["float32", "float64"]),
     seed=st.integers(0, 1000),
 )
 def test_a_layer_is_pytorch_s(
-    kind: str, sizes: tuple[int, ...], words: dict[str, Any], relu: bool, states: bool, form: str, dtype: str, seed: int
+    kind: str,
+    sizes: tuple[int, ...],
+    words: dict[str, Any],
+    relu: bool,
+    projection: int,
+    states: bool,
+    form: str,
+    dtype: str,
+    seed: int,
 ) -> None:
     torch = pytest.importorskip("torch")
     steps, samples, features, units, layers = sizes
     rng = np.random.default_rng(seed)
     if kind == "RNN":
         words = words | {"nonlinearity": "relu" if relu else "tanh"}
+    projected = kind == "LSTM" and 0 < projection < units
+    if projected:
+        words = words | {"proj_size": projection}
     ours, theirs = pair(kind, features, units, layers, dtype=dtype, **words)
     batch = () if form == "single" else (samples,)
     shape = (*batch, steps, features) if words["batch_first"] else (steps, *batch, features)
     count = layers * (2 if words["bidirectional"] else 1)
     arrays = [rng.standard_normal(shape).astype(dtype)]
     if states:
-        arrays += [rng.standard_normal((count, *batch, units)).astype(dtype) for _ in range(2 if kind == "LSTM" else 1)]
+        widths = [projection if projected else units, units][: 2 if kind == "LSTM" else 1]
+        arrays += [rng.standard_normal((count, *batch, width)).astype(dtype) for width in widths]
     mine = [ww.tensor(a, requires_grad=True) for a in arrays]
     other = [torch.tensor(a, requires_grad=True) for a in arrays]
     x, x_t, packed = mine[0], other[0], form.startswith("packed")
@@ -331,3 +344,57 @@ def test_all_weights_are_the_parameters_in_order() -> None:
     assert [len(weights) for weights in ww.nn.RNN(3, 4, 2, bias=False).all_weights] == [2, 2]
     with pytest.raises(TypeError, match="LSTM: expected dropout to be a real number, got 'a'"):
         ww.nn.LSTM(3, 4, 2, dropout="a")  # type: ignore[arg-type]
+
+
+def projected(**changes: Any) -> Any:
+    """lstm_projected of 3 steps, 2 samples, 4 units and 2 projected ones, but for what is changed."""
+    from whitewolf.ops.recurrent_projected import lstm_projected
+
+    shapes = {
+        "projected": (3, 2, 16),
+        "weight": (16, 2),
+        "initial_hidden": (2, 2),
+        "initial_cell": (2, 4),
+        "projection": (2, 4),
+    } | {name: shape for name, shape in changes.items() if name not in ("dtype", "batch_sizes")}
+    given = {name: ww.zeros(shape, dtype=changes.get("dtype") if name == "weight" else None) for name, shape in shapes.items()}
+    return lstm_projected(*given.values(), batch_sizes=changes.get("batch_sizes"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"projected": (3, 2, 15)}, ValueError, r"projected \[\.\.\., 4U\]"),
+        ({"weight": (16, 3)}, ValueError, r"weight\.shape == \(16, 2\)"),
+        ({"projection": (2, 5)}, ValueError, r"projection\.shape == \(2, 4\)"),
+        ({"initial_cell": (3, 4)}, ValueError, r"initial_hidden\.shape == \(3, 2\)"),
+        ({"projected": (3, 5, 16)}, ValueError, r"projected\.shape\[1\] == 2"),
+        ({"projected": (3, 16), "batch_sizes": [1, 2]}, ValueError, "batch_sizes that begin with 2"),
+        ({"dtype": "float64"}, TypeError, "weight"),
+    ],
+)
+def test_projected_sequences_that_do_not_fit_are_named(changes: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=f"lstm_projected: .*{words}"):
+        projected(**changes)
+
+
+def test_projections_have_second_gradients() -> None:
+    layer = ww.nn.LSTM(2, 3, proj_size=2, bidirectional=True, dtype="float64")
+    x = ww.tensor(np.random.default_rng(0).standard_normal((3, 2, 2)), requires_grad=True)
+    assert ww.autograd.gradcheck(lambda x: layer(x)[0], (x,)) and ww.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
+
+
+def test_one_bias_of_two_counts_and_one_of_another_shape_is_named() -> None:
+    layer = ww.nn.LSTM(2, 3)
+    x = ww.ones((1, 1, 2))
+    both = layer(x)[0]
+    layer.bias_ih_l0, layer.bias_hh_l0 = ww.nn.Parameter((layer.bias_ih_l0 + layer.bias_hh_l0).detach()), None
+    np.testing.assert_allclose(layer(x)[0].numpy(), both.numpy(), rtol=1e-6)
+    layer.bias_hh_l0 = ww.nn.Parameter(ww.ones(1))
+    with pytest.raises(ValueError, match=r"bias_hh\.shape == \(12,\), got \(1,\)"):
+        layer(x)
+
+
+def test_a_tuple_is_no_state_of_a_gru() -> None:
+    with pytest.raises(TypeError, match="GRU: expected hx to be a Tensor, h_0, got tuple"):
+        ww.nn.GRU(1, 2)(ww.ones((3, 2, 1)), (ww.ones((1, 2, 2)),))

@@ -20,8 +20,8 @@ key        [..., S, E]  any strides; heads that are shared have stride 0
 value      [..., S, F]  any strides
 bias, keep [..., L, S]  optional; any strides, 0 where broadcast
 
-A row whose s are all -Inf is 0, with logsumexp -Inf. Otherwise a NaN or +Inf among the s makes a NaN row. A NaN in a value whose
-weight is 0 comes out, unless causal lets a variant leave it unread. The order of the sums depends on S, E and i, never on the
+A row whose s are all -Inf is 0, with logsumexp -Inf. Otherwise a NaN or +Inf among the s makes a NaN row. A NaN or Inf in a value whose
+weight is 0 comes out (0 Inf is NaN), unless causal lets a variant leave it unread. The order of the sums depends on S, E and i, never on the
 leading dimensions or the number of threads.)"};
 
 inline constexpr Contract kAttentionBackwardQuery = {
@@ -35,7 +35,8 @@ grad_out    [..., L, F]  any strides
 delta       [..., L]     any strides; grad_out[..., i, :] . out[..., i, :]
 logsumexp, query, key, value, bias, keep, attributes: as attention_forward took and wrote them; p as there
 
-A row that is all masked has gradient 0.)"};
+A row that is all masked has gradient 0. A key that is NaN or Inf and whose d is 0 comes out, unless causal lets a variant leave it
+unread.)"};
 
 inline constexpr Contract kAttentionBackwardKeyValue = {
     "attention_backward_key_value", "attention",
@@ -46,7 +47,7 @@ inline constexpr Contract kAttentionBackwardKeyValue = {
 
 grad_key    [..., S, E]  overwritten; any strides, no overlap: for heads that share keys, one gradient each
 grad_value  [..., S, F]  overwritten; any strides, no overlap
-The rest as in attention_backward_query.
+The rest as in attention_backward_query; NaN and Inf of queries and of grad_out, too, where d and p are 0.
 
 The order of the sums depends on L, E, F and j, never on the leading dimensions or the number of threads.)"};
 

@@ -106,13 +106,17 @@ def _explained(
     wrong_kind = _of_wrong_kind(op, signature, given)
     if wrong_kind is not None:  # in the argument's own name, which an op below may call x
         return wrong_kind
-    text = str(error)
-    own, _, rest = text.partition(": ")
+    whole = text = str(error)
+    own, _, rest = whole.rpartition("got an error below: ")[2].partition(": ")
+    if own in (op, f"{op}_forward", f"{op}_backward"):  # its own, or its kernel's: what was said around it adds nothing
+        own, text = op, f"{op}: {rest}"
+    else:
+        own, _, rest = whole.partition(": ")
     names = [name for name in signature.parameters if name != "self"]
     known = own == op or below and re.fullmatch(r"\w+", own) is not None
     if known and isinstance(error, _KEPT) and re.search(rf"\b({'|'.join((*names, *_LETTERS))})\b", rest):
-        return error
-    kind = type(error) if type(error) in _KEPT else ValueError
+        return error if text == whole else type(error)(text)
+    kind = next((kind for kind in _KEPT if isinstance(error, kind)), ValueError)
     shown = ", ".join(name for name in given if name != "self") or ", ".join(names)
     return kind(f"{op}: expected {shown} that fit together, got an error below: {text or type(error).__name__}")
 

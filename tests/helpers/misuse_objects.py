@@ -292,7 +292,8 @@ def methods(name: str) -> Iterator[Call]:
         parameters = [p for p in inspect.signature(getattr(ww.Tensor, name)).parameters.values()][1:]
     except ValueError:
         return
-    good = {"axis": lambda: 0, "start_dim": lambda: 0, "dtype": lambda: "float64", "target": lambda: "float64", "sections": lambda: 1,
+    good = {"index": lambda: ints(2) if name.startswith("index_") else ints(2, 2), "src": lambda: floats(2, 2), "source": lambda: floats(2, 2),
+            "k": lambda: 1, "axis": lambda: 0, "start_dim": lambda: 0, "dtype": lambda: "float64", "target": lambda: "float64", "sections": lambda: 1,
             "chunks": lambda: 1, "indices": lambda: ints(2), "mask": lambda: bools(2, 2), "value": lambda: 1.0, "x2": lambda: 2.0, "shape": lambda: (4,),
             "axis0": lambda: 0, "axis1": lambda: 1, "axes": lambda: (1, 0), "sizes": lambda: 4, "dim": lambda: 0, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4}  # fmt: skip
     for p in parameters:

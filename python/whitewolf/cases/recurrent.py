@@ -9,7 +9,7 @@ import numpy as np
 
 import whitewolf as ww
 
-from ..ops import recurrent
+from ..ops import recurrent, recurrent_projected
 from . import Array, BadCall, Case, Input, OpTable
 
 
@@ -50,6 +50,23 @@ def _lstm(
         i, f, g, o = np.split(x + h @ weight.T, 4, axis=-1)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
         return _sigmoid(o) * np.tanh(c), c
+
+    return _walk(step, projected, (hidden, cell), batch_sizes, reverse)
+
+
+def _lstm_projected(
+    projected: Array,
+    weight: Array,
+    hidden: Array,
+    cell: Array,
+    projection: Array,
+    batch_sizes: Sequence[int] | None = None,
+    reverse: bool = False,
+) -> tuple[Array, ...]:
+    def step(x: Array, h: Array, c: Array) -> tuple[Array, ...]:
+        i, f, g, o = np.split(x + h @ weight.T, 4, axis=-1)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        return _sigmoid(o) * np.tanh(c) @ projection.T, c
 
     return _walk(step, projected, (hidden, cell), batch_sizes, reverse)
 
@@ -145,6 +162,13 @@ def _cases(gates: int, states: int = 1, **attrs: Any) -> tuple[Case, ...]:
     )
 
 
+def _projected_case(name: str, s: int, n: int, u: int, p: int, **attrs: Any) -> Case:
+    sizes = attrs.get("batch_sizes")
+    whole = Input((s, n, 4 * u), batch=1) if sizes is None else Input((sum(sizes), 4 * u))
+    states = tuple(Input((n, width), batch=0 if sizes is None else None) for width in (p, u))
+    return Case(name, (whole, Input((4 * u, p)), *states, Input((p, u))), attrs, reduction=max(1, s * (u + p)))
+
+
 def _zeros(*shape: int, dtype: Any = "float32") -> Any:
     return ww.zeros(shape, dtype=dtype)
 
@@ -173,7 +197,17 @@ def _bad_calls(op: str, function: Callable[..., Any], gates: int, states: int) -
     )
 
 
+_PROJECTED = (
+    _projected_case("one of each", 1, 1, 1, 1),
+    _projected_case("prime", 5, 7, 13, 3),
+    _projected_case("reversed", 4, 3, 5, 4, reverse=True),
+    _projected_case("no steps", 0, 3, 4, 2),
+    _projected_case("no samples", 3, 0, 4, 2),
+    _projected_case("lengths, reversed", 5, 4, 7, 5, batch_sizes=(4, 3, 3, 1, 1), reverse=True),
+)
+
 TABLES = [
+    OpTable("lstm_projected", recurrent_projected.lstm_projected, _lstm_projected, (), _PROJECTED, ulps=48),
     OpTable(
         "rnn",
         recurrent.rnn,

@@ -94,7 +94,7 @@ def _operators() -> dict[str, Callable[..., Any]]:
 
 
 def _methods() -> dict[str, Callable[..., Any]]:
-    from . import activation, binary, reduce, search, select
+    from . import activation, binary, gather, reduce, search, select, topk
 
     found: dict[str, Callable[..., Any]] = {
         name: getattr(module, name)
@@ -107,6 +107,8 @@ def _methods() -> dict[str, Callable[..., Any]]:
             (logic, ("all", "any")),
             (search, ("argsort", "sort")),
             (indexing, ("take", "nonzero")),
+            (gather, ("gather", "scatter", "scatter_add", "index_add", "index_select")),
+            (topk, ("topk",)),
             (manipulation, ("squeeze", "unsqueeze", "flatten", "contiguous", "transpose", "astype", "to")),
             (joining, ("split", "chunk")),
         )

@@ -32,8 +32,9 @@ def attention(
         key: [..., S, E].
         value: [..., S, F].
         mask: broadcasts to [..., L, S]; booleans that are True where a query may see a key, or numbers of query's dtype that are
-            added. The gradient by such numbers takes the memory of all weights.
-        causal: query i sees only the keys up to i.
+            added. Where such numbers require grad, all gradients take the memory of all weights.
+        causal: query i sees only the keys up to i: the others have weight 0. NaN and Inf among those may come through all the same, as
+            0 Inf is NaN; which do depends on the blocks of a variant.
         scale: 1 / sqrt(E) unless given.
 
     Returns:

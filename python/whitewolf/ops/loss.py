@@ -21,6 +21,7 @@ from .gather import scatter_add
 from .logic import equal, less
 from .manipulation import expand_dims
 from .select import where
+from .softmax import class_indices
 
 Slope = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -112,7 +113,7 @@ def class_likelihood(input: Tensor, target: Tensor, weight: Tensor | None, ignor
         IndexError: a class is outside.
     """
     device, classes = input.device, input.shape[-1]
-    labels = target._data if target.dtype == np.int64 else target._data.astype(np.int64)
+    labels = class_indices("nll_loss", target, classes, ignore_index)
     weights = None if weight is None else weight._data
     if device.name == "cuda":
         check_target("nll_loss", labels, classes, ignore_index)

@@ -94,7 +94,7 @@ def group_norm(
     num_groups = check_count("group_norm", "num_groups", num_groups, 1)
     if input.shape[1] % num_groups:
         raise ValueError(f"group_norm: expected num_groups to divide {input.shape[1]} channels (input.shape[1]), got {num_groups}")
-    return _channel_norm("group_norm", input, weight, bias, float(eps), num_groups)[0]
+    return _channel_norm("group_norm", input, weight, bias, _check_eps("group_norm", eps), num_groups)[0]
 
 
 class Statistics(NamedTuple):
@@ -121,7 +121,7 @@ def batch_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None = No
     count = x.shape[0] * math.prod(x.shape[2:])
     if count == 1:
         raise ValueError(f"batch_norm: expected more than 1 element a channel when training, got input.shape == {x.shape}")
-    y, means, variances = _channel_norm("batch_norm", x, weight, bias, float(eps), None)
+    y, means, variances = _channel_norm("batch_norm", x, weight, bias, _check_eps("batch_norm", eps), None)
     return y, Statistics(means, variances, count)
 
 
@@ -134,7 +134,7 @@ def instance_norm(
     count = math.prod(x.shape[2:])
     if count == 1:
         raise ValueError(f"instance_norm: expected more than 1 element a channel, got input.shape == {x.shape}")
-    y, means, variances = _channel_norm("instance_norm", x, weight, bias, float(eps), x.shape[1])
+    y, means, variances = _channel_norm("instance_norm", x, weight, bias, _check_eps("instance_norm", eps), x.shape[1])
     return y, Statistics(means, variances, count)
 
 
@@ -160,7 +160,7 @@ def batch_norm_with(
     """
     _check_channels(op, x, running_mean=mean, running_var=var, weight=weight, bias=bias)
     order, device = _order(x._data, 2), x.device
-    means, rstd = mean._data.copy()[None], _rstd(var._data, float(eps))[None]
+    means, rstd = mean._data.copy()[None], _rstd(var._data, _check_eps(op, eps))[None]
     scale = rstd if weight is None else rstd * weight._data
     data, out = _output(x, 2, order)
     device.kernels["channel_norm_forward"](
@@ -223,6 +223,12 @@ def _check_channels(op: str, x: Tensor, **others: Tensor | None) -> None:
             raise ValueError(f"{op}: expected {name}.shape == {x.shape[1:2]} (input.shape[1]), got {name}.shape == {tensor.shape}")
 
 
+def _check_eps(op: str, eps: float) -> float:
+    if not eps >= 0:
+        raise ValueError(f"{op}: expected eps >= 0, got {eps}")
+    return float(eps)
+
+
 def _rstd(var: Array, eps: float) -> Array:
     with np.errstate(all="ignore"):
         rstd: Array = 1 / np.sqrt(var + var.dtype.type(eps))
@@ -273,7 +279,9 @@ def _row_norm(
     def row(tensor: Tensor | None) -> Array | None:
         return None if tensor is None else _join(tensor._data, 0, within)
 
-    device.kernels["layer_norm_forward"](out, means, rstd, _join(x._data, lead, order), row(weight), row(bias), eps=float(eps))
+    device.kernels["layer_norm_forward"](
+        out, means, rstd, _join(x._data, lead, order), row(weight), row(bias), eps=_check_eps(op, eps)
+    )
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         needs, x = node.needs, node.saved[0]

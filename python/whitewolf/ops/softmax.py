@@ -94,7 +94,7 @@ def cross_entropy(
         raise ValueError(
             f"cross_entropy: expected target.shape == {logits.shape[:-1]} (logits.shape without its last), got {target.shape}"
         )
-    device, labels = logits.device, _labels(target)
+    device, labels = logits.device, class_indices("cross_entropy", target, logits.shape[-1], ignore_index)
     attrs: dict[str, Any] = {"ignore_index": int(ignore_index), "label_smoothing": float(label_smoothing)}
     if device.name == "cuda":
         check_target("cross_entropy", labels, logits.shape[-1], attrs["ignore_index"])
@@ -119,13 +119,13 @@ def cross_entropy(
         weights = rest[0]._data if rest else None
         if is_grad_enabled():
             rows = broadcast_to(grad if reduction == "none" else multiply(grad, scale), target.shape)
-            return (_composite_backward(rows, x, target._data, weights, **attrs),)
+            return (_composite_backward(rows, x, labels, weights, **attrs),)
         known = ready.pop() if ready else None
         if known is not None and grad.item() == 1:
             return (wrap(known, x.device),)
         each = grad._data if reduction == "none" else np.broadcast_to(grad._data * x.dtype.type(scale), target.shape)
         data = x.device.empty(x.shape, x.dtype, x._data)
-        x.device.kernels["cross_entropy_backward_logits"](data, each, stats, x._data, _labels(target), weights, **attrs)
+        x.device.kernels["cross_entropy_backward_logits"](data, each, stats, x._data, labels, weights, **attrs)
         return (wrap(data, x.device),)
 
     saved = (logits, target) if weight is None else (logits, target, weight)
@@ -148,8 +148,15 @@ def _sum_of_rows(device: Device, loss: Any, divisor: float | None) -> Any:
         return total if divisor is None else device.xp.asarray(total / total.dtype.type(divisor))
 
 
-def _labels(target: Tensor) -> Any:
-    """Class indices in the dtype that the kernels read."""
+def class_indices(op: str, target: Tensor, classes: int, ignore_index: int) -> Any:
+    """Class indices in the dtype that the kernels read.
+
+    Raises:
+        IndexError: one is too large for it.
+    """
+    if target.dtype == np.uint64 and target.size and target._data.max() > np.iinfo(np.int64).max:
+        largest = int(target._data.max())
+        raise IndexError(f"{op}: expected target in [0, {classes}) or ignore_index {ignore_index}, got {largest}")
     return target._data if target.dtype == np.int64 else target._data.astype(np.int64)
 
 

@@ -133,7 +133,8 @@ class Optimizer:
             closure: computes the loss anew and calls backward; its result is returned.
 
         Raises:
-            TypeError: a gradient's dtype is not its parameter's.
+            TypeError: a gradient's dtype is not its parameter's; nothing was changed then.
+            ValueError: a parameter's memory is read-only; nothing was changed either.
         """
         loss = None
         if closure is not None:
@@ -142,19 +143,25 @@ class Optimizer:
             with _GradMode(True):
                 loss = closure()
         with _GradMode(False), Uninterrupted():
+            for number, p in enumerate(p for group in self.param_groups for p in group["params"]):  # all, before any is changed
+                if p._grad is not None:
+                    self._check_step(number, p)
             for group in self.param_groups:
                 active = [p for p in group["params"] if p._grad is not None]
-                for p in active:
-                    if p._grad.dtype != p.dtype or p._grad.shape != p.shape:
-                        raise TypeError(
-                            f"{type(self).__name__}: expected grad of dtype {p.dtype} and shape {p.shape}, got {p._grad.dtype} and "
-                            f"{p._grad.shape}"
-                        )
                 if active:
                     self._step_group(group, active)
                     for p in active:
                         p._overwritten()
         return loss
+
+    def _check_step(self, number: int, p: Tensor) -> None:
+        grad: Any = p._grad
+        if grad.dtype != p.dtype or grad.shape != p.shape:
+            raise TypeError(
+                f"{type(self).__name__}: expected grad of dtype {p.dtype} and shape {p.shape}, got {grad.dtype} and {grad.shape}"
+            )
+        if not getattr(p._data.flags, "writeable", True):
+            raise ValueError(f"{type(self).__name__}: expected params[{number}] to be writable, got one over read-only memory")
 
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
         raise TypeError(f"{type(self).__name__}: expected a subclass with a step of its own")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 
-import numpy as np
-
 from ...ops import elementwise, manipulation
 from ...ops import reduce as reductions
 from ...ops._common import check_flag, check_float, check_int, check_number, check_same_device, check_same_dtype, check_tensor
@@ -141,7 +139,7 @@ def smooth_l1_loss(
     """
     _pair("smooth_l1_loss", input, target)
     reduction = check_reduction("smooth_l1_loss", reduction, size_average, reduce)
-    if beta < 0:
+    if not beta >= 0:
         raise ValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
@@ -310,7 +308,7 @@ def nll_loss(
     if reduction != "mean":
         return _reduce(loss, reduction)
     counted = target._data != ignore_index
-    scales = counted if weight is None else weight._data[np.where(counted, target._data, 0)] * counted
+    scales = counted if weight is None else weight._data[target._data[counted]]
     return reductions.sum(loss) / wrap(scales.sum().astype(input.dtype), input.device)
 
 

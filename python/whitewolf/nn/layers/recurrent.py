@@ -38,7 +38,12 @@ class _Weights(NamedTuple):
         return F.linear(x, self.weight_ih, self.both_biases())
 
     def both_biases(self) -> Tensor | None:
-        return None if self.bias_ih is None or self.bias_hh is None else add(self.bias_ih, self.bias_hh)
+        for name, bias in (("bias_ih", self.bias_ih), ("bias_hh", self.bias_hh)):
+            if bias is not None and bias.shape != self.weight_ih.shape[:1]:
+                raise ValueError(f"expected {name}.shape == {self.weight_ih.shape[:1]}, got {bias.shape}")
+        if self.bias_ih is None or self.bias_hh is None:
+            return self.bias_hh if self.bias_ih is None else self.bias_ih
+        return add(self.bias_ih, self.bias_hh)
 
 
 class _Unit(Module):
@@ -92,6 +97,8 @@ class _Unit(Module):
             return ()
         name, names = type(self).__name__, [state + ends for state in self.states]
         given = (hx,) if isinstance(hx, Tensor) else tuple(hx) if isinstance(hx, (tuple, list)) else ()
+        if len(names) == 1 and not isinstance(hx, Tensor):
+            given = ()
         if len(given) != len(names) or not all(isinstance(state, Tensor) for state in given):
             expected = f"({', '.join(names)})" if len(names) > 1 else f"a Tensor, {names[0]}"
             raise TypeError(f"{name}: expected hx to be {expected}, got {type(hx).__name__}")
