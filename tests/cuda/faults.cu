@@ -320,7 +320,7 @@ void outside() {
                   sigaction(SIGSEGV, &own, &found);
                   Array<float> x(24);
                   try {
-                      launch<write_at>({1, 32}, x.data(), int64_t{100000});
+                      launch<write_at>({1, 32}, x.data(), int64_t{1000});  // in the guard page behind it, whatever lies farther off
                       _exit(9);
                   } catch (const ww::DeviceError&) {
                   }
