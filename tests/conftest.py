@@ -44,7 +44,7 @@ _absent: list[str] = []
 def _note(report: pytest.CollectReport | pytest.TestReport) -> None:
     why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
     if re.search("could not import|not installed", why):
-        _absent.append(report.nodeid)
+        _absent.append(report.nodeid.partition("[")[0])  # with all its parameters: an id may hold an address
 
 
 pytest_collectreport = pytest_runtest_logreport = _note
@@ -53,7 +53,7 @@ pytest_collectreport = pytest_runtest_logreport = _note
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if file := session.config.getoption("--absent"):
         with open(file, "a", encoding="utf-8") as names:  # several processes share a run
-            names.write("".join(f"{test}\n" for test in _absent))
+            names.write("".join(f"{test}\n" for test in dict.fromkeys(_absent)))
 
 
 @pytest.fixture

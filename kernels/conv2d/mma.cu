@@ -13,7 +13,7 @@ namespace {
 
 using SmallTile = MmaTile<64, 64, 32, 32>;
 using LargeTile = MmaTile<128, 128, 64, 32>;
-constexpr int64_t kLargeOutputs = 128 * 128 * 64;  // of one product, from which large tiles leave no GPU idle
+constexpr int64_t kLargeOutputs = 128 * 128 * 64;  // from which large tiles are taken: a guess that no GPU has measured
 
 template <class T>
 constexpr int64_t kRun = kChunk / static_cast<int64_t>(sizeof(T));

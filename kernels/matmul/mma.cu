@@ -36,7 +36,7 @@ void launch_tile(const MatmulProblem& p, const MatmulOperands<T>& o) {
 
 using SmallTile = MmaTile<64, 64, 32, 32>;
 using LargeTile = MmaTile<128, 128, 64, 32>;
-constexpr int64_t kLargeOutputs = 128 * 128 * 64;  // of one product, from which large tiles leave no GPU idle
+constexpr int64_t kLargeOutputs = 128 * 128 * 64;  // from which large tiles are taken: a guess that no GPU has measured
 
 template <class T, Access a_access, Access b_access>
 void launch_access(const MatmulProblem& p, const MatmulOperands<T>& o) {

@@ -1,4 +1,4 @@
-// The mainloop of the third rung, the best that float32 has without tensor cores: each thread keeps 8 x 4 outputs in registers, so
+// The mainloop of the third rung, the last without tensor cores: each thread keeps 8 x 4 outputs in registers, so
 // that 12 loads from shared memory serve 32 multiply-adds; the next tile is read from global memory while this one is multiplied
 // (V. Volkov and J. W. Demmel, "Benchmarking GPUs to Tune Dense Linear Algebra", 2008, section 4).
 //

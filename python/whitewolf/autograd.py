@@ -168,14 +168,16 @@ def _accumulate(leaves: dict[int, Tensor], results: dict[Any, Tensor], given: Se
         if leaf._grad is not None:
             leaf._grad = add(leaf._grad, grad)
             continue
-        if not create_graph:
-            # Ops hand the same gradient to several inputs, or a view of it; whoever scales one leaf's .grad in place must not
-            # reach another's.
-            root = _root(grad._data)
-            if root in taken or not _is_dense(grad._data):
+        # Ops hand the same gradient to several inputs, or a view of it; whoever scales one leaf's .grad in place must not reach
+        # another's.
+        root = _root(grad._data)
+        if root in taken or not _is_dense(grad._data):
+            if create_graph:
+                grad = grad.clone()
+            else:
                 grad = wrap(np.array(grad._data, order="C") if grad.device.xp is np else grad._data.copy(), grad.device)
-                root = _root(grad._data)
-            taken.add(root)
+            root = _root(grad._data)
+        taken.add(root)
         leaf._grad = grad
 
 

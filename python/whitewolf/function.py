@@ -65,7 +65,7 @@ class Function:
         """Runs forward and records it.
 
         Raises:
-            TypeError: forward returned something else than tensors.
+            TypeError: forward returned something else than tensors, or backward a gradient of another dtype.
             ValueError: backward returned another number of gradients than forward has arguments, or one of another shape.
         """
         name = cls.__name__
@@ -105,6 +105,8 @@ class Function:
                 g = given[position]
                 if g is not None and not isinstance(g, Tensor):
                     raise TypeError(f"{name}: expected gradient {position} to be a Tensor or None, got {type(g).__name__}")
+                if g is not None and g.dtype != tensor.dtype:
+                    raise TypeError(f"{name}: expected gradient {position} of dtype {tensor.dtype}, got {g.dtype}")
                 if g is not None and g.shape != tensor.shape:
                     raise ValueError(f"{name}: expected gradient {position} of shape {tensor.shape}, got {g.shape}")
                 found.append(g if g is None or not any(g is s for s in (*node._saved, *grads)) else g.reshape(g.shape))  # type: ignore[misc]

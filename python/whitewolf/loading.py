@@ -35,7 +35,8 @@ HEADERS = (".h", ".hpp", ".cuh", ".inl")
 # As in CMakeLists.txt: tests/test_load.py compares them.
 FLAGS = "-std=gnu++17 -fPIC -fvisibility=hidden -fvisibility-inlines-hidden".split()
 WARNINGS = "-ffp-contract=off -fno-math-errno -fno-trapping-math -Wall -Wextra -Wno-psabi -Wno-ignored-attributes".split()
-GNU_ALONE = "-fsanitize-undefined-trap-on-error --param=stack-clash-protection-guard-size=12 -fno-ipa-icf".split()
+GNU_ALONE = "-fsanitize-undefined-trap-on-error --param=stack-clash-protection-guard-size=12".split()
+GNU_ALONE += "-fno-ipa-icf -fno-crossjumping -fno-tree-tail-merge".split()
 AVX2 = "-mavx2 -mfma -mf16c -mbmi2".split()
 ISA_FLAGS = {
     "baseline": [],

@@ -20,6 +20,17 @@ const std::string kWriteLine = LINE_BELOW(2);
 __global__ void write_at(float* x, int64_t at) {
     if (threadIdx.x == 7) x[at] = 1;
 }
+const std::string kFirstBranchLine = LINE_BELOW(3), kSecondBranchLine = LINE_BELOW(4);
+__global__ void write_either(float* x, int64_t at) {
+    const float value = x[threadIdx.x];
+    if (value > 2) x[at] = value;
+    else x[at + 1] = value;
+}
+__global__ void write_then_fail(float* x) {
+    if (threadIdx.x == 0) x[-1] = 1;
+    if (threadIdx.x < 16) return;
+    __syncthreads();
+}
 const std::string kReadLine = LINE_BELOW(2);
 __global__ void read_at(const float* x, int64_t at, float* out) {
     if (threadIdx.x == 7) out[0] = x[at];
@@ -289,6 +300,25 @@ void views_of_the_host() {
     CHECK(y[1] == 5);
 }
 
+// The line is that of the branch that was taken, though both end alike.
+void branches() {
+    Array<float> x(64);
+    for (float value : {3.0f, 1.0f}) {
+        std::fill_n(x.data(), 64, value);
+        harness::must_hold("branch",
+                           check::text_of<ww::DeviceError>([&] { launch<write_either>({1, 32}, x.data(), int64_t{1000}); }),
+                           {"kernel write_either", value > 2 ? kFirstBranchLine : kSecondBranchLine}, "");
+    }
+}
+
+// What a launch that failed wrote beside an array is not blamed on the next.
+void blame() {
+    Array<float> x(64);
+    harness::must_hold("fails", check::text_of<ww::DeviceError>([&] { launch<write_then_fail>({1, 32}, x.data()); }),
+                       {"kernel write_then_fail"}, "");
+    launch<nothing>({1, 32}, 0);
+}
+
 // Outside of kernels a fault is whose it was: a handler from before, or the end of the process.
 void outside() {
     auto fault = [] {
@@ -344,6 +374,8 @@ int main(int count, char**) {
     shared();
     others();
     misaligned();
+    branches();
+    blame();
     if (count == 1) loops();
     views_of_the_host();
     return check::summary("faults");

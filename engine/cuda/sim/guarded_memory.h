@@ -24,6 +24,9 @@ bool untouched(const char* from, const char* to);
 // nobody says what is given, the nearest bytes of all others.
 void check_guards(const char* kernel);
 
+// After a launch that failed: what it wrote there is gone, and no later launch is blamed for it.
+void restore_guards();
+
 // What an access to `address`, which the system stopped, means: which block is the nearest, how far away.
 std::string describe_global(const void* address);
 

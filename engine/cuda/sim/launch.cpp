@@ -236,11 +236,17 @@ void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* a
             work(chosen.order == Order::reverse && together == 1 ? blocks - 1 - i : i, together);
     };
     // TSan sees what blocks do to each other only where they run at the same time.
-    if (shape.cooperative || (kTsan && blocks * threads <= 4096)) work_all(0, blocks, blocks);
-    else if (kTsan) work_all(0, blocks, 1);
-    else
-        parallel_for(static_cast<int64_t>(blocks), 1,
-                     [&](int64_t begin, int64_t end) { work_all(static_cast<uint64_t>(begin), static_cast<uint64_t>(end), 1); });
+    try {
+        if (shape.cooperative || (kTsan && blocks * threads <= 4096)) work_all(0, blocks, blocks);
+        else if (kTsan) work_all(0, blocks, 1);
+        else
+            parallel_for(static_cast<int64_t>(blocks), 1, [&](int64_t begin, int64_t end) {
+                work_all(static_cast<uint64_t>(begin), static_cast<uint64_t>(end), 1);
+            });
+    } catch (...) {
+        restore_guards();  // or the next kernel would be blamed
+        throw;
+    }
     check_guards(kernel.c_str());
 }
 

@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kRoom = size_t{32} << 20, kGuard = size_t{256} << 10;  // no block has more than that
 constexpr size_t kMaxAlignment = 1024, kMaxArrays = 64;
 constexpr uint32_t kFirstAddress = 1024, kAddressGap = 256;  // no address is 0
-constexpr int kPoison = 0xFF, kMark = 0xA5;
+constexpr int kPoison = 0xFF, kMark = 0xFF;
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 

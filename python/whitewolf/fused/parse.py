@@ -315,6 +315,8 @@ def _known(called: Any) -> str:
     name = getattr(called, "__name__", "")
     ours = isinstance(called, FunctionType) and _is_ours(called)
     builtin = isinstance(called, (BuiltinFunctionType, type)) and getattr(builtins, name, None) is called
+    if called is math.remainder:  # which rounds to the nearest, as none here does
+        return ""
     if ours or builtin or isinstance(called, np.ufunc) or getattr(math, name, None) is called or called is np.where:
         return ALIASES.get(name, name)
     return ""
@@ -347,6 +349,8 @@ def _name(at: ast.AST) -> str:
 
 def _source(function: FunctionType) -> tuple[Any, int]:
     """The tree of a def or a lambda, and the line that it begins on."""
+    if hasattr(function, "__wrapped__"):
+        raise TypeError(f"elementwise: {function.__name__}: expected a plain function, got one that another decorator wraps")
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError):

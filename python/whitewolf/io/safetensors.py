@@ -137,7 +137,7 @@ def _check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 def _bytes(array: Array) -> memoryview:
     """The elements in C order as bytes, of an array in C order without a copy: NumPy's own buffers know no bfloat16."""
-    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(bytearray())
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else memoryview(bytearray())
 
 
 def _write(file: BinaryIO, array: Array) -> str:

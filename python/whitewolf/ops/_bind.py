@@ -53,13 +53,10 @@ def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
                 f"got shape {result.shape} and dtype {result.dtype}"
             )
         if result._node is not None:
-            # In a graph `x += y` continues with a new tensor, so that what was saved of x stays as it was.
+            # In a graph `x += y` continues with a new tensor, so that what was saved of x stays as it was; where somebody else sees
+            # x's memory, or x is a leaf, that would be another thing than what was asked for.
+            indexing._check_alone(x, name)
             return result
-        if x._requires_grad:
-            from ..graph import is_grad_enabled
-
-            if is_grad_enabled():
-                return result
         if not x._data.flags.writeable:
             raise ValueError(f"{name}: expected a tensor that can be written to, got one over read-only memory of shape {x.shape}")
         np.copyto(x._data, result._data)

@@ -11,7 +11,7 @@ from ..graph import Node, record
 from ..tensor import Tensor, wrap
 from ._common import broadcast_shape, check_ordered, operands, unbroadcast
 from ._sixteen import through_float32
-from .elementwise import _as_float, _binary, add, divide, exp, floor, log, multiply, negative, subtract
+from .elementwise import _as_float, _binary, add, divide, log, multiply, negative, subtract
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -110,7 +110,7 @@ def remainder(x1: Operand, x2: Operand, /) -> Tensor:
         return through_float32(remainder, a, b)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _pair(node, lambda a, b: grad, lambda a, b: negative(multiply(grad, floor(divide(a, b)))))
+        return _pair(node, lambda a, b: grad, lambda a, b: negative(multiply(grad, floor_divide(a, b))))
 
     return record("remainder", _binary("remainder", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 
@@ -179,10 +179,13 @@ def logaddexp(x1: Operand, x2: Operand, /) -> Tensor:
         return through_float32(logaddexp, a, b)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
-        def share(mine: Tensor, a: Tensor, b: Tensor) -> Tensor:
-            return multiply(grad, exp(subtract(mine, logaddexp(a, b))))
+        from .activation import sigmoid  # e^a / (e^a + e^b), of any size
 
-        return _pair(node, lambda a, b: share(a, a, b), lambda a, b: share(b, a, b))
+        return _pair(
+            node,
+            lambda a, b: multiply(grad, sigmoid(subtract(a, b))),
+            lambda a, b: multiply(grad, sigmoid(subtract(b, a))),
+        )
 
     return record("logaddexp", _binary("logaddexp", a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 

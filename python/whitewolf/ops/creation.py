@@ -123,6 +123,10 @@ def _convert(op: str, name: str, obj: Any, dtype: Any, device: DeviceLike, copy:
             raise ValueError(f"{op}: expected copy=None to change dtype {data.dtype} to {wanted}, got copy=False")
         if data.dtype.kind == "c" and wanted.kind not in "cb":
             raise TypeError(f"{op}: expected a complex dtype for complex numbers, got {wanted}")
+        if not is_array and wanted.kind in "iu" and data.dtype.kind in "iuf" and data.size:
+            bounds = np.iinfo(wanted)
+            if not (data.min() >= bounds.min and data.max() <= bounds.max):  # NaN is in no bounds
+                raise OverflowError(f"{op}: expected {name} of numbers that {wanted} holds, got {data.min()} to {data.max()}")
         with np.errstate(all="ignore"):
             data = data.astype(wanted)
     elif copy and is_array:

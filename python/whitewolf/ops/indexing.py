@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .._precision import round_into, widened
+from ..dtypes import is_sixteen_bit
 from ..graph import Node, _mode, record
 from ..tensor import Tensor, wrap
 from ._common import check_same_device, check_tensor, normalize_axis, operands, share_memory, unbroadcast
+from .select import where
 
 
 def _key(op: str, x: Tensor, key: Any) -> tuple[Any, ...]:
@@ -21,6 +24,8 @@ def _key(op: str, x: Tensor, key: Any) -> tuple[Any, ...]:
             part = part._data
         elif isinstance(part, list):
             part = np.asarray(part) if part else np.zeros(0, np.int64)
+        elif isinstance(part, np.ndarray) and x._requires_grad:
+            part = part.copy()  # backward needs it as it is now
         if isinstance(part, np.ndarray) and part.dtype.kind not in "biu":
             raise IndexError(f"{op}: expected an index of integers or booleans, got dtype {part.dtype}")
         found.append(part)
@@ -77,6 +82,10 @@ def _put(grad: Tensor, key: tuple[Any, ...], shape: tuple[int, ...], saved: tupl
     data.fill(0)
     if _is_basic(key):
         data[key] = grad._data
+    elif is_sixteen_bit(grad.dtype):
+        wide = widened(data)
+        np.add.at(wide, key, widened(grad._data))
+        round_into(data, wide)
     else:
         np.add.at(data, key, grad._data)
 
@@ -136,20 +145,28 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
             _ = node.saved
             kept = None
             if node.needs[0]:
-                mask = grad.device.xp.ones(grad.shape, grad.dtype)
-                mask[parts] = 0
-                kept = grad * wrap(mask, grad.device)
-            return kept, unbroadcast(_take_key(grad, parts, saved), new.shape) if node.needs[1] else None
+                written = grad.device.xp.zeros(grad.shape, bool)
+                written[parts] = True
+                kept = where(wrap(written, grad.device), 0.0, grad)
+            if not node.needs[1]:
+                return kept, None
+            taken = _take_key(grad, parts, saved)
+            if not _is_basic(parts):  # of values that were written to one place, the last is there
+                places = grad.device.xp.zeros(grad.shape, np.int64)
+                order = grad.device.xp.arange(taken.size).reshape(taken.shape)
+                places[parts] = order
+                taken = where(wrap(places[parts] == order, grad.device), taken, 0.0)
+            return kept, unbroadcast(taken, new.shape)
 
         result: Tensor = record("setitem", x._data, (before, new), backward, saved)
         x._requires_grad, x._node, x._output = True, result._node, 0
 
 
-def _check_alone(x: Tensor) -> None:
+def _check_alone(x: Tensor, op: str = "setitem") -> None:
     """Raises ValueError where a recorded assignment to x would give somebody a wrong gradient."""
     if x._node is None and x._requires_grad:
         raise ValueError(
-            f"setitem: expected a tensor that is no leaf of the graph, got a leaf of shape {x.shape} that requires grad; "
+            f"{op}: expected a tensor that is no leaf of the graph, got a leaf of shape {x.shape} that requires grad; "
             "write inside no_grad(), or to a copy"
         )
     for sharer in x._version[1:]:
@@ -157,7 +174,7 @@ def _check_alone(x: Tensor) -> None:
         if other is not None and other is not x:
             what = "a leaf" if other._node is None else f"the result of {other._node.name}"
             raise ValueError(
-                f"setitem: expected a tensor whose memory no other sees where a graph is recorded, got one of shape {x.shape} "
+                f"{op}: expected a tensor whose memory no other sees where a graph is recorded, got one of shape {x.shape} "
                 f"whose memory {what} of shape {other.shape} shares; write to a copy (x.clone())"
             )
 

@@ -198,7 +198,7 @@ def _extreme(name: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
 
 @takes_sixteen_bit
 def var(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
-    """The variance over `axis`: the sum of (x - mean)^2 divided by (n - correction); NaN where n <= correction.
+    """The variance over `axis`: the sum of (x - mean)^2 divided by n - correction, or by 0 where that is less.
 
     >>> import whitewolf as ww
     >>> ww.var(ww.asarray([1.0, 2.0, 3.0, 4.0]))
@@ -232,7 +232,14 @@ def std(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: b
     """
     x = _as_float(check_tensor("std", "x", x))
     check_float("std", "x", x)
-    return sqrt(_var("std", x, axis, correction, keepdims))
+    from .select import where
+
+    variance = _var("std", x, axis, correction, keepdims)
+    none = variance._data == 0  # there the slope of the root is infinite, and that of the variance 0: together 0, as in PyTorch
+    if not (variance._requires_grad and none.any()):
+        return sqrt(variance)
+    flat = wrap(none, variance.device)
+    return where(flat, 0.0, sqrt(where(flat, 1.0, variance)))
 
 
 @takes_sixteen_bit
