@@ -33,8 +33,7 @@ OPEN = {
     "dqn": "Atari games were played for a few steps only, to see that they play.",
     "glimpse": "Not run: cluttered MNIST.",
     "lstm-lm": "Not run: Python's library source in full, Zaremba's models on the Penn Treebank (which was not at hand).",
-    "seq2seq": "Not run: numbers with attention. Without attention, a net that reads the source "
-    "from its end learns the numbers sooner, for each of three seeds.",
+    "seq2seq": "Without attention, a net that reads the source from its end learns the numbers sooner, for each of three seeds.",
     "ntm": "Not run: repeat copy and recall to convergence.",
     "memnet": "Not run: the mean of the 20 tasks.",
 }
