@@ -31,6 +31,7 @@ SPILLS = {
     "warp_tiled": (32, "255 registers: the addresses of a thread's 16 loads are kept over the loop"),
     "naive_backward": (40, "64-bit division is a call, around which registers are saved"),
     "find_extreme": (96, "a block's 8 pairs of value and place are held at once; once an output"),
+    "select_best": (96, "the same, once a round"),
     "softmax_rows": (32, "not for want of registers, of which 32 to 64 are used: likely saved around calls of 64-bit division"),
     "entropy_": (64, "the same"),
     "differentiate_rows": (64, "saved around calls of 64-bit and double division; 48 registers are used"),

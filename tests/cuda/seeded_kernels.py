@@ -83,7 +83,7 @@ SEEDS = (
     Seed("max pool: rows of the wrong length", MAX_POOL, "h = index / windows.w.in, w = index % windows.w.in", "h = index / windows.h.in, w = index % windows.h.in", "max pool"),
     Seed("mean pool: padding counts", AVG_POOL, "if (!padding_counts) return end(p) - begin(p);", "", "mean pool"),
     Seed("mean pool: last window lost", AVG_POOL, ": axis.last_window(h);", ": axis.last_window(h) - 1;", "mean pool"),
-    Seed("argmax: the last of equals", "reduce/places.cu", "return a.at < b.at ? a : b;", "return a.at < b.at ? b : a;", "argmax"),
+    Seed("argmax: the last of equals", "reduce/placed.cuh", "return a.at < b.at ? a : b;", "return a.at < b.at ? b : a;", "argmax"),
 )  # fmt: skip
 SEEDS += tuple(Seed(*seed) for seed in seeds_of_sequences.SEEDS)
 
