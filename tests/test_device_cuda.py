@@ -282,6 +282,9 @@ def indexed_calls(bad: int) -> Iterator[tuple[str, list[np.ndarray | None], dict
     f, index = partial(np.ones, dtype="f4"), np.array([1, 0, bad, 2])
     yield "cross_entropy_forward", [f(4), f((4, 2)), None, f((4, 3)), index, None], {"ignore_index": -7}
     yield "cross_entropy_backward_logits", [f((4, 3)), f(4), f((4, 2)), f((4, 3)), index, None], {"ignore_index": -7}
+    yield "nll_loss_forward", [f(4), f((4, 3)), index, None], {"ignore_index": -7}
+    yield "nll_loss_backward_input", [f((4, 3)), f(4), index, None], {"ignore_index": -7}
+    yield "gather_forward", [f((1, 4)), f((1, 3)), index[None]], {}
     yield "embedding_forward", [f((4, 2)), index, f((3, 2))], {}
     yield "scatter_add_forward", [f((1, 3)), f((1, 4)), index[None]], {}
     windows = {"kernel": (1, 1), "stride": (2, 2)}
