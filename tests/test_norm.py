@@ -178,14 +178,13 @@ def test_local_response_norm_of_a_window_far_wider_than_the_channels_has_second_
         assert np.isfinite(ww.grad((found * found).sum(), x).numpy()).all()
 
 
-@pytest.mark.parametrize("eps", [-1.0, float("nan")])
-def test_an_eps_that_makes_no_sense_is_refused(eps: float) -> None:
-    x = ww.ones((2, 4))
+def test_an_eps_that_is_no_number_is_refused() -> None:
+    x, eps = ww.ones((2, 4)), float("nan")
     for name, call in {
         "layer_norm": lambda: ww.nn.functional.layer_norm(x, 4, eps=eps),
         "rms_norm": lambda: ww.nn.functional.rms_norm(x, 4, eps=eps),
         "group_norm": lambda: ww.nn.functional.group_norm(x, 2, eps=eps),
         "batch_norm": lambda: ww.nn.functional.batch_norm(x, ww.zeros(4), ww.ones(4), eps=eps),
     }.items():
-        with pytest.raises(ValueError, match=f"{name}: expected eps >= 0, got {eps}"):
+        with pytest.raises(ValueError, match=f"{name}: expected eps to be a number, got nan"):
             call()

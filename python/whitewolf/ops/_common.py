@@ -10,6 +10,7 @@ import numpy as np
 
 from .._errors import DeviceError
 from ..dtypes import is_sixteen_bit, promote, scalar_dtype
+from ..graph import is_grad_enabled
 from ..tensor import Tensor, wrap
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
             dtype = promote(x1.dtype, x2.dtype)  # type: ignore[union-attr]
         except TypeError as error:
             raise TypeError(f"{op}: expected x1 and x2 of dtypes that combine; {error}") from None
+        if dtype.kind == "c" and is_grad_enabled():
+            for name, x in (("x1", x1), ("x2", x2)):
+                if x._requires_grad:  # type: ignore[union-attr]
+                    raise TypeError(f"{op}: expected {name} that requires no grad beside complex numbers, in which nothing is "
+                                    f"differentiated; {name}.detach() is one")  # fmt: skip
         return astype(x1, dtype, copy=False), astype(x2, dtype, copy=False)  # type: ignore[arg-type]
     return x1, x2  # type: ignore[return-value]
 

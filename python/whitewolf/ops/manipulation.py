@@ -13,7 +13,7 @@ import numpy as np
 from ..device import NAMES, Device
 from ..device import device as find_device
 from ..dtypes import find_dtype, is_floating
-from ..graph import is_grad_enabled, record
+from ..graph import record
 from ..tensor import Tensor, wrap
 from ._common import (
     KERNEL_FLOATS,
@@ -297,10 +297,6 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: Any = None) -
         return x
     if before.kind == "c" and target.kind not in "cb":
         raise TypeError(f"astype: expected a complex dtype for a complex x, got {target}; take its real part first")
-    if target.kind == "c" and x._requires_grad and is_grad_enabled():
-        raise TypeError(
-            f"astype: expected x that requires no grad for {target}, in which nothing is differentiated; x.detach() is one"
-        )
     data = x.device.empty(x.shape, target, x._data)
     _copy(data, x)
     if not is_floating(target) or not is_floating(before):

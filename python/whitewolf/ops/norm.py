@@ -224,8 +224,8 @@ def _check_channels(op: str, x: Tensor, **others: Tensor | None) -> None:
 
 
 def _check_eps(op: str, eps: float) -> float:
-    if not eps >= 0:
-        raise ValueError(f"{op}: expected eps >= 0, got {eps}")
+    if eps != eps:
+        raise ValueError(f"{op}: expected eps to be a number, got {eps}")
     return float(eps)
 
 
