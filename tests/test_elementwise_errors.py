@@ -69,7 +69,7 @@ def truth_as_number(x):
 
 
 def nowhere(x):
-    return x + not_there  # noqa: F821
+    return x + not_there  # noqa: F821  # what the test is about
 
 
 def recursive(x):

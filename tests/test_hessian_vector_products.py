@@ -92,7 +92,16 @@ def lost(x: ww.Tensor, y: ww.Tensor) -> ww.Tensor:
     likelihoods = F.binary_cross_entropy(p, q) + F.kl_div(F.log_softmax(x, -1), q) + F.gaussian_nll_loss(x, y, p)
     logits = F.binary_cross_entropy_with_logits(x, q) + F.nll_loss(F.log_softmax(x, -1), LABELS) + F.poisson_nll_loss(x, p)
     angles = F.cosine_similarity(x, y).pow(2).sum() + F.pairwise_distance(x, y).pow(3).sum()
-    return likelihoods + logits + angles + F.smooth_l1_loss(x, y) + F.huber_loss(x, y) + F.soft_margin_loss(x, q)
+    return (
+        likelihoods
+        + logits
+        + angles
+        + F.mse_loss(x, y)
+        + F.l1_loss(x, y)
+        + F.smooth_l1_loss(x, y)
+        + F.huber_loss(x, y)
+        + F.soft_margin_loss(x, q)
+    )
 
 
 NETWORKS: dict[str, tuple[Loss, tuple[tuple[int, ...], ...]]] = {

@@ -46,7 +46,7 @@ def test_keyword_arguments_are_seen_and_replaced() -> None:
         assert layer(input=ww.asarray([-2.0])).tolist() == [2]
     assert layer(input=ww.asarray([-2.0])).tolist() == [0]
     with pytest.raises(TypeError, match="register_forward_hook: expected hook to be a function, got str"):
-        layer.register_forward_hook("no")  # type: ignore[arg-type]
+        layer.register_forward_hook("no")  # type: ignore[arg-type]  # on purpose
     assert type(layer) is nn.ReLU
 
 

@@ -210,7 +210,7 @@ def test_what_cannot_be_loaded_is_an_error_and_registers_nothing(tmp_path: Path)
 
 def test_arguments_that_are_no_folder_of_kernels_are_typed_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TypeError, match="kernels.load: expected path to be a str or a path, got int"):
-        ww.kernels.load(3)  # type: ignore[arg-type]
+        ww.kernels.load(3)  # type: ignore[arg-type]  # on purpose
     with pytest.raises(FileNotFoundError, match="nothing is there"):
         ww.kernels.load(tmp_path / "none")
     (tmp_path / "file.cpp").write_text("")

@@ -283,3 +283,10 @@ def test_a_class_that_int64_does_not_hold_is_named(loss: Any) -> None:
 def test_a_beta_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="smooth_l1_loss: expected beta >= 0, got nan"):
         F.smooth_l1_loss(ww.ones(2), ww.zeros(2), beta=float("nan"))
+
+
+def test_huber_s_parabola_may_never_end() -> None:
+    x = ww.tensor([3.0, -1e5], requires_grad=True)
+    loss = F.huber_loss(x, ww.zeros(2), reduction="sum", delta=math.inf)
+    loss.backward()
+    assert loss.item() == np.float32(0.5 * (9 + 1e10)) and x.grad.tolist() == [3, -1e5]

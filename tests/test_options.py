@@ -57,7 +57,7 @@ def refused(call: Callable[[], Any], name: str, argument: str, value: Any) -> st
         call()
     except TypeError as error:
         return "" if argument in str(error) else f"{name}({argument}={value!r}): a TypeError that does not name it: {error}"
-    except Exception as error:
+    except Exception as error:  # whatever else it raised is what is told
         return f"{name}({argument}={value!r}): expected a TypeError, got {error!r}"
     return f"{name}({argument}={value!r}): expected a TypeError, got none"
 
@@ -119,7 +119,7 @@ def test_numpy_s_integers_are_ints() -> None:
             expected = function(*positional, **keywords)
             ww.manual_seed(0)
             found = function(*as_numpy(positional), **{k: as_numpy(v) for k, v in keywords.items()})
-        except Exception as error:
+        except Exception as error:  # told with the others, whatever it is
             problems.append(f"{name}: {error!r}")
         else:
             if not same(expected, found):
@@ -150,7 +150,7 @@ def test_numpy_s_integers_are_ints_in_constructors() -> None:
                 made = cls(*convert(positional), **{k: convert(v) for k, v in keywords.items()})
                 layer = isinstance(made, ww.nn.Module) and short not in misuse_objects.CONTAINERS
                 results.append((repr(made), misuse_objects.use(made, short) if layer else None))
-        except Exception as error:
+        except Exception as error:  # told with the others, whatever it is
             problems.append(f"{name}: {error!r}")
         else:
             if not same(results[0][1], results[1][1]):

@@ -30,16 +30,14 @@ def check_target(op: str, target: Any, classes: int, ignore_index: int) -> None:
     )
 
 
-def _class(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
-    rest = views[4:]
-    rows = views[1 if op == "nll_loss_forward" else 0]
-    target = views[2]
-    check_target(op, target, rows.shape[-1], int(attrs.get("ignore_index", rest[0] if rest else -100)))
+def _target(rows: int, target: int, last: int) -> Callable[[str, tuple[Any, ...], dict[str, Any]], None]:
+    """The check of a kernel whose view `rows` ends with the classes; ignore_index is an attribute, or comes first behind view `last`."""
 
+    def check(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+        ignored = attrs.get("ignore_index", views[last + 1] if len(views) > last + 1 else -100)
+        check_target(op, views[target], views[rows].shape[-1], int(ignored))
 
-def _target(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
-    rest = views[6:]  # attributes that were given by position
-    check_target(op, views[4], views[3].shape[-1], int(attrs.get("ignore_index", rest[0] if rest else -100)))
+    return check
 
 
 def _rows(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
@@ -73,10 +71,10 @@ def _windows(op: str, views: tuple[Any, ...], attrs: dict[str, Any]) -> None:
 
 
 CHECKS: dict[str, Callable[[str, tuple[Any, ...], dict[str, Any]], None]] = {
-    "cross_entropy_forward": _target,
-    "cross_entropy_backward_logits": _target,
-    "nll_loss_forward": _class,
-    "nll_loss_backward_input": _class,
+    "cross_entropy_forward": _target(3, 4, 5),
+    "cross_entropy_backward_logits": _target(3, 4, 5),
+    "nll_loss_forward": _target(1, 2, 3),
+    "nll_loss_backward_input": _target(0, 2, 3),
     "embedding_forward": _rows,
     "gather_forward": _places,
     "scatter_add_forward": _places,

@@ -1,9 +1,6 @@
-"""Generated misuse of classes, their objects and the rooms beside the top namespace: constructors of layers, optimizers, schedules and
-loaders with each argument in turn replaced by each bad value, what a layer computes likewise, methods, files and initialisers. Runs
-in a child process.
-
-main([target, ...]) prints a line of JSON before each target, and one for each call that broke the contract. The contract is that of
-helpers/misuse.py, and: each call ends within SECONDS; what a constructor accepts, computes.
+"""Generated misuse of classes, their objects and the rooms beside the top namespace: constructors with each argument in turn replaced by
+each bad value, what a layer computes likewise, methods, files and initialisers. Runs in a child process; main and the contract are as
+in helpers/misuse.py, and: each call ends within SECONDS; what a constructor accepts, computes.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ import numpy as np
 import whitewolf as ww
 from whitewolf import amp, autograd, data, io, nn, optim
 
-from helpers.misuse import TYPED, bad_values, bools, documented, floats, ints, limit_memory
+from helpers.misuse import GOOD, TYPED, bad_values, documented, floats, ints, limit_memory
 
 SECONDS = 10
 
@@ -292,10 +289,9 @@ def methods(name: str) -> Iterator[Call]:
         parameters = [p for p in inspect.signature(getattr(ww.Tensor, name)).parameters.values()][1:]
     except ValueError:
         return
-    good = {"index": lambda: ints(2) if name.startswith("index_") else ints(2, 2), "src": lambda: floats(2, 2), "source": lambda: floats(2, 2),
-            "k": lambda: 1, "axis": lambda: 0, "start_dim": lambda: 0, "dtype": lambda: "float64", "target": lambda: "float64", "sections": lambda: 1,
-            "chunks": lambda: 1, "indices": lambda: ints(2), "mask": lambda: bools(2, 2), "value": lambda: 1.0, "x2": lambda: 2.0, "shape": lambda: (4,),
-            "axis0": lambda: 0, "axis1": lambda: 1, "axes": lambda: (1, 0), "sizes": lambda: 4, "dim": lambda: 0, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4}  # fmt: skip
+    good = GOOD | {"start_dim": lambda: 0, "target": lambda: "float64", "indices": lambda: ints(2), "x2": lambda: 2.0, "shape": lambda: (4,),
+                   "sizes": lambda: 4, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4}  # fmt: skip
+    good |= {"index": lambda: ints(2)} if name.startswith("index_") else {}
     for p in parameters:
         if p.kind is p.VAR_KEYWORD:
             continue

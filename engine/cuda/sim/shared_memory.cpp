@@ -21,13 +21,13 @@ namespace {
 constexpr size_t kRoom = size_t{32} << 20, kGuard = size_t{256} << 10;  // no block has more than that
 constexpr size_t kMaxAlignment = 1024, kMaxArrays = 64;
 constexpr uint32_t kFirstAddress = 1024, kAddressGap = 256;  // no address is 0
-constexpr int kPoison = 0xFF, kMark = 0xFF;
+constexpr int kPoison = 0xFF;                                // in arrays, and beside them
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 void mark(char* from, char* to) {
     if (kAsan) asan_poison(from, static_cast<size_t>(to - from));
-    else std::memset(from, kMark, static_cast<size_t>(to - from));
+    else std::memset(from, kPoison, static_cast<size_t>(to - from));
 }
 
 SharedArray lay_out(const Block& block, size_t i, size_t bytes, size_t alignment, bool at_end) {
@@ -164,7 +164,7 @@ std::string describe_shared(const Block& block, const void* address) {
 std::string shared_overrun(const Block& block, size_t reach) {
     if (kAsan) return "";
     auto untouched = [](const char* from, size_t bytes) {
-        return bytes == 0 || (*from == static_cast<char>(kMark) && std::memcmp(from, from + 1, bytes - 1) == 0);
+        return bytes == 0 || (*from == static_cast<char>(kPoison) && std::memcmp(from, from + 1, bytes - 1) == 0);
     };
     for (size_t i = 0; i < block.taken; i++) {
         const SharedArray& array = block.arrays[i];
@@ -174,7 +174,7 @@ std::string shared_overrun(const Block& block, size_t reach) {
         const bool past = !untouched(end, behind);
         if (!past && untouched(array.data - before, before)) continue;
         const char* byte = past ? end : array.data - 1;
-        while (*byte == static_cast<char>(kMark)) byte += past ? 1 : -1;
+        while (*byte == static_cast<char>(kPoison)) byte += past ? 1 : -1;
         return "shared memory overrun: wrote " + std::to_string(past ? byte - end : array.data - byte) + " bytes " +
                (past ? "past the end of" : "before") + " array " + std::to_string(i) + " (" + std::to_string(array.bytes) +
                " bytes)";

@@ -56,7 +56,7 @@ class _Hooked:
                 args, kwargs = changed
             elif changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)  # type: ignore[attr-defined]
+        output = self.forward(*args, **kwargs)  # type: ignore[attr-defined]  # of the layer's own class, which this one is mixed into
         for hook, with_kwargs in tuple(own["_after"]):
             changed = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
             output = output if changed is None else changed

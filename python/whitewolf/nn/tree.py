@@ -90,7 +90,7 @@ class Tree:
             found = found._modules.get(part)
             if found is None:
                 raise AttributeError(f"get_submodule: expected target to name a module of {type(self).__name__}, got {target!r}")
-        return found  # type: ignore[no-any-return]
+        return found  # type: ignore[no-any-return]  # was looked up by its name
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter of that name, as `named_parameters` gives it.
@@ -98,7 +98,7 @@ class Tree:
         Raises:
             AttributeError: there is none.
         """
-        return self._get("get_parameter", "_parameters", target)  # type: ignore[no-any-return]
+        return self._get("get_parameter", "_parameters", target)  # type: ignore[no-any-return]  # _get gives what is of any kind
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer of that name, as `named_buffers` gives it.
@@ -106,7 +106,7 @@ class Tree:
         Raises:
             AttributeError: there is none.
         """
-        return self._get("get_buffer", "_buffers", target)  # type: ignore[no-any-return]
+        return self._get("get_buffer", "_buffers", target)  # type: ignore[no-any-return]  # _get gives what is of any kind
 
     def _get(self, op: str, registry: str, target: str) -> Any:
         where, _, name = target.rpartition(".")

@@ -197,7 +197,7 @@ def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
             raise TypeError(f"{op}: expected x1 and x2 of dtypes that combine; {error}") from None
         if dtype.kind == "c" and is_grad_enabled():
             for name, x in (("x1", x1), ("x2", x2)):
-                if x._requires_grad:  # type: ignore[union-attr]
+                if x._requires_grad:  # type: ignore[union-attr]  # both are Tensors here
                     raise TypeError(f"{op}: expected {name} that requires no grad beside complex numbers, in which nothing is "
                                     f"differentiated; {name}.detach() is one")  # fmt: skip
         return astype(x1, dtype, copy=False), astype(x2, dtype, copy=False)  # type: ignore[arg-type]

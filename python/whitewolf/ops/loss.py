@@ -45,7 +45,7 @@ def _loss(name: str, input: Tensor, target: Tensor, by_input: Slope, by_target: 
                 found[0] = wrap(data, device)
         return tuple(found)
 
-    return record(name, data, (input, target), backward, (input, target))  # type: ignore[no-any-return]
+    return record(name, data, (input, target), backward, (input, target))  # type: ignore[no-any-return]  # one output: a Tensor
 
 
 def _opposite(slope: Slope) -> Slope:
@@ -135,4 +135,4 @@ def class_likelihood(input: Tensor, target: Tensor, weight: Tensor | None, ignor
         return (wrap(data, device),)
 
     saved = (wrap(labels, device),) if weight is None else (wrap(labels, device), weight)
-    return record("nll_loss", data, (input,), backward, saved)  # type: ignore[no-any-return]
+    return record("nll_loss", data, (input,), backward, saved)  # type: ignore[no-any-return]  # one output: a Tensor

@@ -26,7 +26,7 @@ def arrays(tensors: Iterable[Tensor]) -> list[Any]:
 
 
 def grads(params: Sequence[Tensor]) -> list[Any]:
-    return [p._grad._data for p in params]  # type: ignore[union-attr]
+    return [p._grad._data for p in params]  # type: ignore[union-attr]  # only those that have a gradient come here
 
 
 def start(optimizer: Optimizer, params: Sequence[Tensor], names: Sequence[str], value: float = 0.0) -> None:

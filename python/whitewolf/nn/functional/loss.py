@@ -83,7 +83,6 @@ def mse_loss(
         weight: of that shape; elements are multiplied by it, and "mean" divides by its sum.
 
     Raises:
-        ValueError: the shapes differ.
         ValueError: the shapes differ, or the reduction is none of those.
 
     >>> import whitewolf as ww
@@ -164,7 +163,10 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     check_reduction("huber_loss", reduction)
     if not delta > 0:
         raise ValueError(f"huber_loss: expected delta > 0, got {delta}")
-    loss = smooth_absolute_error(input, target, delta) * delta
+    if math.isinf(delta):  # the parabola never ends
+        loss = squared_error(input, target) * 0.5
+    else:
+        loss = smooth_absolute_error(input, target, delta) * delta
     return _reduce(loss if weight is None else loss * _like("huber_loss", weight, input), reduction)
 
 

@@ -1,4 +1,4 @@
-"""Normalisation under PyTorch's arguments; formulas and gradients are in ops/norm.py."""
+"""Normalisation under PyTorch's arguments; formulas and gradients are in ops/norm.py and row_norm.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ..._uninterrupted import Uninterrupted
 from ...ops import norm as ops
 from ...ops._common import check_same_device, check_same_dtype, check_tensor
 from ...ops.local_response_norm import local_response_norm
-from ...ops.norm import group_norm, layer_norm, rms_norm
+from ...ops.norm import group_norm
+from ...ops.row_norm import layer_norm, rms_norm
 from ...tensor import Tensor
 
 
