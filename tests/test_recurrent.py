@@ -234,6 +234,28 @@ def test_dropout_is_between_the_layers_and_only_in_training() -> None:
     assert not np.array_equal(whole, dropped)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_dropout_between_layers_is_that_of_one_layer_after_the_other(kind: str, packed: bool) -> None:
+    net, x = getattr(ww.nn, kind)(4, 6, 2, dropout=0.4), ww.random.normal((5, 3, 4))
+    first, second = getattr(ww.nn, kind)(4, 6), getattr(ww.nn, kind)(6, 6)
+    weights = net.state_dict()
+    for one, layer in ((first, "0"), (second, "1")):
+        one.load_state_dict({name.replace(f"l{layer}", "l0"): w for name, w in weights.items() if name.endswith(f"l{layer}")})
+    rows: Any = ww.nn.utils.rnn.pack_padded_sequence(x, [5, 4, 2]) if packed else x
+    ww.manual_seed(7)
+    whole = net(rows)[0]
+    ww.manual_seed(7)
+    between = first(rows)[0]
+    if packed:
+        dropped = between._replace(data=ww.nn.functional.dropout(between.data, 0.4))
+        got, expected = whole.data, second(dropped)[0].data
+    else:
+        got, expected = whole, second(ww.nn.functional.dropout(between, 0.4))[0]
+    assert got.numpy().tobytes() == expected.numpy().tobytes()
+    assert got.numpy().tobytes() != (net.eval()(rows)[0].data if packed else net.eval()(rows)[0]).numpy().tobytes()
+
+
 def test_overwriting_an_output_before_backward_is_an_error() -> None:
     out, _ = ww.nn.LSTM(3, 5)(ww.ones((4, 2, 3)))
     loss = (out * out).sum()
