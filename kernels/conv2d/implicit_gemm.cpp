@@ -7,7 +7,7 @@
 // Weights are packed once a call. An input whose channels do not lie side by side is first brought into channels-last order in the
 // workspace: nothing against the arithmetic, as each element is then used K / groups times R x S.
 #include "kernels/common/arena.h"
-#include "kernels/conv2d/forward_parts.h"
+#include "kernels/conv2d/parts.h"
 #include "kernels/conv2d/lattice.h"
 #include "kernels/conv2d/tap_sum.h"
 
@@ -156,8 +156,10 @@ int64_t largest_kept(const TapSum<T>& largest) {
     return largest_pointers(largest) / Tile<T>::rows;
 }
 
+}  // namespace
+
 template <class T>
-size_t backward_x_bytes(const Call& call) {
+size_t implicit_gemm_backward_x_bytes(const Call& call) {
     const View& grad_y = call.view(1);
     Conv2d g = Conv2d::backward_x(call);
     Picture<T> layout(grad_y);
@@ -166,7 +168,7 @@ size_t backward_x_bytes(const Call& call) {
 }
 
 template <class T>
-void backward_x(const Call& call) {
+void implicit_gemm_backward_x(const Call& call) {
     const View &grad_x = call.view(0), &grad_y = call.view(1), &w = call.view(2);
     Conv2d g = Conv2d::backward_x(call);
     if (grad_x.size() == 0) return;
@@ -200,11 +202,19 @@ void backward_x(const Call& call) {
         }
 }
 
+template void implicit_gemm_backward_x<float>(const Call&);
+template void implicit_gemm_backward_x<double>(const Call&);
+template size_t implicit_gemm_backward_x_bytes<float>(const Call&);
+template size_t implicit_gemm_backward_x_bytes<double>(const Call&);
+
+namespace {
+
 constexpr Kernel kernels[] = {
     {&kConv2dForward, "implicit_gemm", WW_ISA_NAME, kFloats, by_float<implicit_gemm_forward<float>, implicit_gemm_forward<double>>,
      10, nullptr, bytes_by_float<implicit_gemm_forward_bytes<float>, implicit_gemm_forward_bytes<double>>},
-    {&kConv2dBackwardX, "implicit_gemm", WW_ISA_NAME, kFloats, by_float<backward_x<float>, backward_x<double>>, 10, nullptr,
-     bytes_by_float<backward_x_bytes<float>, backward_x_bytes<double>>},
+    {&kConv2dBackwardX, "implicit_gemm", WW_ISA_NAME, kFloats,
+     by_float<implicit_gemm_backward_x<float>, implicit_gemm_backward_x<double>>, 10, nullptr,
+     bytes_by_float<implicit_gemm_backward_x_bytes<float>, implicit_gemm_backward_x_bytes<double>>},
 };
 const Registrar registrar(kernels);
 

@@ -18,7 +18,7 @@
 #include "kernels/common/arena.h"
 #include "kernels/common/epilogue.h"
 #include "kernels/common/pack.h"
-#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/parts.h"
 
 namespace ww::WW_ISA {
 namespace {
@@ -244,8 +244,10 @@ void write_panel(const Call& call, const Plan& p, int64_t group, int64_t panel, 
     }
 }
 
+}  // namespace
+
 template <class T>
-void backward_w(const Call& call) {
+void implicit_gemm_backward_w(const Call& call) {
     Plan p(call, T());
     if (call.view(0).size() == 0) return;
     int64_t slots = wanted_slots<T>(p);
@@ -262,14 +264,21 @@ void backward_w(const Call& call) {
 }
 
 template <class T>
-size_t workspace_bytes(const Call& call) {
+size_t implicit_gemm_backward_w_bytes(const Call& call) {
     Plan p(call, T());
     return call.view(0).size() == 0 ? 0 : Workspace<T>(nullptr, p, wanted_slots<T>(p)).bytes;
 }
 
+template void implicit_gemm_backward_w<float>(const Call&);
+template void implicit_gemm_backward_w<double>(const Call&);
+template size_t implicit_gemm_backward_w_bytes<float>(const Call&);
+template size_t implicit_gemm_backward_w_bytes<double>(const Call&);
+
+namespace {
+
 constexpr Kernel kernels[] = {{&kConv2dBackwardW, "implicit_gemm", WW_ISA_NAME, kFloats,
-                               by_float<backward_w<float>, backward_w<double>>, 10, nullptr,
-                               bytes_by_float<workspace_bytes<float>, workspace_bytes<double>>}};
+                               by_float<implicit_gemm_backward_w<float>, implicit_gemm_backward_w<double>>, 10, nullptr,
+                               bytes_by_float<implicit_gemm_backward_w_bytes<float>, implicit_gemm_backward_w_bytes<double>>}};
 const Registrar registrar(kernels);
 
 }  // namespace

@@ -2,7 +2,7 @@
 // As lanes of a fourth vector, those would take a quarter of the time. Here implicit_gemm gets the filters that fill vectors, and
 // pixel_lanes, whose rows are filters, gets the rest, with a copy of the picture in planes. LeNet c2 takes 0.82 of the time.
 #include "kernels/common/brgemm.h"
-#include "kernels/conv2d/forward_parts.h"
+#include "kernels/conv2d/parts.h"
 
 namespace ww::WW_ISA {
 namespace {

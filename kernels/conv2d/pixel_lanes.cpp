@@ -17,7 +17,7 @@
 #include "kernels/common/brgemm.h"
 #include "kernels/common/row.h"
 #include "kernels/common/transpose.h"
-#include "kernels/conv2d/forward_parts.h"
+#include "kernels/conv2d/parts.h"
 
 namespace ww::WW_ISA {
 namespace {

@@ -104,6 +104,7 @@ class OpTable:
         function: takes the case's inputs as Tensors, and its attrs; returns a Tensor or a tuple of them.
         reference: the same on float64 NumPy arrays.
         kernels: registered kernels that the function and its gradients run.
+        never: those of their variants that no call of this op can meet.
         cases: the calls.
         gradient: "second" (first and second derivatives are checked), "first", or a sentence that says why there is none.
         ulps: tolerance of a float32 result in units of its own last place, for reduction length 1; the same in float64.
@@ -120,6 +121,7 @@ class OpTable:
     reference: Callable[..., Any]
     kernels: tuple[str, ...]
     cases: tuple[Case, ...]
+    never: tuple[str, ...] = ()
     gradient: str = "second"
     ulps: float = 8.0
     elementwise: bool = False

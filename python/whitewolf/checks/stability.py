@@ -107,8 +107,11 @@ def variants(table: OpTable, context: Context) -> float:
                         worst = max(worst, compare(got, expected, partial(_scaled, looser, table, case, dtype), dtype))
                     except CheckFailure as error:
                         raise CheckFailure(f"{where}: {error}") from error
-            if not accepted:
-                raise CheckFailure(f"{table.op}, check 'variants': expected a case that {family}={variant} accepts, got none")
+            if (variant in table.never) == bool(accepted):
+                wanted = "no case" if accepted else "a case"
+                raise CheckFailure(
+                    f"{table.op}, check 'variants': expected {wanted} that {family}={variant} accepts, got {accepted}"
+                )
     return worst
 
 

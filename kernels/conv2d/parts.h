@@ -1,4 +1,4 @@
-// Forward convolutions that leftover_filters.cpp runs on a part of the filters each.
+// Convolutions that other kernels run on a part: leftover_filters.cpp on some of the filters, winograd.cpp on one picture.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,15 @@ template <class T>
 void implicit_gemm_forward(const Call& call);
 template <class T>
 size_t implicit_gemm_forward_bytes(const Call& call);
+
+template <class T>
+void implicit_gemm_backward_x(const Call& call);
+template <class T>
+size_t implicit_gemm_backward_x_bytes(const Call& call);
+template <class T>
+void implicit_gemm_backward_w(const Call& call);
+template <class T>
+size_t implicit_gemm_backward_w_bytes(const Call& call);
 
 template <class T>
 void pixel_lanes_forward(const Call& call);
