@@ -141,6 +141,7 @@ def test_train_lists_its_workloads(run: Run, tmp_path: Path) -> None:
     assert status == 0 and "lenet" in out and rows["lenet"]["target"] == 0.98
     for row in rows.values():
         assert all(row[name] for name in ("summary", "paper", "data", "metric")) and row["name"] in out, row
+    assert "--without" not in rows["alexnet"]["last"]["from"]  # an ablation is not the last result of the net
 
 
 def test_train_lists_the_last_result_of_each_workload(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

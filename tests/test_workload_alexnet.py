@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from helpers.devices import check_cudasim
+from helpers.resume import check_resume
 from whitewolf import cli, nn
 from whitewolf.data import pictures
 from whitewolf.workloads import alexnet, frame
@@ -67,19 +68,26 @@ def test_the_small_network_tells_red_from_blue(folder: Path, tmp_path: Path) -> 
     assert result["test_accuracy"] >= 0.75 and "2 classes, 24 to learn from, 8 to test on" in result["data"]
 
 
-@pytest.mark.parametrize("part", alexnet.PARTS)
-def test_each_part_can_be_left_out(part: str, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", [*alexnet.PARTS, "augmentation,dropout"])
+def test_parts_can_be_left_out(part: str, folder: Path, tmp_path: Path) -> None:
     options = cli.parser().parse_args(["train", "alexnet", "--data", str(folder), "--without", part])
     task: Any = alexnet.WORKLOAD.setup(options)
     layers = [type(layer).__name__ for layer in task.model]
     assert ("Tanh" in layers, "ReLU" in layers) == ((True, False) if part == "relu" else (False, True))
-    assert {layer.p for layer in task.model if isinstance(layer, nn.Dropout)} == {0.0 if part == "dropout" else 0.5}
+    assert {layer.p for layer in task.model if isinstance(layer, nn.Dropout)} == {0.0 if "dropout" in part else 0.5}
     batches = [next(iter(task.loader))[0].numpy() for _ in range(2)]
     task.loader.load_state_dict(task.loader.state_dict() | {"epoch": 0, "batch": 0})
     plain = task.loader.transform.transforms[0](task.loader.dataset.batch(np.arange(24)))[0]
     unchanged = [any(np.array_equal(image, other) for other in plain) for image in batches[0]]
-    assert all(unchanged) if part == "augmentation" else not all(unchanged)
+    assert all(unchanged) if "augmentation" in part else not all(unchanged)
     assert alexnet.WORKLOAD.goal(options)[1] is None
+    assert options.without == ("dropout,augmentation" if "," in part else part)  # one spelling, whatever the order
+
+
+def test_a_part_that_is_unknown_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(["train", "alexnet", "--without", "dropout,padding"])
+    assert "expected some of relu, dropout, augmentation with commas between, got 'padding'" in capsys.readouterr().err
 
 
 def test_digits_are_enlarged(tmp_path: Path) -> None:
@@ -91,6 +99,11 @@ def test_digits_are_enlarged(tmp_path: Path) -> None:
     assert large.shape == (1438, 3, 32, 32) and large.dtype == np.uint8
     means = large.reshape(1438, 3, 8, 4, 8, 4).mean(axis=(3, 5))[:, 0]
     assert np.corrcoef(means.ravel(), small.ravel())[0, 1] > 0.95
+
+
+def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    check_resume("alexnet", tmp_path, monkeypatch, 9, "--batch-size", "4")
 
 
 def test_steps_on_the_simulated_gpu_are_those_on_the_cpu() -> None:

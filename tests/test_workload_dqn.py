@@ -137,3 +137,20 @@ def test_an_atari_game_plays(tmp_path: Path) -> None:
     assert cli.main(["train", "dqn", "--game", "pong", "--steps", "2", "--memory", "4000", "--out", str(out)]) == 0
     result = json.loads((out / "result.json").read_text())
     assert result["parameters"] == 1_687_206 and -21 <= result["value"] <= 21
+
+
+def test_an_atari_game_goes_on_where_it_was_saved(tmp_path: Path) -> None:
+    pytest.importorskip("ale_py")
+    from whitewolf.workloads.games import Atari
+
+    rng = np.random.default_rng(0)
+    first, other = (Atari(2, np.random.default_rng(seed), "breakout") for seed in (1, 2))
+    played = [first.step(rng.integers(0, 4, 2), rng) for _ in range(30)]
+    ww.save_checkpoint(tmp_path / "game.safetensors", game=first.state_dict())
+    other.load_state_dict(ww.load_checkpoint(tmp_path / "game.safetensors")["game"])
+    assert played and (first.frames() == other.frames()).all()
+    for _ in range(300):  # several lives and a new episode
+        actions = rng.integers(0, 4, 2)
+        expected, got = (game.step(actions, np.random.default_rng(3)) for game in (first, other))
+        assert all((a == b).all() for a, b in zip(expected, got)) and (first.frames() == other.frames()).all()
+    assert (first.scores == other.scores).all()

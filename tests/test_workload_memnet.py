@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from helpers.small_runs import babi, train
+from whitewolf import cli
+from whitewolf.workloads import get, plots
 from whitewolf.workloads.babi import Coder, Question, generate, parse, read, tokens
 from whitewolf.workloads.memnet import MemoryNetwork, aged
 
@@ -62,6 +65,39 @@ def test_files_that_are_not_babi_s_are_named_in_one_line(
 def test_there_are_tasks_1_to_20(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("memnet", "--task", 21, "--out", tmp_path) == 1
     assert "expected --task from 1 to 20, got 21" in capsys.readouterr().err
+    assert train("memnet", "--questions", 0, "--out", tmp_path) == 1
+    assert "expected --questions >= 1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        train("memnet", "--task", "two")
+    assert "expected a number or all, got 'two'" in capsys.readouterr().err
+
+
+def test_all_tasks_learn_side_by_side_as_each_would_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def task(which: Any) -> Any:
+        given = ["train", "memnet", "--quick", "--questions", "40", "--batch-size", "4", "--task", str(which)]
+        ww.manual_seed(0)
+        return get("memnet").setup(cli.parser().parse_args(given))
+
+    every, batches = task("all"), []
+    own = {which: task(which) for which in (1, 9, 20)}
+    for which, alone in own.items():
+        alone.model.load_state_dict(every.parts[which - 1].model.state_dict())
+    for batch in itertools.islice(every.loader, 3):
+        batches.append(batch)
+        every.step(batch, 0.5)
+    for which, alone in own.items():
+        for batch in batches:
+            alone.step(batch[4 * which - 4 : 4 * which], 0.5)
+        for name, weight in alone.model.state_dict().items():
+            assert weight.numpy().tobytes() == every.parts[which - 1].model.state_dict()[name].numpy().tobytes(), (which, name)
+    found, errors = every.evaluate(), [part.evaluate()["test_error"] for part in every.parts]
+    assert found["mean_error"] == pytest.approx(np.mean(errors)) and found["failed"] == sum(e > 0.05 for e in errors) > 0
+    shown = every.report()
+    assert len(shown) == 20 and shown[8] == f"task  9: {100 * errors[8]:5.1f} % of the answers are wrong"
+    if plots.available():
+        assert {path.name for path in every.plot([found | {"epoch": 1, "loss": 1.0, "train_accuracy": 0.5}], tmp_path)} == {
+            "errors.png", "curves.png",
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize("task", range(1, 21))
@@ -159,3 +195,7 @@ def test_noise_only_makes_memories_older() -> None:
 def test_read_takes_the_task_s_own_files(tmp_path: Path) -> None:
     learn, test = read(babi(tmp_path), 1)
     assert len(learn) == 60 and len(test) == 20
+    archive = tmp_path / "archive" / "tasks_1-20_v1-2"
+    archive.mkdir(parents=True)
+    (tmp_path / "babi").rename(archive / "en-10k")
+    assert read(tmp_path / "archive", 1) == (learn, test)

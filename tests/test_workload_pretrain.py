@@ -13,6 +13,7 @@ from helpers.devices import check_cudasim
 from helpers.resume import check_resume
 from whitewolf import cli
 from whitewolf.workloads import plots, pretrain
+from whitewolf.workloads.finite import NotFinite
 
 
 def task(*arguments: str) -> Any:
@@ -136,3 +137,16 @@ def test_what_cannot_be_learned_is_one_line(
     assert cli.main(["train", "pretrain", "--out", str(tmp_path), *arguments]) == 1
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [("visible_bias", "a finite error of the reconstruction, got nan"), ("up.bias", "finite hidden units")]
+)
+def test_a_machine_that_diverged_stops_before_it_learns_from_that(part: str, words: str) -> None:
+    layer = pretrain.Layer(6, 4)
+    with ww.no_grad():
+        dict(layer.named_parameters())[part][2] = np.nan
+    before = layer.up.weight.numpy().copy()
+    with pytest.raises(NotFinite, match=words):
+        layer.contrast(ww.ones((3, 6)), 0.1, 0.5)
+    assert np.array_equal(layer.up.weight.numpy(), before) and not layer.velocity.numpy().any()

@@ -14,7 +14,7 @@ from whitewolf import cli
 from whitewolf.nn import functional as F
 from whitewolf.workloads import get
 from whitewolf.workloads.pairs import Pairs, SimilarLengths, number_words, own_bleu, read_pairs
-from whitewolf.workloads.seq2seq import Translator
+from whitewolf.workloads.seq2seq import TranslationTask, Translator
 from whitewolf.workloads.text import Vocabulary
 
 
@@ -51,6 +51,18 @@ def test_pairs_are_read_split_and_padded(tmp_path: Path) -> None:
         ["0", "wolf", "<pad>", "<pad>"],
     ]
     assert lengths.tolist() == [4, 2] and y[:, 1].tolist()[0] == 1 and y[-1].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_attention_is_shown_over_the_words_that_were_read(reverse: bool) -> None:
+    source, target = Vocabulary("the wolf howls".split(), 10), Vocabulary(["x"], 10)
+    task = TranslationTask(None, None, None, 1, "")
+    task.test, task.vocabularies = (
+        Pairs([("the old wolf howls".split(), ["x"]), (["no"], ["x"])], source, target, reverse),
+        (source, target),
+    )
+    assert task.read(0) == ["the", "wolf", "howls"][:: -1 if reverse else 1] and task.read(1) == [""]
+    assert [len(task.read(at)) for at in (0, 1)] == task.test.batch(np.arange(2))[1].tolist()
 
 
 def test_a_batch_holds_pairs_of_about_the_same_length_and_an_epoch_all_of_them() -> None:

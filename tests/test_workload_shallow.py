@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from helpers.devices import check_cudasim
+from helpers.resume import check_resume
 from whitewolf import cli
 from whitewolf.workloads import shallow
 from whitewolf.workloads.hog import hog
@@ -78,6 +79,11 @@ def test_missing_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert cli.main(["train", "shallow", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 1
     err = capsys.readouterr().err
     assert "expected train-images-idx3-ubyte" in err and err.count("\n") == 1
+
+
+def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    check_resume("shallow", tmp_path, monkeypatch, 9, "--batch-size", "4")
 
 
 def test_steps_on_the_simulated_gpu_are_those_on_the_cpu() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import operator
 import os
 import signal
 import subprocess
@@ -105,6 +106,8 @@ class _KnownWorkload(frame.Workload):
 def test_loss_and_accuracy_are_those_of_each_epoch(tmp_path: Path) -> None:
     options = cli.parser().parse_args(["train", "lenet", "--out", str(tmp_path / "run")])
     frame.run(_KnownWorkload(), options)
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert found["target"] is None and found["reached"] is None  # nothing was promised
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     sizes, steps = [4, 4, 2], [(1, 2, 3), (4, 5, 6), (7, 8, 9)]
     losses = [sum(s * n for s, n in zip(epoch, sizes)) / 10 for epoch in steps]
@@ -132,6 +135,17 @@ def test_a_run_on_a_folder_of_idx_files_leaves_everything(images: Path, tmp_path
     if plots.available():
         for name in ("curves.png", "filters.png"):
             assert (out / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_are_logarithmic_over_more_than_a_power_of_ten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    made, figure = [], plots.figure
+    monkeypatch.setattr(plots, "figure", lambda *size: made.append(figure(*size)) or made[-1])
+    lines = {"narrow": [1.0, 1.5], "wide": [1.0, 0.01], "zero": [1.0, 0.0]}
+    history = [{"epoch": k} | {name: values[k] for name, values in lines.items()} for k in range(2)]
+    plots.curves(history, tmp_path / "c.png", {name: {"own": operator.itemgetter(name)} for name in lines})
+    assert [(a.get_ylabel(), a.get_yscale()) for a in made[0].axes] == [("narrow", "linear"), ("wide", "log"), ("zero", "linear")]
+    assert plots.evenly(10, 4).tolist() == [0, 3, 6, 9] and plots.evenly(2, 5).tolist() == [0, 1]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(images: Path, tmp_path: Path) -> None:

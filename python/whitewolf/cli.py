@@ -157,7 +157,7 @@ def _train(options: argparse.Namespace) -> int:
     _finish(options, result)
     # A run that was shortened by hand promised nothing.
     shortened = options.quick or options.epochs is not None or options.steps is not None or options.evaluate
-    return 0 if result["reached"] or shortened else 1
+    return 1 if result["reached"] is False and not shortened else 0
 
 
 def _list(rows: list[dict[str, Any]]) -> None:

@@ -83,7 +83,7 @@ def read(folder: str, size: int, train: bool, classes: list[str] | None = None) 
     names = ("train",) if train else ("test", "val")
     inside = next((root / name for name in names if (root / name).is_dir()), None)
     if inside is None:
-        where = "train/ and test/ (or val/), each with a folder of pictures for each class"
+        where = "CIFAR-10's data_batch_1.bin, or train/ and test/ (or val/) with a folder of pictures for each class"
         raise FileNotFoundError(f"alexnet: expected {where}, in {root}, found no {' or '.join(names)}")
     found = datasets.ImageFolder(inside, size, classes)
     return (found.in_memory() if size <= 64 else found), found.classes
@@ -170,7 +170,9 @@ class AlexNet(Workload):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--net", choices=("small", "full"), default="small", help="for 32x32, or the network of 2012, 224x224")
-        parser.add_argument("--without", choices=PARTS, help="leave this out: what is it worth?")
+        parser.add_argument(
+            "--without", type=_parts, metavar="PARTS", help=f"leave out one or more of {', '.join(PARTS)}: what is it worth?"
+        )
         parser.add_argument("--limit", type=int, metavar="N", help="learn from N pictures only, evenly taken")
         parser.add_argument(
             "--size", type=int, default=256, metavar="N", help="--net full: pictures are scaled to this (default 256)"
@@ -186,7 +188,7 @@ class AlexNet(Workload):
     def setup(self, options: argparse.Namespace) -> Task:
         import whitewolf as ww
 
-        full, without = options.net == "full", options.without
+        full, without = options.net == "full", options.without.split(",") if options.without else []
         if full and options.size < 224:
             raise ValueError(f"alexnet: expected --size >= 224 with --net full, got {options.size}")
         if options.data:
@@ -208,13 +210,13 @@ class AlexNet(Workload):
         epochs = options.epochs or (max(1, epochs // 8) if options.quick and options.data else 5 if options.quick else epochs)
         batch, lr = options.batch_size or batch, options.lr or lr
         make = full_alexnet if full else small_alexnet
-        model = make(len(classes), relu=without != "relu", dropout=0.0 if without == "dropout" else 0.5).to(options.device)
+        model = make(len(classes), relu="relu" not in without, dropout=0.0 if "dropout" in without else 0.5).to(options.device)
         optimizer = ww.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=decay)
         mean, std, components, spread = colours(train)
         scaled = datasets.Normalize(mean, std)
         size, flips = (224 if full else 32), bool(options.data)  # a mirrored digit is none
         changes: list[Any] = [datasets.RandomCrop(224) if full else datasets.RandomShift(4 if options.data else 2)]
-        if without == "augmentation":
+        if "augmentation" in without:
             changes = [_Middle(size)]
         else:
             changes += [datasets.RandomFlip()] * flips + [datasets.ColourJitter(components, spread)]
@@ -222,13 +224,28 @@ class AlexNet(Workload):
             train, batch, shuffle=True, seed=options.seed, num_workers=1, transform=datasets.Compose(scaled, *changes),
             device=options.device,
         )  # fmt: skip
-        net = f"{options.net} AlexNet" + (f" without {without}" if without else "")
-        facts = {"net": net, "batch_size": batch, "lr": lr, "weight_decay": decay, "without": without, "quick": options.quick}
+        net = f"{options.net} AlexNet" + (f" without {', '.join(without)}" if without else "")
+        facts = {
+            "net": net,
+            "batch_size": batch,
+            "lr": lr,
+            "weight_decay": decay,
+            "without": options.without,
+            "quick": options.quick,
+        }
         settings = {"net": net, "data": data, "epochs": epochs, "batch_size": batch, "lr": lr, "seed": options.seed}
         task = _AlexNetTask(model, optimizer, loader, epochs, data, settings, facts)
-        task.peak, task.size, task.flips = lr, size, flips and without != "augmentation"
+        task.peak, task.size, task.flips = lr, size, flips and "augmentation" not in without
         task.test = ww.data.DataLoader(test, min(batch, 128), transform=scaled, num_workers=1, device=options.device)
         return task
+
+
+def _parts(text: str) -> str:
+    """Some of PARTS, with commas between: in the order of PARTS, each once."""
+    named = text.split(",")
+    if unknown := [part for part in named if part not in PARTS]:
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(PARTS)} with commas between, got {unknown[0]!r}")
+    return ",".join(part for part in PARTS if part in named)
 
 
 class _Some(datasets.Dataset):

@@ -22,6 +22,7 @@ from . import babi_tasks
 from .text import read_text
 
 TASKS = 20
+ARCHIVED = "tasks_1-20_v1-2/en-10k"
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,17 @@ def parse(text: str, path: str | Path) -> list[Question]:
 def read(folder: str | Path, task: int) -> tuple[list[Question], list[Question]]:
     """Questions to learn from and to test on, from qa<task>_..._train.txt and qa<task>_..._test.txt in a folder.
 
+    Of the folder that the published archive was unpacked in (--download), it reads the 10,000 questions in English.
+
     Raises:
         FileNotFoundError, ww.FileFormatError: a file is not there, or is not what was expected; the text names it.
     """
-    parts = []
+    unpacked = Path(folder) / ARCHIVED
+    inside, parts = unpacked if unpacked.is_dir() else Path(folder), []
     for part in ("train", "test"):
-        files = sorted(Path(folder).glob(f"qa{task}_*_{part}.txt"))
+        files = sorted(inside.glob(f"qa{task}_*_{part}.txt"))
         if not files:
-            raise FileNotFoundError(f"train: expected bAbI's qa{task}_*_{part}.txt in {folder}, found none")
+            raise FileNotFoundError(f"train: expected bAbI's qa{task}_*_{part}.txt in {inside}, found none")
         parts.append(parse(read_text(files[0]), files[0]))
     return parts[0], parts[1]
 

@@ -137,7 +137,13 @@ class Atari:
         return rewards, ended
 
     def state_dict(self) -> dict[str, Any]:
-        return {}  # the emulators begin anew when a run is resumed
+        states = [machine.cloneState(include_rng=True).serialize() for machine in self.machines]
+        emulators = {str(copy): np.frombuffer(state, np.uint8) for copy, state in enumerate(states)}
+        return {"emulators": emulators, "shown": self.shown, "scores": self.scores}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
+        from ale_py import ALEState
+
+        for copy, machine in enumerate(self.machines):
+            machine.restoreState(ALEState(state["emulators"][str(copy)].numpy().tobytes()))
+        self.shown, self.scores = (np.array(state[name].numpy()) for name in ("shown", "scores"))

@@ -180,11 +180,11 @@ class _GlimpseTask(Task):
         """Twelve pictures not learned from, with the way that the glimpses take; green where the answer is right."""
         from . import plots
 
-        images, labels = next(iter(self.test))
-        pictures, truth = images.numpy()[:12], labels.numpy()[:12]
+        rows = plots.evenly(len(self.test.dataset), 12)
+        pictures, truth = self.test.transform(self.test.dataset.batch(rows), np.random.default_rng(1))
         drawn = np.random.default_rng(1).standard_normal((self.glimpses, len(truth), 2)).astype(np.float32)
         with no_grad():
-            scores, _, _, places = self.model(pictures, drawn, images.device)
+            scores, _, _, places = self.model(pictures, drawn, self.model.answer.weight.device)
         answers = scores.numpy().argmax(axis=1)
         page = plots.figure(9, 6.4)
         size, patch = pictures.shape[1], self.model.patch

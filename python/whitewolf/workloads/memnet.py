@@ -6,6 +6,7 @@ their words, and carry their age (section 4.1). Weights are tied between neighbo
 At first the softmax is left out, so that no hop settles too early ("linear start", section 4.2).
 
 Without --data it reads stories of one of bAbI's 20 task types (--task), drawn by our own generator. --data FOLDER holds bAbI's files.
+--task all trains a net for each of the 20, side by side, for the mean of their errors (the paper's table 1).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
-from ..data import DataLoader, TensorDataset
-from ..nn import Module, Parameter, init
+from ..data import DataLoader, Dataset, TensorDataset
+from ..device import Array
+from ..nn import Module, ModuleList, Parameter, init
 from ..nn import functional as F
 from ..ops.manipulation import expand_dims
 from ..ops.select import where
@@ -30,6 +32,7 @@ from .frame import Task, Workload
 from .lstm_lm import hits
 
 LINEAR_START = 0.2  # of all steps; the paper's is until the held-out loss stops falling
+FAILED = 0.05  # a task with a larger error counts as failed (Weston et al. 2015, section 5)
 NOISE = 0.1  # empty memories among the others in training (section 4.1: random noise on the ages)
 
 
@@ -151,6 +154,61 @@ class MemoryTask(Task):
         return [folder / "attention.png", plots.curves(history, folder / "curves.png", {"loss (nats)": loss, "error": error})]
 
 
+class AllTasks(Task):
+    """A net for each of the 20 tasks, side by side: a step is one of each net, on a batch of its own task."""
+
+    unit = "questions"
+    parts: list[MemoryTask]
+
+    def step(self, batch: Any, fraction: float) -> tuple[float, float | None, int]:
+        loss, right, n = 0.0, 0.0, 0
+        for at, part in enumerate(self.parts):
+            # The optimizer is shared, and passes over the other nets: they have no gradient.
+            value, hit, count = part.step(batch[4 * at : 4 * at + 4], fraction)
+            loss, right, n = loss + value, right + (hit or 0.0), n + count
+        return loss, right, n
+
+    def evaluate(self) -> dict[str, float]:
+        found = [part.evaluate() for part in self.parts]
+        errors = self.facts["errors"] = [f["test_error"] for f in found]
+        loss = sum(f["test_loss"] for f in found) / len(found)
+        return {"test_loss": loss, "mean_error": sum(errors) / len(errors), "failed": float(sum(e > FAILED for e in errors))}
+
+    def report(self) -> list[str]:
+        return [f"task {at:2d}: {100 * error:5.1f} % of the answers are wrong" for at, error in enumerate(self.facts["errors"], 1)]
+
+    def plot(self, history: list[dict[str, Any]], folder: Path) -> list[Path]:
+        page = plots.figure(7, 3.6)
+        axes = page.subplots()
+        axes.bar(range(1, len(self.parts) + 1), self.facts["errors"])
+        axes.axhline(FAILED, color="black", linewidth=0.7, label="failed above")
+        axes.set_xticks(range(1, len(self.parts) + 1))
+        axes.set(xlabel="task", ylabel="held-out error (fraction)")
+        axes.legend()
+        page.savefig(folder / "errors.png", dpi=120)
+        error = {"training": lambda e: 1 - e["train_accuracy"], "held out": lambda e: e["mean_error"]}
+        loss = {"training": lambda e: e["loss"], "held out": lambda e: e["test_loss"]}
+        panels: plots.Panels = {"mean loss (nats)": loss, "mean error (fraction)": error}
+        return [folder / "errors.png", plots.curves(history, folder / "curves.png", panels)]
+
+
+class SideBySide(Dataset):
+    """Sample i of each of several datasets, in a row; a shorter one begins again at its end."""
+
+    def __init__(self, parts: list[Any]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return max(len(part) for part in self.parts)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return tuple(value for part in self.parts for value in part[index % len(part)])
+
+    def batch(self, indices: Array) -> tuple[Array, ...]:
+        """The samples at `indices`, stacked."""
+        return tuple(array for part in self.parts for array in part.batch(indices % len(part)))
+
+
 def aged(stories: Any, rng: np.random.Generator | None) -> Any:
     """The ages of memories [N, M], 0 where there is none; with `rng`, as if empty memories lay among them."""
     ages = np.arange(1, stories.shape[1] + 1) * np.ones_like(stories)
@@ -172,23 +230,58 @@ class MemNet(Workload):
     larger_is_better = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--task", type=int, default=1, metavar="N", help="of bAbI's 20 types (default 1)")
+        parser.add_argument("--task", type=_task, default=1, metavar="N", help="of bAbI's 20 types (default 1), or all")
+        parser.add_argument(
+            "--questions", type=int, metavar="N", help="generated of a task to learn from (default 10,000; 3,000 with --quick)"
+        )
 
     def goal(self, options: argparse.Namespace) -> tuple[str, float | None, bool]:
-        return self.metric, {1: 0.02, 2: 0.15}.get(options.task), False
+        if options.task == "all":
+            return "mean_error", None, False
+        return self.metric, None if options.questions else {1: 0.02, 2: 0.15}.get(options.task), False
 
     def setup(self, options: argparse.Namespace) -> Task:
         import whitewolf as ww
 
-        task = options.task
+        if options.questions is not None and (options.data or options.questions < 1):
+            raise ValueError(f"train: expected --questions >= 1, and no --data beside it, got {options.questions}")
+        if options.task != "all":
+            return self.one(options.task, options)
+        parts = [self.one(task, options) for task in range(1, TASKS + 1)]
+        model = ModuleList([part.model for part in parts])
+        optimizer = ww.optim.Adam(model.parameters(), lr=parts[0].facts["lr"])
+        for part in parts:
+            part.optimizer = optimizer
+
+        def with_ages(batch: Any, rng: np.random.Generator) -> Any:
+            each = (part.loader.transform(batch[3 * at : 3 * at + 3], rng) for at, part in enumerate(parts))
+            return tuple(array for found in each for array in found)
+
+        rows = SideBySide([part.loader.dataset for part in parts])
+        loader = DataLoader(
+            rows, parts[0].loader.batch_size, shuffle=True, seed=options.seed, device=options.device, transform=with_ages
+        )
+        name = f"bAbI's tasks 1 to {TASKS} from {Path(options.data).name}" if options.data else "stories of 20 types, generated"
+        data = f"{name}: {len(rows):,} questions of each to learn from, {len(parts[0].test):,} of each held out"
+        settings, facts = ({**part, "data": data} for part in (parts[0].settings, parts[0].facts))
+        facts["task"] = "all"
+        made = AllTasks(model, optimizer, loader, parts[0].epochs, data, settings, facts)
+        made.parts = parts
+        return made
+
+    def one(self, task: int, options: argparse.Namespace) -> MemoryTask:
+        """One of the 20 tasks."""
+        import whitewolf as ww
+
         if not 1 <= task <= TASKS:
             raise ValueError(f"train: expected --task from 1 to {TASKS}, got {task}")
         count, epochs, memory, d = (3_000, 12, 20, 24) if options.quick else (10_000, 40, 50, 32)
+        count = options.questions or count
         if options.data:
             train, test = read(options.data, task)
             name = f"bAbI's task {task} from {Path(options.data).name}"
         else:
-            found = generate(task, count + 1000, seed=0)
+            found = generate(task, count + min(count, 1000), seed=0)
             train, test, name = found[:count], found[count:], f"stories like those of bAbI's task {task}, generated"
         memory = min(memory, max(len(q.story) for q in train))
         coder = Coder([*train, *test])
@@ -207,6 +300,12 @@ class MemNet(Workload):
         made = MemoryTask(model, ww.optim.Adam(model.parameters(), lr=lr), loader, epochs, data, settings, facts)
         made.coder, made.test, made.memory = coder, test, memory
         return made
+
+
+def _task(text: str) -> int | str:
+    if text != "all" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number or all, got {text!r}")
+    return text if text == "all" else int(text)
 
 
 WORKLOAD = MemNet()

@@ -224,7 +224,7 @@ class TuringMachine(Workload):
     summary = "a Neural Turing Machine that copies, repeats and recalls"
     paper = "Graves, Wayne and Danihelka 2014"
     data = "bit sequences, generated"
-    metric = "wrong"  # bits a sequence at length 20, or per cent of bits at length 80: the larger of both
+    metric = "wrong"  # bits a sequence where it was trained, or per cent of bits where it was not: the larger of both
     target = 1.0
     larger_is_better = False
 
@@ -234,7 +234,7 @@ class TuringMachine(Workload):
         )
 
     def goal(self, options: argparse.Namespace) -> tuple[str, float | None, bool]:
-        return self.metric, self.target if options.task == "copy" else None, False
+        return self.metric, None if options.quick and options.task != "copy" else self.target, False
 
     def setup(self, options: argparse.Namespace) -> Task:
         import whitewolf as ww

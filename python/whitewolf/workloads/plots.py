@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..cases import Array
 from ..environment import has
 
@@ -39,7 +41,8 @@ def curves(history: list[dict[str, Any]], path: Path, panels: Panels = LOSS_AND_
     for axes, (name, lines) in zip(page.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         for label, value in lines.items():
             axes.plot(epochs, [value(e) for e in history], marker=".", label=label)
-        axes.set_yscale("log" if all(v > 0 for line in axes.lines for v in line.get_ydata()) else "linear")
+        shown = [v for line in axes.lines for v in line.get_ydata()]
+        axes.set_yscale("log" if 0 < 10 * min(shown) < max(shown) else "linear")
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
@@ -62,6 +65,11 @@ def filters(weight: Array, path: Path) -> Path:
             axes.imshow(weight[at].mean(axis=0), cmap="gray", vmin=-limit, vmax=limit)
     page.savefig(path, dpi=120)
     return path
+
+
+def evenly(n: int, count: int) -> Array:
+    """`count` of n samples, from the first to the last: all classes, where a file has them one after another."""
+    return np.linspace(0, n - 1, min(count, n)).astype(np.int64)
 
 
 def square(left: float, top: float, width: float, colour: str) -> Any:

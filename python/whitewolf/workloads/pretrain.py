@@ -12,6 +12,7 @@ The first two end with a classifier: the same net, from the same few labels, fin
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..autograd import no_grad
 from ..device import Array
 from ..nn.module import Module
 from ..ops.creation import asarray
+from .finite import NotFinite, finite
 from .frame import Task, Workload
 
 PRETRAIN = 0.6  # of all steps, shared by the layers from the bottom up; the rest fine-tunes
@@ -60,6 +62,9 @@ class Layer(Module):
         """One step of contrastive divergence, from `v` and from its reconstruction; returns the squared error of that, per sample.
 
         dW = <v h> of the data - <v h> of the reconstruction (Hinton 2002, equation 5), with momentum and weight decay 2e-4.
+
+        Raises:
+            NotFinite: the hidden units or the reconstruction are not; nothing was changed.
         """
         from ..ops.random import bernoulli, normal
 
@@ -69,8 +74,13 @@ class Layer(Module):
             bias: Any = self.up.bias
             visible_bias: Any = self.visible_bias
             h = self.encode(v)
+            if not finite(h):
+                raise NotFinite("finite hidden units, got others")
             sampled = h + normal(h.shape, device=v.device) if self.linear else bernoulli(h)
             v1 = self.decode(sampled)
+            error = float(((v - v1) ** 2).sum().item()) / n
+            if not math.isfinite(error):
+                raise NotFinite(f"a finite error of the reconstruction, got {error}")
             h1 = self.encode(v1)
             velocity = self.velocity
             velocity *= momentum
@@ -78,7 +88,7 @@ class Layer(Module):
             weight += velocity
             bias += (h - h1).mean(axis=0) * rate
             visible_bias += (v - v1).mean(axis=0) * rate
-            return float(((v - v1) ** 2).sum().item()) / n
+            return error
 
 
 def stack(sizes: list[int], linear_code: bool) -> Any:
@@ -267,9 +277,9 @@ class _PretrainTask(Task):
         pictures = [plots.curves(history, folder / "curves.png", panels)]
         pictures.append(plots.filters(first[:100].reshape(-1, 1, side, side), folder / "filters.png"))
         if self.method == "autoencoder":
-            images, _ = next(iter(self.test))
-            shown = images[:10]
-            rows = np.stack([shown.numpy().reshape(10, -1), *self.reconstructions(shown)]).reshape(30, side, side)
+            images = self.test.dataset.batch(plots.evenly(len(self.test.dataset), 10))[0]
+            coded, projected = self.reconstructions(asarray(images, device=self.device))
+            rows = np.stack([images.reshape(10, -1), coded, projected]).reshape(30, side, side)
             pictures.append(plots.grid(rows, 10, folder / "reconstructions.png"))
         return pictures
 

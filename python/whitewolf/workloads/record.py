@@ -26,12 +26,14 @@ def result(goal: tuple[str, float | None, bool], run: dict[str, Any], figures: d
         run: what ran.
         figures: what it measured; the metric is one of them.
         also: whether what else the target asks for holds.
+
+    `reached` is None where there is no target.
     """
     metric, target, larger = goal
     value = figures[metric]
-    reached = target is None or (also and (value >= target if larger else value <= target))
+    reached = None if target is None else bool(also and (value >= target if larger else value <= target))
     machine = f"{cpu_model()}, {cores()} cores, {get_num_threads()} threads, {isa()}"
-    judged = {"metric": metric, "value": value, "target": target, "larger_is_better": larger, "reached": bool(reached)}
+    judged = {"metric": metric, "value": value, "target": target, "larger_is_better": larger, "reached": reached}
     return judged | {"machine": machine} | run | figures
 
 
@@ -48,7 +50,7 @@ def recorded(name: str) -> list[dict[str, Any]]:
 
 
 def last(name: str) -> dict[str, Any] | None:
-    """The last result of a workload: of runs/NAME in this folder, or of the last full run that was recorded."""
+    """The last result of a workload: of runs/NAME in this folder, or of the last recorded run (a full one with a target, if any)."""
     here = Path(f"runs/{name}/result.json")
     try:
         found: dict[str, Any] = json.loads(here.read_text())
@@ -58,5 +60,6 @@ def last(name: str) -> dict[str, Any] | None:
     runs = recorded(name)
     if not runs:
         return None
-    how = ", --quick" if runs[-1].get("quick") else ""
-    return {**{key: runs[-1][key] for key in ("value", "metric", "reached")}, "from": f"recorded {runs[-1]['date']}{how}"}
+    full = [run for run in runs if run["target"] is not None and not run.get("quick")]
+    run = (full or runs)[-1]
+    return {**{key: run[key] for key in ("value", "metric", "reached")}, "from": f"recorded {run['date']}: {run['command']}"}

@@ -157,7 +157,7 @@ class AddingTask(Task):
         left, middle, right = page.subplots(1, 3)
         for axes, title, norms in ((left, "before training", self.first), (middle, "after training", self.against_lag())):
             for name, values in norms.items():
-                axes.plot([max(v, 1e-30) for v in values], label=name)
+                axes.plot([v or math.nan for v in values], label=name)  # too small for float32: no line
             axes.set(xlabel="lag", ylabel="gradient norm", yscale="log", title=title)
             axes.legend()
         for name in ("rnn", "rnn_unclipped"):

@@ -189,6 +189,10 @@ class TranslationTask(Task):
     def words(self, numbers: list[int]) -> Sentence:
         return [self.vocabularies[1].symbols[n - len(SPECIAL)] for n in numbers]
 
+    def read(self, at: int) -> Sentence:
+        """A held-out source as the encoder reads it: without words that it does not know, from its end with --reverse."""
+        return [self.vocabularies[0].symbols[n - len(SPECIAL)] if n else "" for n in self.test.sources[at]]
+
     def loader_of_test(self) -> DataLoader:
         return DataLoader(self.test, 50, device=self.model.scores.weight.device)
 
@@ -229,10 +233,11 @@ class TranslationTask(Task):
             source, lengths, _ = (ww.asarray(part, device=self.model.scores.weight.device) for part in self.test[at])
             with no_grad():
                 (text,), weights = self.model.search(source, lengths, 1, self.longest)
-            rows, columns = [*self.words(text), "</s>"], self.test.pairs[at][0]
+            rows, columns = [*self.words(text), "</s>"], self.read(at)
             axes.imshow(weights[0][: len(rows)], cmap="gray", vmin=0, vmax=1)
-            axes.set_xticks(range(len(columns)), columns[:: -1 if self.facts["reverse"] else 1], rotation=90, fontsize=7)
+            axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7)
             axes.set_yticks(range(len(rows)), rows, fontsize=7)
+            axes.set(xlabel="source", ylabel="translation")
         page.savefig(folder / "attention.png", dpi=120)
         return [*made, folder / "attention.png"]
 
