@@ -11,30 +11,44 @@
 namespace ww::WW_ISA {
 namespace {
 
+// to[pixel, c] = from[c * channel_stride + pixel], for pixels of unit stride, in squares turned in registers.
+template <class T>
+void turn_pixels(const T* from, int64_t channel_stride, int64_t pixels, int64_t channels, T* to) {
+    constexpr int lanes = Vec<T>::width;
+    for (int64_t c = 0; c < channels; c += lanes) {
+        const int height = static_cast<int>(std::min<int64_t>(lanes, channels - c));
+        for (int64_t at = 0; at < pixels; at += lanes) {
+            const int width = static_cast<int>(std::min<int64_t>(lanes, pixels - at));
+            Vec<T> square[lanes];
+            for (int i = 0; i < lanes; i++) {
+                const T* row = from + (c + std::min(i, height - 1)) * channel_stride + at;
+                square[i] = width == lanes ? Vec<T>::load(row) : Vec<T>::load_partial(row, width);
+            }
+            transpose(square);
+            T* rows = to + at * channels + c;
+            if (width == lanes && height == lanes) unroll<lanes>([&](auto i) { square[i].store(rows + i * channels); });
+            else
+                for (int i = 0; i < width; i++) square[i].store_partial(rows + i * channels, height);
+        }
+    }
+}
+
 // to[n, h, w, c] in C order from a view [N, C, H, W].
 template <class T>
 void to_channels_last(const View& x, T* to) {
-    constexpr int lanes = Vec<T>::width;
-    int64_t C = x.shape[1], H = x.shape[2], W = x.shape[3];
-    parallel_for(x.shape[0] * H, 1 + 4096 / (C * W + 1), [&](int64_t begin, int64_t end) {
-        for (int64_t line = begin; line < end; line++) {
-            const T* from = x.ptr<T>() + line / H * x.strides[0] + line % H * x.strides[2];
-            T* row = to + line * W * C;
-            int64_t w0 = 0;
-            if (x.strides[3] == 1 && C >= lanes) {
-                for (; w0 + lanes <= W; w0 += lanes)
-                    for (int64_t c = 0; c < C; c += lanes) {
-                        int n = static_cast<int>(std::min<int64_t>(lanes, C - c));
-                        Vec<T> square[lanes];
-                        for (int i = 0; i < lanes; i++)
-                            square[i] = Vec<T>::load(from + (c + std::min(i, n - 1)) * x.strides[1] + w0);
-                        transpose(square);
-                        if (n == lanes) unroll<lanes>([&](auto i) { square[i].store(row + (w0 + i) * C + c); });
-                        else unroll<lanes>([&](auto i) { square[i].store_partial(row + (w0 + i) * C + c, n); });
-                    }
-            }
-            for (int64_t w = w0; w < W; w++)
-                for (int64_t c = 0; c < C; c++) row[w * C + c] = from[c * x.strides[1] + w * x.strides[3]];
+    constexpr int64_t kRun = 64;  // pixels of a job: some lines of each channel, which stay in the cache while they are turned
+    const int64_t C = x.shape[1], H = x.shape[2], W = x.shape[3];
+    const bool plane = x.strides[2] == W * x.strides[3];  // the pixels of a picture are one line
+    const int64_t lines = plane ? 1 : H, length = plane ? H * W : W, runs = (length + kRun - 1) / kRun;
+    parallel_for(x.shape[0] * lines * runs, 1 + 4096 / (C * kRun + 1), [&](int64_t begin, int64_t end) {
+        for (int64_t job = begin; job < end; job++) {
+            int64_t line = job / runs, first = job % runs * kRun, pixels = std::min(kRun, length - first);
+            const T* from = x.ptr<T>() + line / lines * x.strides[0] + line % lines * x.strides[2] + first * x.strides[3];
+            T* row = to + (line * length + first) * C;
+            if (x.strides[3] == 1 && C >= Vec<T>::width) turn_pixels(from, x.strides[1], pixels, C, row);
+            else
+                for (int64_t at = 0; at < pixels; at++)
+                    for (int64_t c = 0; c < C; c++) row[at * C + c] = from[c * x.strides[1] + at * x.strides[3]];
         }
     });
 }

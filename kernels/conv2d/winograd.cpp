@@ -28,7 +28,7 @@ using winograd::kPoints;
 using Lanes = Vec<float>;
 using Strides = const int64_t*;
 
-constexpr int64_t kBlock = 6 * Tile<float>::rows;  // tiles of a job
+constexpr int64_t kBlock = 4 * Tile<float>::rows;  // tiles of a job
 
 // A convolution of stride 1, forward or backward.
 struct Problem {

@@ -23,7 +23,7 @@ using winograd::kPoints;
 using Lanes = Vec<float>;
 using Panel = Tile<float>;
 
-constexpr int64_t kChunkFloats = 512 * 1024;  // of V and D of one chunk, about: they lie in the caches of all cores together
+constexpr int64_t kChunkFloats = 256 * 1024;  // of V and D of one chunk, about: they lie in the caches of all cores together
 constexpr int64_t kLeastTiles = 64;           // of a chunk, against loading and storing the sums
 
 struct Problem : Conv2d {
