@@ -127,10 +127,10 @@ P = floor((H + 2 padding0 - dilation0 (R - 1) - 1) / stride0) + 1, and Q the sam
 than the filter. An empty sum (C = 0) gives activation(b). The order of a sum depends on the filter, Cg, the dtype and the strides,
 never on N or the number of threads, so that a sample has the same bits alone and in a batch.
 
-Variant winograd (float32; 3x3 filters, stride 1, 16 channels and filters a group or more, where it is chosen) multiplies 16 times for
-each 2 x 2 outputs in place of 36. Its error is at most about 8 (Cg + 8) 2^-24 max|x| max|w| with the largest of each channel under
-the filter, summed over channels; of a plain sum, 9 Cg 2^-24 sum |x| |w|. On random data it is no larger. Variant implicit_gemm sums
-term by term.)",
+Variant winograd (float32, stride 1; filters of 3x3, and larger ones as sums of parts of 3x3; chosen where channels and filters of a
+group are many enough) multiplies 16 times a part for each 2 x 2 outputs. Its error is at most about 8 (Cg + 8) 2^-24 max|x| max|w|
+a part, with the largest of each channel under the part, summed over channels; of a plain sum, R S Cg 2^-24 sum |x| |w|. On random data
+it is no larger, sums being shorter. Variant implicit_gemm sums term by term.)",
     conv2d::check_forward};
 
 inline constexpr Contract kConv2dBackwardX = {

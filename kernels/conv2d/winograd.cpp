@@ -26,60 +26,69 @@ namespace {
 
 using winograd::kPoints;
 using Lanes = Vec<float>;
-using Strides = const int64_t*;
 
 constexpr int64_t kBlock = 4 * Tile<float>::rows;  // tiles of a job
+
+// The filters, as that convolution sees them: weight (k, c) of tap (r, s) of the first group; backward they are turned.
+struct Filters {
+    const float* from;
+    int64_t k, c, r, s;  // strides
+};
 
 // A convolution of stride 1, forward or backward.
 struct Problem {
     const View &in, &out;
-    Picture<float> layout;    // of `in`, once its channels lie side by side
-    int64_t N, C, K, groups;  // channels in and out of one group
+    Filters filters;
+    int64_t group_step;  // from the filters of a group to those of the next
+    int64_t C, K;        // channels in and out of one group
     int64_t pad_h, pad_w;
-    // Weight (k, c) of tap (r, s); backward they are those of the filter that is turned.
-    const float* weights;
-    int64_t w_k, w_c, w_r, w_s, w_group;
+    int64_t N, groups, R, S;
+    int64_t across, parts;  // of the filter: in a row of it, and in all
+    Picture<float> layout;  // of `in`, once its channels lie side by side
     winograd::Tiles tiles;
     int64_t panels, row, slots;
 
     static Problem forward(const Call& call) {
-        const View &x = call.view(1), &w = call.view(2), &y = call.view(0);
+        const View& w = call.view(2);
+        const int64_t* by = w.strides;
         Conv2d g = Conv2d::forward(call);
-        Strides s = w.strides;
-        return {x, y, g, g.Cg, g.Kg, g.h.padding, g.w.padding, w.ptr<float>(), s[0], s[1], s[2], s[3], g.Kg * s[0]};
+        return {call.view(1), call.view(0), {w.ptr<float>(), by[0], by[1], by[2], by[3]},
+                by[0],        g.Cg,         g.Kg,
+                g.h.padding,  g.w.padding,  g};
     }
     static Problem backward(const Call& call) {
-        const View &grad_y = call.view(1), &w = call.view(2), &grad_x = call.view(0);
+        const View& w = call.view(2);
+        const int64_t* by = w.strides;
         Conv2d g = Conv2d::backward_x(call);
-        Strides s = w.strides;
-        return {grad_y, grad_x, g,     g.Kg,  g.Cg,       2 - g.h.padding, 2 - g.w.padding, w.ptr<float>() + 2 * s[2] + 2 * s[3],
-                s[1],   s[0],   -s[2], -s[3], g.Kg * s[0]};
+        int64_t below = g.h.filter - 1, right = g.w.filter - 1;
+        Filters turned{w.ptr<float>() + below * by[2] + right * by[3], by[1], by[0], -by[2], -by[3]};
+        return {call.view(1), call.view(0), turned, by[0], g.Kg, g.Cg, below - g.h.padding, right - g.w.padding, g};
     }
-    Problem(const View& from, const View& to, const Conv2d& g, int64_t channels, int64_t outputs, int64_t padding_h,
-            int64_t padding_w, const float* w, int64_t k_stride, int64_t c_stride, int64_t r_stride, int64_t s_stride,
-            int64_t group_stride)
+    Problem(const View& from, const View& to, Filters w, int64_t filter_step, int64_t channels, int64_t outputs, int64_t padding_h,
+            int64_t padding_w, const Conv2d& g)
         : in(from),
           out(to),
-          layout(from),
-          N(g.N),
+          filters(w),
+          group_step(g.Kg * filter_step),
           C(channels),
           K(outputs),
-          groups(g.groups),
           pad_h(padding_h),
           pad_w(padding_w),
-          weights(w),
-          w_k(k_stride),
-          w_c(c_stride),
-          w_r(r_stride),
-          w_s(s_stride),
-          w_group(group_stride),
+          N(g.N),
+          groups(g.groups),
+          R(g.h.filter),
+          S(g.w.filter),
+          across(winograd::parts(g.w)),
+          parts(winograd::parts(g.h) * across),
+          layout(from),
           tiles(g.N, to.shape[2], to.shape[3]),
           panels((outputs + Tile<float>::columns - 1) / Tile<float>::columns),
           row(winograd::row_step<float>(channels)),
           slots(std::min<int64_t>(num_threads(), blocks() * groups)) {}
 
     int64_t blocks() const { return (tiles.count + kBlock - 1) / kBlock; }
-    int64_t panel_size() const { return kPoints * C * Tile<float>::columns; }
+    int64_t panel_size() const { return kPoints * parts * C * Tile<float>::columns; }
+    int64_t part_size() const { return kPoints * kBlock * row; }  // of the pixels of a block
 };
 
 struct Workspace {
@@ -94,7 +103,7 @@ struct Workspace {
         picture = arena.take<float>(p.layout.copied ? p.in.size() : 0);
         zeros = arena.take<float>(p.C);
         filters = arena.take<float>(p.groups * p.panels * p.panel_size());
-        pixels = arena.take<float>(slots * kPoints * kBlock * p.row);
+        pixels = arena.take<float>(slots * p.parts * p.part_size());
         products = arena.take<float>(slots * kPoints * kBlock * Tile<float>::columns);
         bytes = arena.used();
     }
@@ -107,24 +116,36 @@ struct Plain {
     size_t (*bytes)(const Call&);
 };
 
-// U of one panel: point x at x * C * width, rows c, columns k with zeros past the last.
+// U of K's lanes [k, k + n) and channel c, one part after the other; R and S are constants where that counts.
+WW_INLINE void transform_lanes(const Problem& p, const float* at, int64_t R, int64_t S, int n, int64_t part_step,
+                               int64_t point_step, float* to) {
+    const Filters& f = p.filters;
+    const int64_t taps = R * S, across = (S + 2) / 3, parts = (R + 2) / 3 * across;
+    Lanes tap[winograd::kMostTaps], u[kPoints];
+    const bool turned = f.s == -1 && f.r == -S;
+    if ((f.s == 1 && f.r == S) || turned) winograd::load_filters(turned ? at - (taps - 1) : at, f.k, n, taps, tap);
+    else
+        for (int64_t t = 0; t < taps; t++) tap[t] = Lanes::gather(at + t / S * f.r + t % S * f.s, f.k, n);
+    for (int64_t part = 0; part < parts; part++) {
+        auto weight = [&](int i, int j) {
+            int64_t r = part / across * 3 + i, s = part % across * 3 + j, t = r * S + s;
+            return r < R && s < S ? tap[turned ? taps - 1 - t : t] : Lanes::zero();
+        };
+        winograd::transform_filter<float>(weight, u);
+        unroll<kPoints>([&](auto x) { u[x].store(to + part * part_step + x * point_step); });
+    }
+}
+
+// U of one panel: point x of a part at (x * parts + part) * C * width, rows c, columns k with zeros past the last.
 void transform_panel(const Problem& p, int64_t group, int64_t panel, float* to) {
-    int64_t k0 = panel * Tile<float>::columns, width = panel_width<float>(p.K, k0);
-    const float* from = p.weights + group * p.w_group + k0 * p.w_k;
-    bool neighbours = p.w_s == 1 && p.w_r == 3, turned = p.w_s == -1 && p.w_r == -3;
+    int64_t k0 = panel * Tile<float>::columns, width = panel_width<float>(p.K, k0), step = p.C * width;
+    const float* from = p.filters.from + group * p.group_step + k0 * p.filters.k;
     for (int64_t j = 0; j < width; j += Lanes::width) {
         int n = static_cast<int>(std::min<int64_t>(Lanes::width, p.K - k0 - j));
         for (int64_t c = 0; c < p.C; c++) {
-            const float* at = from + j * p.w_k + c * p.w_c;
-            Lanes tap[9], u[kPoints];
-            if (neighbours) winograd::load_filters(at, p.w_k, n, tap);
-            else if (turned) {
-                winograd::load_filters(at - 8, p.w_k, n, tap);
-                std::reverse(tap, tap + 9);
-            } else
-                for (int t = 0; t < 9; t++) tap[t] = Lanes::gather(at + t / 3 * p.w_r + t % 3 * p.w_s, p.w_k, n);
-            winograd::transform_filter(tap, u);
-            unroll<kPoints>([&](auto x) { u[x].store(to + (x * p.C + c) * width + j); });
+            const float* at = from + j * p.filters.k + c * p.filters.c;
+            if (p.R == 3 && p.S == 3) transform_lanes(p, at, 3, 3, n, step, step, to + c * width + j);
+            else transform_lanes(p, at, p.R, p.S, n, step, p.parts * step, to + c * width + j);
         }
     }
 }
@@ -145,7 +166,7 @@ struct Job {
           in((p.layout.copied ? space.picture : p.in.ptr<float>()) + g * p.C),
           zeros(space.zeros),
           filters(space.filters + g * p.panels * p.panel_size()),
-          pixels(space.pixels + slot * kPoints * kBlock * p.row),
+          pixels(space.pixels + slot * p.parts * p.part_size()),
           products(space.products + slot * kPoints * kBlock * Tile<float>::columns),
           again(space.again),
           epilogue(whole) {
@@ -155,21 +176,26 @@ struct Job {
     void transform_pixels() const {
         for (int64_t t = 0; t < count; t++) {
             auto at = p.tiles.at(first + t);
-            winograd::Window<float> window(in + at.n * p.layout.n, p.layout.h, p.layout.w, p.in.shape[2], p.in.shape[3],
-                                           at.p - p.pad_h, at.q - p.pad_w, zeros);
-            winograd::write_input(window, p.C, kBlock * p.row, pixels + t * p.row);
+            for (int64_t part = 0; part < p.parts; part++) {
+                winograd::Window<float> window(in + at.n * p.layout.n, p.layout.h, p.layout.w, p.in.shape[2], p.in.shape[3],
+                                               at.p - p.pad_h + part / p.across * 3, at.q - p.pad_w + part % p.across * 3, zeros);
+                winograd::write_input(window, p.C, kBlock * p.row, pixels + part * p.part_size() + t * p.row);
+            }
         }
     }
 
     void multiply(int64_t panel) const {
-        static constexpr int64_t none = 0;
-        int64_t k0 = panel * Tile<float>::columns, width = panel_width<float>(p.K, k0);
+        int64_t width = panel_width<float>(p.K, panel * Tile<float>::columns);
+        int64_t part_pixels[winograd::kMostParts], part_filters[winograd::kMostParts];
+        for (int64_t part = 0; part < p.parts; part++)
+            part_pixels[part] = part * p.part_size(), part_filters[part] = part * p.C * width;
         for (int64_t x = 0; x < kPoints; x++)
             for (int64_t t = 0; t < count; t += Tile<float>::rows) {
                 int height = static_cast<int>(std::min<int64_t>(Tile<float>::rows, count - t));
                 const float* rows[Tile<float>::rows];
                 for (int i = 0; i < Tile<float>::rows; i++) rows[i] = pixels + (x * kBlock + t + std::min(i, height - 1)) * p.row;
-                Blocks<float> blocks{1, p.C, rows, 0, &none, 1, filters + panel * p.panel_size() + x * p.C * width, &none, width};
+                const float* u = filters + panel * p.panel_size() + x * p.parts * p.C * width;
+                Blocks<float> blocks{p.parts, p.C, rows, 0, part_pixels, 1, u, part_filters, width};
                 brgemm(blocks, height, static_cast<int>(width), false, false, products + (x * kBlock + t) * Tile<float>::columns);
             }
     }
@@ -261,11 +287,17 @@ void forward(const Call& call) {
         {b.present() ? b.ptr<float>() : nullptr, 0, b.present() ? b.strides[0] : 0, static_cast<Activation>(call.integer(4))});
 }
 size_t forward_bytes(const Call& call) { return bytes(call, Problem::forward(call), kForward); }
-bool takes_forward(const Call& call) { return winograd::fits(Conv2d::forward(call)); }
+bool takes_forward(const Call& call) {
+    Conv2d g = Conv2d::forward(call);
+    return winograd::fits(g, g.Kg);
+}
 
 void backward_x(const Call& call) { run(call, Problem::backward(call), kBackwardX, {nullptr, 0, 0, Activation::none}); }
 size_t backward_x_bytes(const Call& call) { return bytes(call, Problem::backward(call), kBackwardX); }
-bool takes_backward_x(const Call& call) { return winograd::fits(Conv2d::backward_x(call)); }
+bool takes_backward_x(const Call& call) {
+    Conv2d g = Conv2d::backward_x(call);
+    return winograd::fits(g, g.Cg);
+}
 
 constexpr uint32_t kFloat32 = dtype_bit(DType::float32);
 constexpr Kernel kernels[] = {

@@ -9,10 +9,10 @@
 // gradient to g is the adjoint, G' [ (A dY A') * (B' d B) ] G.
 //
 // Accuracy. Entries of B and A are 0 and +-1, those of G powers of two: integers stay exact as long as sums fit in the mantissa. An
-// output is made of the nine pixels under its own filter alone (those that A' adds up cancel in no other), so neighbours do not
-// leak into it, not even NaN; but its error is relative to the largest pixel and weight under the filter, where that of a plain sum
-// is relative to the terms. Sums over channels are nine times shorter than those of a plain sum: on random data the error is no
-// larger. Where an infinity would be lost (infinity minus itself), callers compute again by implicit_gemm.
+// output is made of the pixels under its own parts of the filter alone (the matrices are such that y0 is made of x0 to x2, y1 of x1
+// to x3), so neighbours do not leak into it, not even NaN; but its error is relative to the largest pixel and weight there, where
+// that of a plain sum is relative to the terms. Sums over channels are nine times shorter than those of a plain sum: on random data
+// the error is no larger. Where an infinity would be lost (infinity minus itself), callers compute again by implicit_gemm.
 #pragma once
 
 #include "kernels/common/brgemm.h"
@@ -25,12 +25,21 @@ namespace winograd {
 
 constexpr int kPoints = 16;  // products of a tile: (i, j) at 4 i + j
 
-// What pays: enough channels on both sides for the products to outweigh the transformations.
-constexpr int64_t kLeastChannels = 16;
+// Larger filters are sums of parts of 3x3, the last of them filled up with zeros: 5x5 is four parts, 64 products in place of 100.
+constexpr int64_t kMostParts = 9;
+inline int64_t parts(const ConvAxis& axis) { return (axis.filter + 2) / 3; }
 
-inline bool fits(const Conv2d& g) {
-    auto axis = [](const ConvAxis& a) { return a.filter == 3 && a.stride == 1 && a.dilation == 1 && a.padding <= 2; };
-    return axis(g.h) && axis(g.w) && g.Cg >= kLeastChannels && g.Kg >= kLeastChannels;
+constexpr int64_t kMostTaps = 9 * kMostParts;
+
+// What pays: enough channels on both sides for the products to outweigh the transformations. Filters of several parts, which gain
+// less, want more of them, and outputs (the lanes of the product) that fill vectors.
+inline bool fits(const Conv2d& g, int64_t outputs) {
+    for (const ConvAxis& a : {g.h, g.w})
+        if (a.stride != 1 || a.dilation != 1 || a.padding >= a.filter) return false;
+    const int64_t count = parts(g.h) * parts(g.w), plain = 4 * g.h.filter * g.w.filter, channels = std::min(g.Cg, g.Kg);
+    if (plain >= 2 * kPoints * count) return channels >= 16 && count <= kMostParts;
+    const bool full = 16 * round_to_lanes<float>(outputs) <= 17 * outputs;
+    return 2 * plain >= 3 * kPoints * count && channels >= 32 && full && count <= kMostParts;
 }
 
 // The tiles of 2 x 2 outputs that cover pictures of P x Q; the last of a row or column may hang over.
@@ -60,14 +69,14 @@ WW_INLINE void transform_input(Pixel pixel, Vec<T> (&to)[kPoints]) {
     });
 }
 
-// G g G' of three by three weights, (i, j) at 3 i + j.
-template <class T>
-WW_INLINE void transform_filter(const Vec<T> (&g)[9], Vec<T> (&to)[kPoints]) {
+// G g G' of three by three weights; `weight(i, j)` loads one.
+template <class T, class Weight>
+WW_INLINE void transform_filter(Weight weight, Vec<T> (&to)[kPoints]) {
     const Vec<T> half_of(T(0.5));
     Vec<T> half[4][3];
     unroll<3>([&](auto j) {
-        Vec<T> ends = g[j] + g[6 + j], middle = g[3 + j];
-        half[0][j] = g[j], half[1][j] = half_of * (ends + middle), half[2][j] = half_of * (ends - middle), half[3][j] = g[6 + j];
+        Vec<T> first = weight(0, j), middle = weight(1, j), last = weight(2, j), ends = first + last;
+        half[0][j] = first, half[1][j] = half_of * (ends + middle), half[2][j] = half_of * (ends - middle), half[3][j] = last;
     });
     unroll<4>([&](auto i) {
         Vec<T>* row = half[i];
@@ -153,31 +162,28 @@ void write_input(const Window<T>& window, int64_t channels, int64_t point_step, 
     }
 }
 
-// The nine taps of n filters that lie `step` apart, a filter a lane; each filter's taps are neighbours, as in [K, C, 3, 3].
+// All taps of n filters that lie `step` apart, a filter a lane; each filter's taps are neighbours, as in [K, C, R, S].
 template <class T>
-WW_INLINE void load_filters(const T* from, int64_t step, int n, Vec<T> (&tap)[9]) {
+WW_INLINE void load_filters(const T* from, int64_t step, int n, int64_t taps, Vec<T>* tap) {
     constexpr int lanes = Vec<T>::width;
-    unroll<(9 + lanes - 1) / lanes>([&](auto block) {
-        constexpr int first = block * lanes, taps = 9 - first < lanes ? 9 - first : lanes;
+    for (int64_t first = 0; first < taps; first += lanes) {
+        const int some = static_cast<int>(std::min<int64_t>(lanes, taps - first));
         Vec<T> square[lanes];
-        for (int i = 0; i < lanes; i++) square[i] = i < n ? Vec<T>::load_partial(from + i * step + first, taps) : Vec<T>::zero();
+        for (int i = 0; i < lanes; i++) square[i] = i < n ? Vec<T>::load_partial(from + i * step + first, some) : Vec<T>::zero();
         transpose(square);
-        unroll<taps>([&](auto i) { tap[first + i] = square[i]; });
-    });
+        for (int i = 0; i < some; i++) tap[first + i] = square[i];
+    }
 }
 template <class T>
-WW_INLINE void store_filters(const Vec<T> (&tap)[9], int64_t step, int n, T* to) {
+WW_INLINE void store_filters(const Vec<T>* tap, int64_t step, int n, int64_t taps, T* to) {
     constexpr int lanes = Vec<T>::width;
-    unroll<(9 + lanes - 1) / lanes>([&](auto block) {
-        constexpr int first = block * lanes, taps = 9 - first < lanes ? 9 - first : lanes;
+    for (int64_t first = 0; first < taps; first += lanes) {
+        const int some = static_cast<int>(std::min<int64_t>(lanes, taps - first));
         Vec<T> square[lanes];
-        unroll<lanes>([&](auto i) {
-            if constexpr (i < taps) square[i] = tap[first + i];
-            else square[i] = Vec<T>::zero();
-        });
+        for (int i = 0; i < lanes; i++) square[i] = i < some ? tap[first + i] : Vec<T>::zero();
         transpose(square);
-        for (int i = 0; i < n; i++) square[i].store_partial(to + i * step + first, taps);
-    });
+        for (int i = 0; i < n; i++) square[i].store_partial(to + i * step + first, some);
+    }
 }
 
 // Elements from one row of transformed pixels to the next: a line more than the channels, so that rows do not share cache sets.

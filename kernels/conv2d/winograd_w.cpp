@@ -1,11 +1,11 @@
-// The gradient of a convolution to its 3x3 filters by Winograd's F(2x2, 3x3), as the adjoint of winograd.cpp:
+// The gradient of a convolution to its filters by Winograd's F(2x2, 3x3), as the adjoint of winograd.cpp:
 //
-//     grad_w[k, c] = G' [ sum over tiles of (A grad_y A') * (B' x B) ] G
+//     grad_w[k, c] = G' [ sum over tiles of (A grad_y A') * (B' x B) ] G        for each part of 3x3 of the filters
 //
 // Chunk by chunk of tiles, all threads transform pixels into 16 matrices V [tiles, C] and gradients into 16 matrices D [tiles, K],
-// in panels for the microkernel, and then add V' D to 16 sums [C, K]. Each element is one chain over the tiles, cut at the chunks,
-// whose size depends on the shapes alone: its bits do not depend on the threads. Bound by arithmetic: 4/9 of a plain sum's. float32
-// alone, and implicit_gemm computes again what is not finite, as in winograd.cpp.
+// in panels for the microkernel, and then add V' D to 16 sums [C, K] a part. Each element is one chain over the tiles, cut at the
+// chunks, whose size depends on the shapes alone: its bits do not depend on the threads. Bound by arithmetic: 4/9 of a plain sum's.
+// float32 alone, and implicit_gemm computes again what is not finite, as in winograd.cpp.
 #include <algorithm>
 #include <atomic>
 
@@ -30,7 +30,8 @@ struct Problem : Conv2d {
     const View &grad_w, &x, &grad_y;
     Picture<float> x_layout, y_layout;
     winograd::Tiles tiles;
-    int64_t chunk;  // tiles
+    int64_t across, parts;  // of the filter: in a row of it, and in all
+    int64_t chunk;          // tiles
     int64_t row, panels, heights;
 
     explicit Problem(const Call& call)
@@ -41,7 +42,9 @@ struct Problem : Conv2d {
           x_layout(x),
           y_layout(grad_y),
           tiles(N, h.out, w.out),
-          chunk(std::clamp<int64_t>(kChunkFloats / (kPoints * (Cg + Kg)), kLeastTiles, 4 * kLeastTiles)),
+          across(winograd::parts(w)),
+          parts(winograd::parts(h) * across),
+          chunk(std::clamp<int64_t>(kChunkFloats / (kPoints * (parts * Cg + Kg)), kLeastTiles, 4 * kLeastTiles)),
           row(winograd::row_step<float>(Cg)),
           panels((Kg + Panel::columns - 1) / Panel::columns),
           heights((Cg + Panel::rows - 1) / Panel::rows) {}
@@ -58,9 +61,9 @@ struct Workspace {
         x = arena.take<float>(p.x_layout.copied ? p.x.size() : 0);
         grad_y = arena.take<float>(p.y_layout.copied ? p.grad_y.size() : 0);
         zeros = arena.take<float>(std::max(p.Cg, p.Kg));
-        pixels = arena.take<float>(kPoints * p.chunk * p.row);
+        pixels = arena.take<float>(p.parts * kPoints * p.chunk * p.row);
         gradients = arena.take<float>(kPoints * p.panels * p.panel_size());
-        sums = arena.take<float>(kPoints * p.panels * p.heights * Panel::size);
+        sums = arena.take<float>(p.parts * kPoints * p.panels * p.heights * Panel::size);
         bytes = arena.used();
     }
 };
@@ -84,9 +87,12 @@ struct Group {
     // Tile t of the picture as row `at` of the chunk.
     void transform(int64_t t, int64_t at) const {
         auto tile = p.tiles.at(t);
-        winograd::Window<float> window(x + tile.n * p.x_layout.n, p.x_layout.h, p.x_layout.w, p.h.in, p.w.in, tile.p - p.h.padding,
-                                       tile.q - p.w.padding, space.zeros);
-        winograd::write_input(window, p.Cg, p.chunk * p.row, space.pixels + at * p.row);
+        for (int64_t part = 0; part < p.parts; part++) {
+            winograd::Window<float> window(x + tile.n * p.x_layout.n, p.x_layout.h, p.x_layout.w, p.h.in, p.w.in,
+                                           tile.p - p.h.padding + part / p.across * 3, tile.q - p.w.padding + part % p.across * 3,
+                                           space.zeros);
+            winograd::write_input(window, p.Cg, p.chunk * p.row, space.pixels + (part * kPoints * p.chunk + at) * p.row);
+        }
         const float* y[4];
         for (int i = 0; i < 4; i++) {
             int64_t down = tile.p + i / 2, right = tile.q + i % 2;
@@ -103,7 +109,7 @@ struct Group {
         }
     }
 
-    // Adds V' D of one point and panel, or begins it.
+    // Adds V' D of one point of a part and one panel, or begins it.
     void multiply(int64_t point, int64_t panel, int64_t count, bool add) const {
         static constexpr int64_t none = 0;
         int64_t width = panel_width<float>(p.Kg, panel * Panel::columns);
@@ -112,7 +118,7 @@ struct Group {
             const float* rows[Panel::rows];
             for (int r = 0; r < Panel::rows; r++)
                 rows[r] = space.pixels + point * p.chunk * p.row + i * Panel::rows + std::min(r, height - 1);
-            Blocks<float> blocks{1, count, rows, 0, &none, p.row, gradients(point, panel), &none, width};
+            Blocks<float> blocks{1, count, rows, 0, &none, p.row, gradients(point % kPoints, panel), &none, width};
             brgemm(blocks, height, static_cast<int>(width), false, add, sums(point, panel) + i * Panel::size);
         }
     }
@@ -120,20 +126,25 @@ struct Group {
     // Writes the filters of one panel; whether all are finite.
     bool write(int64_t panel) const {
         int64_t k0 = panel * Panel::columns, columns = std::min<int64_t>(Panel::columns, p.Kg - k0);
-        const int64_t* strides = p.grad_w.strides;
+        const int64_t *by = p.grad_w.strides, R = p.h.filter, S = p.w.filter;
         Lanes lost = Lanes::zero();
         for (int64_t c = 0; c < p.Cg; c++)
             for (int64_t j = 0; j < columns; j += Lanes::width) {
                 int n = static_cast<int>(std::min<int64_t>(Lanes::width, columns - j));
                 int64_t at = c / Panel::rows * Panel::size + c % Panel::rows * Panel::columns + j;
-                Lanes w[9];
-                winograd::transform_sums<float>([&](int r, int s) { return Lanes::load(sums(4 * r + s, panel) + at); }, w);
-                unroll<9>([&](auto tap) { lost += w[tap] - w[tap]; });  // NaN where it is not finite
-                float* to = out + (k0 + j) * strides[0] + c * strides[1];
-                if (strides[2] == 3 && strides[3] == 1) winograd::store_filters(w, strides[0], n, to);
+                Lanes tap[winograd::kMostTaps], w[9];
+                for (int64_t part = 0; part < p.parts; part++) {
+                    int64_t r0 = part / p.across * 3, s0 = part % p.across * 3;
+                    winograd::transform_sums<float>(
+                        [&](int i, int l) { return Lanes::load(sums(part * kPoints + 4 * i + l, panel) + at); }, w);
+                    for (int64_t r = r0; r < std::min(R, r0 + 3); r++)
+                        for (int64_t s = s0; s < std::min(S, s0 + 3); s++) tap[r * S + s] = w[(r - r0) * 3 + s - s0];
+                }
+                for (int64_t t = 0; t < R * S; t++) lost += tap[t] - tap[t];  // NaN where it is not finite
+                float* to = out + (k0 + j) * by[0] + c * by[1];
+                if (by[3] == 1 && by[2] == S) winograd::store_filters(tap, by[0], n, R * S, to);
                 else
-                    for (int tap = 0; tap < 9; tap++)
-                        w[tap].scatter(to + tap / 3 * strides[2] + tap % 3 * strides[3], strides[0], n);
+                    for (int64_t t = 0; t < R * S; t++) tap[t].scatter(to + t / S * by[2] + t % S * by[3], by[0], n);
             }
         return !winograd::any_nan(lost);
     }
@@ -154,7 +165,7 @@ void backward_w(const Call& call) {
             parallel_for(count, 4, [&](int64_t begin, int64_t end) {
                 for (int64_t t = begin; t < end; t++) group.transform(first + t, t);
             });
-            parallel_for(kPoints * p.panels, 1, [&](int64_t begin, int64_t end) {
+            parallel_for(p.parts * kPoints * p.panels, 1, [&](int64_t begin, int64_t end) {
                 for (int64_t at = begin; at < end; at++) group.multiply(at / p.panels, at % p.panels, count, first > 0);
             });
         }
@@ -171,7 +182,10 @@ size_t bytes(const Call& call) {
     return std::max(Workspace(nullptr, p).bytes, implicit_gemm_backward_w_bytes<float>(call));
 }
 
-bool accepts(const Call& call) { return winograd::fits(Conv2d::backward_w(call)); }
+bool accepts(const Call& call) {
+    Conv2d g = Conv2d::backward_w(call);
+    return winograd::fits(g, g.Kg);
+}
 
 constexpr Kernel kernels[] = {
     {&kConv2dBackwardW, "winograd", WW_ISA_NAME, dtype_bit(DType::float32), backward_w, 14, accepts, bytes},
