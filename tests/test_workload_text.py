@@ -12,7 +12,7 @@ import pytest
 import whitewolf as ww
 from helpers.small_runs import TEXT, text, train, treebank
 from whitewolf import cli
-from whitewolf.workloads import get, lstm_lm
+from whitewolf.workloads import get, lstm_lm, transformer
 from whitewolf.workloads.text import END, UNKNOWN, Streams, Vocabulary, corpus, words
 
 
@@ -125,6 +125,17 @@ def test_lstm_lm_learns_as_its_twin(size: str, tmp_path: Path, monkeypatch: pyte
     follow(task, Twin(), task.size.clip, scale, adam=size == "char")
 
 
+def test_products_of_turned_vectors_depend_on_their_distance_alone() -> None:
+    q, k = np.random.default_rng(0).normal(size=(2, 1, 8))
+    turns = ww.asarray(transformer.turns_of(40, 8)).astype(ww.float64)
+    a, b = (transformer.turned(ww.asarray(np.repeat(v, 40, axis=0)), turns).numpy() for v in (q, k))
+    products = a @ b.T
+    for distance in (0, 1, 7, 30):
+        along = np.diagonal(products, distance)
+        np.testing.assert_allclose(along, along[0], rtol=1e-5)
+    assert products[0, 0] == pytest.approx(float((q @ k.T)[0, 0])) and abs(products[0, 1] - products[1, 0]) > 1e-3
+
+
 @pytest.mark.torch
 def test_transformer_learns_as_its_twin(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
@@ -145,20 +156,29 @@ def test_transformer_learns_as_its_twin(tmp_path: Path) -> None:
         def forward(self, x: Any) -> Any:
             n, t, _ = x.shape
             q, k, v = (part.view(n, t, heads, -1).transpose(1, 2) for part in self.query_key_value(self.norm_1(x)).chunk(3, -1))
+            q, k = self.turned(q), self.turned(k)
             scores = (q @ k.transpose(2, 3)) / (d / heads) ** 0.5
             scores = scores.masked_fill(torch.ones(t, t).triu(1).bool(), float("-inf"))
             x = x + self.join((scores.softmax(-1) @ v).transpose(1, 2).reshape(n, t, d))
             return x + self.mlp(self.norm_2(x))
 
+        def turned(self, x: Any) -> Any:
+            """Pairs of numbers as complex ones, times e^(i angle)."""
+            t, half = x.shape[-2], x.shape[-1] // 2
+            angles = torch.arange(t)[:, None] * 10_000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
+            turns = torch.polar(torch.ones_like(angles), angles).to(torch.complex64)  # as exact as the model's own
+            found = torch.complex(x[..., :half], x[..., half:]) * turns
+            return torch.cat([found.real, found.imag], -1)
+
     class GPT(torch.nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
-            self.symbol, self.place = torch.nn.Embedding(*own.symbol.weight.shape), torch.nn.Embedding(*own.place.weight.shape)
+            self.symbol = torch.nn.Embedding(*own.symbol.weight.shape)
             self.blocks = torch.nn.ModuleList([Block() for _ in own.blocks])
             self.norm, self.scores = torch.nn.LayerNorm(d), torch.nn.Linear(*reversed(own.scores.weight.shape))
 
         def forward(self, x: Any, y: Any, first: bool) -> Any:
-            h = self.symbol(x.T) + self.place(torch.arange(len(x)))
+            h = self.symbol(x.T)
             for block in self.blocks:
                 h = block(h)
             return torch.nn.functional.cross_entropy(self.scores(self.norm(h)).flatten(0, 1), y.T.flatten())
