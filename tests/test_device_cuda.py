@@ -107,7 +107,7 @@ def test_memory_is_lent_to_and_by_others(simulated: Any) -> None:
     assert x.__dlpack_device__()[0] == 2
     y = ww.from_dlpack(x)
     assert y.device == "cuda" and np.shares_memory(y._data, x._data)
-    if y._data.flags.writeable:  # NumPy before 2.2, in CuPy's place, lends memory to read
+    if y._data._host.flags.writeable:  # NumPy before 2.2, in CuPy's place, lends memory to read
         y[0, 0] = 5
         assert x[0, 0].item() == 5
     assert ww.from_dlpack(x, device="cpu").device == "cpu"
@@ -115,6 +115,20 @@ def test_memory_is_lent_to_and_by_others(simulated: Any) -> None:
         ww.from_dlpack(x, device="cpu", copy=False)
     with pytest.raises(AttributeError, match="x.detach"):
         _ = x.requires_grad_().__cuda_array_interface__
+
+
+def test_assignment_and_in_place_operators_write_to_arrays_whose_flags_are_those_of_cupy(simulated: Any) -> None:
+    x, w = ww.ones(3, device="cuda"), ww.tensor([1.0, 2.0, 3.0], device="cuda", requires_grad=True)
+    memory = x._data
+    x += 1
+    x[0] = 5
+    assert x._data is memory and x.tolist() == [5, 2, 2]
+    x *= w
+    assert x._data is memory and x.tolist() == [5, 4, 6] and ww.grad(x.sum(), w).tolist() == [5, 2, 2]
+    with pytest.raises(ZeroDivisionError, match="remainder: expected x2 without 0"):
+        ww.arange(3, device="cuda") % 0
+    with pytest.raises(ValueError, match="bitwise_left_shift: expected x2 >= 0"):
+        ww.arange(3, device="cuda") << -1
 
 
 def test_empty_has_the_layouts_of_the_cpu(simulated: Any) -> None:

@@ -76,6 +76,39 @@ def test_the_remainder_s_slope_counts_how_often_the_divisor_went_in() -> None:
     assert ww.grad((ww.asarray(np.array([1.0])) % y).sum(), y).tolist() == [-9]  # 1 - 9 * 0.1, as Python has it
 
 
+@pytest.mark.parametrize("device", [name for name, state in ww.devices().items() if state == "available"])
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_maximum_and_minimum_divide_the_gradient_and_NaN_takes_all_of_it(name: str, device: str) -> None:
+    a = ww.tensor([1.0, 2.0, 3.0, math.nan, 1.0, math.nan], device=device, requires_grad=True)
+    b = ww.tensor([1.0, 3.0, 2.0, 1.0, math.nan, math.nan], device=device, requires_grad=True)
+    y = getattr(ww, name)(a, b)
+    (ga, gb) = ww.grad((y * y).sum() if name == "maximum" else (y * -y).sum(), (a, b), create_graph=True)
+    first = [0.5, 0, 1, 1, 1, 1] if name == "maximum" else [0.5, 1, 0, 1, 1, 1]
+    second = [0.5, 1, 0, 1, 1, 1] if name == "maximum" else [0.5, 0, 1, 1, 1, 1]
+    ones = ww.ones(6, device=device)
+    assert (
+        ww.grad(getattr(ww, name)(a, b), a, ones).tolist() == first and ww.grad(getattr(ww, name)(a, b), b, ones).tolist() == second
+    )
+    half = ww.grad(ga[:3].sum() + gb[:3].sum(), (a, b))  # of equal values: (d/dy y^2 / 2) / 2 for each of the two gradients
+    scale = 2 if name == "maximum" else -2
+    assert [g[:3].tolist() for g in half] == [[scale * v for v in first[:3]], [scale * v for v in second[:3]]]
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_the_extreme_of_what_holds_NaN_sends_its_gradient_there(name: str) -> None:
+    x = leaf([[1.0, math.nan, 3.0, math.nan], [2.0, 2.0, 2.0, 2.0]])
+    assert ww.grad(getattr(ww, name)(x, axis=1), x, ww.ones(2)).tolist() == [[0, 0.5, 0, 0.5], [0.25] * 4]
+
+
+def test_clip_between_tensors_gives_equal_values_to_x_and_crossed_bounds_to_max() -> None:
+    x, low, high = leaf([1.0, 0.0, 5.0, 2.0, 1.5]), leaf([1.0, 1.0, 1.0, 3.0, 1.0]), leaf([2.0, 2.0, 2.0, 1.0, 2.0])
+    y = ww.clip(x, low, high)
+    assert y.tolist() == [1, 1, 2, 1, 1.5]
+    got = [g.tolist() for g in ww.grad(y, (x, low, high), ww.ones(5))]
+    assert got == [[1, 0, 0, 0, 1], [0, 1, 0, 0, 0], [0, 0, 1, 1, 0]]
+    assert ww.grad(ww.clip(x, low, 1.2), (x, low), ww.ones(5))[1].tolist() == [0, 1, 0, 0, 0]
+
+
 def test_logaddexp_shares_the_gradient_at_any_size() -> None:
     a, b = leaf([1e7, 1e30, math.inf]), leaf([1e7, 1e30, 0.0])
     ww.logaddexp(a, b).sum().backward()

@@ -152,21 +152,111 @@ def test_the_list_of_those_who_share_memory_does_not_grow_with_views_that_are_go
     assert len(x._version) < 200
 
 
-@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "mod", "floordiv", "matmul"])
-def test_in_place_operators_in_a_graph_go_on_as_a_new_tensor_with_the_right_gradient(name: str) -> None:
+OPERATORS = ["add", "sub", "mul", "truediv", "pow", "mod", "floordiv", "matmul"]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_in_place_operators_in_a_graph_differentiate_twice_for_all_who_hold_the_tensor(name: str) -> None:
     rng = np.random.default_rng(1)
-    x, v = (ww.tensor(rng.uniform(0.5, 2, (3, 3)), requires_grad=True) for _ in range(2))
+    x, v = (ww.tensor(rng.uniform(0.6, 0.9, (3, 3)), requires_grad=True) for _ in range(2))
+    in_place, plain = getattr(ww.Tensor, f"__i{name}__"), getattr(ww.Tensor, f"__{name}__")
 
-    def in_place(x: ww.Tensor, v: ww.Tensor) -> ww.Tensor:
+    def change(argument: ww.Tensor) -> None:
+        argument = in_place(argument, v)
+
+    def run(x: ww.Tensor, v: ww.Tensor) -> ww.Tensor:
         y = x * x
-        return getattr(y, f"__i{name}__")(v) * y
+        alias, memory, detached = y, y.numpy(), y.detach()
+        assert in_place(y, v) is y and alias is y
+        np.testing.assert_array_equal(memory, y.numpy())
+        np.testing.assert_array_equal(detached.numpy(), y.numpy())
+        return alias * alias
 
-    def plain(x: ww.Tensor, v: ww.Tensor) -> ww.Tensor:
-        y = x * x
-        return getattr(y, f"__{name}__")(v) * y
+    np.testing.assert_array_equal(run(x, v).numpy(), (plain(x * x, v) ** 2).numpy())
+    gradcheck(run, (x, v))
+    gradgradcheck(run, (x, v))
+    y = x * x
+    change(y)
+    np.testing.assert_array_equal(y.numpy(), plain(x * x, v).numpy())
+    assert ww.grad(y.sum(), v).tolist() == ww.grad(plain(x * x, v).sum(), v).tolist()
 
-    (a, b), (c, d) = (ww.grad(f(x, v).sum(), (x, v)) for f in (in_place, plain))
-    assert a.tolist() == c.tolist() and b.tolist() == d.tolist()
+
+@pytest.mark.parametrize("name", OPERATORS[:-2])
+def test_in_place_operators_take_the_tensor_itself(name: str) -> None:
+    x = leaf(0.7, 1.3)
+    y = x * 1
+    y = getattr(y, f"__i{name}__")(y)
+    z = x * 1
+    expected = ww.grad(getattr(z, f"__{name}__")(z).sum(), x)
+    assert ww.grad(y.sum(), x).tolist() == expected.tolist()
+
+
+def test_a_vector_times_a_matrix_in_place_keeps_what_backward_needs() -> None:
+    x, m = leaf(1, 2), ww.tensor([[1.0, 2.0], [3.0, 4.0]], dtype="float64", requires_grad=True)
+    y = x * 1
+    y @= m
+    y.sum().backward()
+    assert y.tolist() == [7, 10] and m.grad.tolist() == [[1, 1], [2, 2]] and x.grad.tolist() == [3, 7]
+
+
+def test_sixteen_bits_in_place_keep_what_backward_needs() -> None:
+    x = ww.tensor([2.0, 3.0], dtype="float16", requires_grad=True)
+    y = x * 1
+    y **= 3
+    y.sum().backward()
+    assert y.tolist() == [8, 27] and x.grad.tolist() == [12, 27]
+
+
+@pytest.mark.parametrize("name", ["add", "mul"])
+@pytest.mark.parametrize("case", STALE)
+def test_an_in_place_operator_in_the_graph_makes_stale_what_was_saved_before(case: str, name: str) -> None:
+    function, saved_by = STALE[case]
+    y = leaf(1, 2) * 3
+    z = function(y)
+    target = z if case == "an output" else y
+    if case == "a matrix":  # the view that it multiplies is kept by the graph
+        with pytest.raises(ValueError, match=f"{name}: expected a tensor whose memory no other sees"):
+            getattr(target, f"__i{name}__")(2.0)
+        return
+    getattr(target, f"__i{name}__")(2.0)
+    with pytest.raises(ww.StaleTensorError, match=f"{saved_by}: expected the tensor it saved .*in-place operation overwrote it"):
+        (z + y).sum().backward()
+
+
+def test_what_was_saved_outside_the_graph_is_stale_after_an_operator_through_an_alias() -> None:
+    y = leaf(1, 2) * 3
+    outside, alias = y.detach(), y  # shares the memory, not the graph
+    z = leaf(1, 1) * outside
+    alias += 1.0
+    assert outside.tolist() == [4, 7]
+    with pytest.raises(ww.StaleTensorError, match="multiply"):
+        z.sum().backward()
+
+
+@pytest.mark.parametrize("name", ["add", "sub"])
+def test_a_buffer_joins_the_graph_for_all_who_hold_it(name: str) -> None:
+    w, buffer = leaf(1, 2), ww.zeros(2, dtype="float64")
+    held = {"total": buffer}
+    for _ in range(3):
+        buffer = getattr(buffer, f"__i{name}__")(w * w)
+    held["total"].sum().backward()
+    sign = 1 if name == "add" else -1
+    assert held["total"].tolist() == [3 * sign, 12 * sign] and w.grad.tolist() == [6 * sign, 12 * sign]
+
+
+def test_a_refused_in_place_operator_changes_nothing() -> None:
+    y = leaf(1, 2) * 1
+    node, before = y._node, y.tolist()
+    for other in (ww.ones((3, 2), dtype="float64"), ww.ones(3, dtype="float64"), ww.asarray(1j), "a"):
+        with pytest.raises((ValueError, TypeError)):
+            y += other
+        assert y._node is node and y.tolist() == before
+    fixed = np.ones(2)
+    fixed.flags.writeable = False
+    x = ww.asarray(fixed)
+    with pytest.raises(ValueError, match="add: expected a tensor that can be written to"):
+        x += y
+    assert not x.requires_grad and fixed.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint64", "float16", "float32", "complex64", "bool"])

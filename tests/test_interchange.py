@@ -254,7 +254,7 @@ def test_importing_whitewolf_does_not_import_einops() -> None:
 @given(a=hnp.arrays("float64", hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=4), elements=st.integers(-9, 9)))
 def test_einops_operations_and_their_gradients(a: Any) -> None:
     einops = pytest.importorskip("einops", reason="einops is not installed")
-    x = ww.tensor(a, requires_grad=True)
+    x, direction = ww.tensor(a, requires_grad=True), np.random.default_rng(0).standard_normal(a.shape)
     for call in (
         lambda v: einops.rearrange(v, "a b c -> c (b a)"),
         lambda v: einops.rearrange(v, "a b c -> a 1 c b"),
@@ -264,10 +264,15 @@ def test_einops_operations_and_their_gradients(a: Any) -> None:
         lambda v: einops.reduce(v, "a b c -> b", "prod"),
         lambda v: einops.repeat(v, "a b c -> (n a) b c", n=2),
         lambda v: einops.pack([v, v], "* b c")[0],
+        lambda v: einops.unpack(*einops.pack([v, v[0]], "* b c"), "* b c")[1],
+        lambda v: einops.einsum(v, v, "a b c, a d c -> b a d"),
+        lambda v: einops.einsum(v, v[0], v[:, 0], "a b c, b c, a c -> a"),
     ):
         ours, theirs = call(x), call(a)
         np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-12)
-        assert ww.grad(ours.sum(), x).shape == x.shape
+        slope = float((ww.grad(ours.sum(), x).numpy() * direction).sum())
+        expected = (call(a + 1e-6 * direction).sum() - call(a - 1e-6 * direction).sum()) / 2e-6
+        assert slope == pytest.approx(expected, rel=1e-5, abs=1e-6 * max(1, np.abs(theirs).sum()))
     (g,) = ww.grad([einops.rearrange(x, "a b c -> c (b a)")], [x], [ww.asarray(einops.rearrange(a, "a b c -> c (b a)"))])
     np.testing.assert_array_equal(g.numpy(), a)
 

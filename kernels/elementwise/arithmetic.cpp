@@ -64,7 +64,7 @@ struct ClipBackward : Bounds<T> {
     static constexpr int inputs = 2;
     using Bounds<T>::Bounds;
     WW_INLINE Vec<T> operator()(Vec<T> grad_y, Vec<T> x) const {
-        return where<T>((x < this->low) | (x > this->high), Vec<T>::zero(), grad_y);
+        return where<T>((x >= this->low) & (x <= this->high), grad_y, Vec<T>::zero());
     }
 };
 

@@ -58,7 +58,7 @@ struct Clip : Bounds<T, 1> {
 template <class T>
 struct ClipBackward : Bounds<T, 2> {
     using Bounds<T, 2>::Bounds;
-    WW_DEVICE T operator()(T grad_y, T x) const { return x < this->low || x > this->high ? T(0) : grad_y; }
+    WW_DEVICE T operator()(T grad_y, T x) const { return x >= this->low && x <= this->high ? grad_y : T(0); }
 };
 
 template <class T>

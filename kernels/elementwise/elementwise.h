@@ -80,7 +80,7 @@ WW_UNARY(Trunc, trunc, "y = x without its fraction", "")
 WW_UNARY(Round, round, "y = the nearest integer, ties to even", "")
 WW_UNARY(Clip, clip, "y = min(max(x, lower bound), upper bound); NaN stays NaN; where the bounds cross, the upper one wins",
          "; min: float=-inf, max: float=inf")
-WW_BACKWARD(Clip, clip, x, "grad_x = grad_y where x lies in [min, max], bounds included, else 0",
+WW_BACKWARD(Clip, clip, x, "grad_x = grad_y where x lies in [min, max], bounds included, else 0, also for NaN",
             "; min: float=-inf, max: float=inf")
 WW_OP(WhereForward, "where", "_forward", check_broadcast<3>,
       "out y: T[any...], condition: bool[any...], x1: T[any...], x2: T[any...]", "y = x1 where the condition holds, else x2")

@@ -39,6 +39,7 @@ from .ops.binary import *
 from .ops.complex_parts import *
 from .ops.creation import *
 from .ops.cumulative import *
+from .ops.einsum import *
 from .ops.elementwise import *
 from .ops.gather import *
 from .ops.indexing import *

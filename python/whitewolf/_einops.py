@@ -47,7 +47,7 @@ def register() -> None:
 
 def _make_backend(einops: Any) -> None:
     from .info import isdtype
-    from .ops import creation, joining, manipulation, ranges, rearrange
+    from .ops import creation, einsum, joining, manipulation, ranges, rearrange
     from .tensor import Tensor
 
     class WhitewolfBackend(einops.AbstractBackend):  # type: ignore[misc]
@@ -83,6 +83,9 @@ def _make_backend(einops: Any) -> None:
 
         def concat(self, tensors: Sequence[Tensor], axis: int) -> Tensor:
             return joining.concat(tensors, axis=axis)
+
+        def einsum(self, pattern: str, *x: Tensor) -> Tensor:
+            return einsum.einsum(pattern, *x)
 
         def is_float_type(self, x: Tensor) -> bool:
             return isdtype(x.dtype, ("real floating", "complex floating"))

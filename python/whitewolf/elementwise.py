@@ -183,7 +183,7 @@ def elementwise(function: Callable[..., Any]) -> Elementwise:
 
     The op's arguments are tensors of one device that broadcast, or Python numbers, at least one a tensor. The result has the dtype
     to which they promote, which must be floating: constants do not widen it. 16-bit floats are computed in float32 and rounded once.
-    A branch is differentiated where it is taken; abs'(0) = 0, and of two equal values maximum and minimum give half to each.
+    A branch is differentiated where it is taken; abs'(0) = 0, and maximum and minimum divide the gradient as `ww.maximum` does.
 
     Args:
         function: the scalar function, a def or a lambda in a statement of its own.

@@ -214,13 +214,15 @@ def enable_grad() -> _GradMode:
 
 
 def set_grad_enabled(mode: bool) -> _GradMode:
-    """A scope in which ops record if `mode` is true.
+    """A scope in which ops record if `mode` is True.
 
     >>> import whitewolf as ww
     >>> with ww.set_grad_enabled(False):
     ...     ww.is_grad_enabled()
     False
     """
+    if not isinstance(mode, bool):
+        raise TypeError(f"set_grad_enabled: expected mode to be True or False, got {type(mode).__name__}")
     return _GradMode(mode)
 
 

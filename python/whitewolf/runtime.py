@@ -85,8 +85,10 @@ def set_poison(on: bool) -> None:
     >>> x
     tensor([nan, nan])
     """
+    if not isinstance(on, bool):
+        raise TypeError(f"set_poison: expected on to be True or False, got {type(on).__name__}")
     for module in _modules():
-        module.memory_set_poison(bool(on))  # type: ignore[attr-defined]
+        module.memory_set_poison(on)  # type: ignore[attr-defined]
 
 
 def isa() -> str:

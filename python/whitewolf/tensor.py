@@ -20,6 +20,10 @@ class Tensor(TensorMethods):
 
     Its operators and methods are the functions of this namespace: `x * y` is `ww.multiply(x, y)`, `x.sum()` is `ww.sum(x)`.
 
+    `x[i] = y` and `x += y` write to x's memory. In a graph, x goes on as the result, for all who hold it, and gradients reach what was
+    not overwritten, and y. Refused there, with an error that names the tensor: a leaf that requires grad, and memory that another
+    tensor shares. Backward through an op that had saved x before raises `ww.StaleTensorError`, which names the op.
+
     Attributes:
         device: where it lives; compare with a name, `x.device == "cpu"`.
         grad: what backward added up, or None; assignable.

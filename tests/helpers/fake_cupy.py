@@ -98,6 +98,13 @@ def refuse(values: Any) -> None:
             raise TypeError(f"Unsupported type {type(value)}")
 
 
+class Flags:
+    """What CuPy's flags have, and nothing else: NumPy's `writeable` is not among it."""
+
+    def __init__(self, of: Any) -> None:
+        self.c_contiguous, self.f_contiguous, self.owndata = of.c_contiguous, of.f_contiguous, of.owndata
+
+
 class ndarray:
     def __init__(self, shape: Any, dtype: Any = float, memptr: Memory | None = None, strides: Any = None, order: str = "C") -> None:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
@@ -110,6 +117,10 @@ class ndarray:
         self = object.__new__(cls)
         self._host = array
         return self
+
+    @property
+    def flags(self) -> Flags:
+        return Flags(self._host.flags)
 
     @property
     def data(self) -> Memory:

@@ -74,6 +74,7 @@ ARRAYS: dict[str, Case] = {
     "where": (lambda x, y: ww.where(fixed([True, False, True], "bool"), x, y), [apart(2, 3), apart(3)]),
     "matmul": (ww.matmul, [apart(2, 2, 3), apart(3, 2)]),
     "tensordot": (of(ww.tensordot, axes=((0, 1), (1, 0))), [apart(2, 3, 2), apart(3, 2, 2)]),
+    "einsum": (of(lambda a, b, c: ww.einsum("...ij,jk,kk->i...", a, b, c)), [apart(2, 2, 3), apart(3, 2), apart(2, 2)]),
     "vecdot": (ww.vecdot, [apart(2, 3), apart(3)]),
     "cumulative_sum": (of(ww.cumulative_sum, axis=1), [apart(2, 3)]),
     "cumulative_prod": (of(ww.cumulative_prod, axis=1), [positive(2, 3)]),
@@ -235,7 +236,7 @@ NONE = {
     "they make tensors of nothing, or of shapes alone": (
         "arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros", "zeros_like", "tensor", "from_dlpack"),
     "they are about dtypes, devices and settings": (
-        "can_cast", "cudasim", "device", "finfo", "iinfo", "isdtype", "manual_seed", "memory_stats", "result_type", "set_num_threads"),
+        "can_cast", "cudasim", "device", "finfo", "iinfo", "isdtype", "manual_seed", "memory_stats", "result_type", "set_grad_enabled", "set_num_threads", "set_poison"),
     "sets: the order of their values is no function of the input that the standard fixes": (
         "unique_all", "unique_counts", "unique_inverse", "unique_values"),
     "complex tensors are outside the graph": ("imag",),

@@ -22,10 +22,7 @@ import whitewolf as ww
 
 MEMORY = 6 << 30  # bytes of address space: an absurd size must fail here, not fill the machine
 
-TYPED = (ValueError, TypeError, IndexError, OverflowError, MemoryError, BufferError, ww.DeviceError)
-
-# They take no arguments that could be wrong, hand out a scope, or are classes.
-EXCLUDED = {"no_grad", "enable_grad", "set_grad_enabled", "set_poison", "devices"}
+TYPED = (ValueError, TypeError, IndexError, OverflowError, MemoryError, BufferError, ZeroDivisionError, ww.DeviceError)
 
 
 def floats(*shape: int) -> ww.Tensor:
@@ -54,7 +51,7 @@ GOOD: dict[str, Callable[[], Any]] = {
     "stop": lambda: 5, "num": lambda: 3, "n_rows": lambda: 2, "k": lambda: 1, "value": lambda: 1.0, "chunks": lambda: 2, "sections": lambda: 1,
     "seed": lambda: 1, "n": lambda: 2, "axis0": lambda: 0, "axis1": lambda: 1, "from_": lambda: "int8", "to": lambda: "int16",
     "type": lambda: "float32", "kind": lambda: "integral", "arrays_and_dtypes": lambda: "float32", "which": lambda: "cpu",
-    "function": lambda: double,
+    "function": lambda: double, "mode": lambda: True, "on": lambda: False, "equation": lambda: "ij,jk->ik", "operands": lambda: [floats(2, 2)] * 2,
 }  # fmt: skip
 
 # ... and for functions whose parameters of that name want another.
@@ -153,13 +150,7 @@ def functions() -> list[str]:
     found = []
     for name in dir(ww):
         function = getattr(ww, name)
-        if (
-            name.startswith("_")
-            or name in EXCLUDED
-            or inspect.ismodule(function)
-            or inspect.isclass(function)
-            or not callable(function)
-        ):
+        if name.startswith("_") or inspect.ismodule(function) or inspect.isclass(function) or not callable(function):
             continue
         if inspect.signature(function).parameters:
             found.append(name)
@@ -264,6 +255,7 @@ def main(names: list[str]) -> None:
             if problem:
                 print(json.dumps({"function": name, "argument": argument, "value": what, "problem": problem[:300]}), flush=True)
         ww.set_num_threads(threads)
+        ww.set_poison(False)
         print(json.dumps({"function": name, "calls": count}), flush=True)
 
 

@@ -363,7 +363,7 @@ INDEXING: dict[str, Adapter] = {
 PRODUCTS: dict[str, Adapter] = {
     **{n: ww.matmul for n in ("matmul", "mm", "bmm", "mv", "dot", "vdot")}, "tensordot": _tensordot, "inner": _inner, "outer": _outer, "linalg.vecdot": _vecdot,
     "linalg.multi_dot": _multi_dot, "addmm": _added(ww.matmul), "addmv": _added(ww.matmul), "baddbmm": _added(ww.matmul), "addr": _added(_outer),
-    "addbmm": _added(lambda a, b: ww.sum(ww.matmul(a, b), axis=0)),
+    "einsum": lambda tensors, equation: ww.einsum(equation, *tensors), "addbmm": _added(lambda a, b: ww.sum(ww.matmul(a, b), axis=0)),
 }  # fmt: skip
 
 CREATION: dict[str, Adapter] = {

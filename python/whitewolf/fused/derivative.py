@@ -1,7 +1,7 @@
 """Derivatives of expressions, by the chain rule on the graph: forward, one parameter at a time.
 
-At kinks they are those of whitewolf's ops: abs'(0) = 0, the larger of two equal values gives half to each, and a choice has the
-derivative of the branch that is taken.
+At kinks they are those of whitewolf's ops: abs'(0) = 0, of two equal values the larger gives half to each, beside NaN all to
+each, and a choice has the derivative of the branch that is taken.
 """
 
 from __future__ import annotations
@@ -48,10 +48,12 @@ UNARY: dict[str, Callable[[Node, Node], Node]] = {
 }  # fmt: skip
 
 
-def _extreme(wins: str) -> Callable[[Node, Node, Node], tuple[Node, Node]]:
+def _extreme(loses: str) -> Callable[[Node, Node, Node], tuple[Node, Node]]:
     def partials(a: Node, b: Node, y: Node) -> tuple[Node, Node]:
-        of_a = choose(node("==", a, b), HALF, choose(node(wins, a, b), ONE, ZERO))
-        return of_a, subtract(ONE, of_a)
+        def share(mine: Node, other: Node) -> Node:
+            return choose(node("==", a, b), HALF, choose(node(loses, mine, other), ZERO, ONE))  # NaN loses to nothing
+
+        return share(a, b), share(b, a)
 
     return partials
 
@@ -62,11 +64,13 @@ def _pow(a: Node, n: Node, y: Node) -> tuple[Node, Node]:
     lower = power(
         a, choose(node("==", n, ZERO), n, subtract(n, ONE))
     )  # at n = 0 the product is 0, whatever a negative power of 0 is
-    return multiply(n, lower), multiply(y, choose(node("==", a, ZERO), ZERO, node("log", a)))
+    slope = choose(node("==", a, ZERO), choose(node("<", n, ZERO), node("log", a), ZERO), node("log", a))
+    return multiply(n, lower), multiply(y, slope)
 
 
 def _atan2(a: Node, b: Node, y: Node) -> tuple[Node, Node]:
     square = add(multiply(a, a), multiply(b, b))
+    square = choose(node("==", square, ZERO), constant(math.inf), square)  # at the origin both are 0
     return divide(b, square), negative(divide(a, square))
 
 
@@ -77,8 +81,8 @@ BINARY: dict[str, Callable[[Node, Node, Node], tuple[Node, Node]]] = {
     "*": lambda a, b, y: (b, a),
     "/": lambda a, b, y: (divide(ONE, b), negative(divide(y, b))),
     "pow": _pow,
-    "maximum": _extreme(">"),
-    "minimum": _extreme("<"),
+    "maximum": _extreme("<"),
+    "minimum": _extreme(">"),
     "atan2": _atan2,
     "hypot": lambda a, b, y: (divide(a, y), divide(b, y)),
     "copysign": lambda a, b, y: (multiply(node("sign", a), node("copysign", ONE, b)), ZERO),

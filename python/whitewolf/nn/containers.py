@@ -147,14 +147,19 @@ class ModuleDict(Module):
         super().__init__()
         self.update({} if modules is None else modules)
 
+    def _found(self, op: str, name: str) -> str:
+        if name not in self:
+            raise KeyError(f"{op}: expected name to be one of {', '.join(self._modules) or 'none'}, got {name!r}")
+        return name
+
     def __getitem__(self, name: str) -> Any:
-        return self._modules[name]
+        return self._modules[self._found("ModuleDict", name)]
 
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, module)
 
     def __delitem__(self, name: str) -> None:
-        del self._modules[name]
+        del self._modules[self._found("ModuleDict", name)]
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -163,7 +168,7 @@ class ModuleDict(Module):
         return iter(self._modules)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._modules
+        return isinstance(name, str) and name in self._modules
 
     def keys(self) -> Iterable[str]:
         """The names."""
@@ -183,8 +188,12 @@ class ModuleDict(Module):
             self.add_module(name, module)
 
     def pop(self, name: str) -> Any:
-        """Takes a module out and returns it."""
-        return self._modules.pop(name)
+        """Takes a module out and returns it.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self._modules.pop(self._found("ModuleDict.pop", name))
 
     def clear(self) -> None:
         """Takes all out."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import _mode
 from . import elementwise, indexing, joining, logic, manipulation
-from ._common import SCALARS, check_ints
+from ._common import SCALARS, check_ints, is_writable
 
 
 def bind_methods(tensor_class: Any) -> None:
@@ -46,21 +47,24 @@ def _comparison(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def run(x: Any, other: Any) -> Any:
-        result = op(x, other)
+        recording = _mode.enabled and (x._requires_grad or getattr(other, "_requires_grad", False))
+        before = x
+        if recording:
+            indexing.check_alone(x, name)
+            # The op's backward may need x as it was, and x is about to be overwritten.
+            before = indexing.as_it_is(x, x._data if name in ("add", "sub") else x._data.copy(order="K"))
+        result = op(before, before if other is x else other)
         if result.shape != x.shape or result.dtype != x.dtype:
             raise ValueError(
                 f"{name}: expected a result of shape {x.shape} and dtype {x.dtype}, that of the tensor it is written to, "
                 f"got shape {result.shape} and dtype {result.dtype}"
             )
-        if result._node is not None:
-            # In a graph `x += y` continues with a new tensor, so that what was saved of x stays as it was; where somebody else sees
-            # x's memory, or x is a leaf, that would be another thing than what was asked for.
-            indexing._check_alone(x, name)
-            return result
-        if not x._data.flags.writeable:
+        if not is_writable(x):
             raise ValueError(f"{name}: expected a tensor that can be written to, got one over read-only memory of shape {x.shape}")
         np.copyto(x._data, result._data)
         x._overwritten()
+        if recording:
+            x._requires_grad, x._node, x._output = True, result._node, 0
         return x
 
     return run

@@ -50,6 +50,11 @@ def share_memory(x: Tensor, view: Tensor) -> Tensor:
     return view
 
 
+def is_writable(x: Tensor) -> bool:
+    """Whether x's memory may be written to. CuPy's arrays all are, and their flags do not say so."""
+    return bool(getattr(x._data.flags, "writeable", True))
+
+
 def check_same_device(op: str, **tensors: Tensor | None) -> None:
     """Raises DeviceError, naming the tensors, unless all that are given live on one device."""
     first: tuple[str, Tensor] | None = None

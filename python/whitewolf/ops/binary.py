@@ -34,7 +34,10 @@ def _float_operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
 def pow(x1: Operand, x2: Operand, /) -> Tensor:
     """x1 to the power x2, with broadcasting; arguments and errors as `add`.
 
-    d/dx1 = x2 x1^(x2 - 1) and d/dx2 = x1^x2 log(x1), the latter 0 at x1 = 0.
+    d/dx1 = x2 x1^(x2 - 1) and d/dx2 = x1^x2 log(x1), the latter 0 at x1 = 0 where x2 >= 0.
+
+    Raises:
+        ValueError: x2 is negative somewhere, and x1 and x2 are integers.
 
     >>> import whitewolf as ww
     >>> ww.asarray([1.0, 2.0]) ** 3
@@ -53,7 +56,8 @@ def pow(x1: Operand, x2: Operand, /) -> Tensor:
             return multiply(grad, multiply(b, pow(a, exponent)))
 
         def exponent(a: Tensor, b: Tensor) -> Tensor:
-            return multiply(grad, multiply(pow(a, b), where(a._data == 0, a, log(where(a._data == 0, add(multiply(a, 0), 1), a)))))
+            flat = (a._data == 0) & (b._data >= 0)
+            return multiply(grad, multiply(pow(a, b), where(flat, multiply(a, 0), log(where(flat, add(multiply(a, 0), 1), a)))))
 
         return _pair(node, base, exponent)
 
@@ -66,46 +70,58 @@ def pow(x1: Operand, x2: Operand, /) -> Tensor:
 
 
 def maximum(x1: Operand, x2: Operand, /) -> Tensor:
-    """The larger of x1 and x2, NaN if either is; where they are equal, each gets half of the gradient.
+    """The larger of x1 and x2, NaN if either is. The larger gets the gradient; of two equal values each gets half of it, and where one
+    is NaN both get it.
 
     >>> import whitewolf as ww
     >>> ww.maximum(ww.asarray([1.0, 5.0]), 3)
     tensor([3., 5.])
     """
-    return _extreme("maximum", x1, x2, lambda a, b: a > b)
+    return _extreme("maximum", x1, x2, lambda a, b: a < b)
 
 
 def minimum(x1: Operand, x2: Operand, /) -> Tensor:
-    """The smaller of x1 and x2, NaN if either is; where they are equal, each gets half of the gradient.
+    """The smaller of x1 and x2, NaN if either is. The smaller gets the gradient; of two equal values each gets half of it, and where one
+    is NaN both get it.
 
     >>> import whitewolf as ww
     >>> ww.minimum(ww.asarray([1.0, 5.0]), 3)
     tensor([1., 3.])
     """
-    return _extreme("minimum", x1, x2, lambda a, b: a < b)
+    return _extreme("minimum", x1, x2, lambda a, b: a > b)
 
 
-def _extreme(name: str, x1: Operand, x2: Operand, wins: Any) -> Tensor:
+def _extreme(name: str, x1: Operand, x2: Operand, loses: Any) -> Tensor:
     a, b = operands(name, x1, x2)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         def share(mine: Tensor, other: Tensor) -> Tensor:
             x, y = mine._data, other._data
-            return wrap((wins(x, y) + 0.5 * (x == y)).astype(mine.dtype), mine.device)
+            return wrap((1 - loses(x, y) - 0.5 * (x == y)).astype(mine.dtype), mine.device)  # NaN loses to nothing
 
         return _pair(node, lambda a, b: multiply(grad, share(a, b)), lambda a, b: multiply(grad, share(b, a)))
 
     return record(name, _binary(name, a, b), (a, b), backward, (a, b))  # type: ignore[no-any-return]
 
 
+def _check_divisor(op: str, x2: Tensor) -> None:
+    """Raises ZeroDivisionError for an integer 0: NumPy, after a warning, would answer 0, which is no quotient."""
+    if x2.dtype.kind in "iu" and not x2._data.all():
+        raise ZeroDivisionError(f"{op}: expected x2 without 0 for dtype {x2.dtype}, got one of shape {x2.shape} that holds 0")
+
+
 def remainder(x1: Operand, x2: Operand, /) -> Tensor:
-    """x1 - floor(x1 / x2) x2: the remainder with the sign of x2, as Python's %.
+    """x1 - floor(x1 / x2) x2: the remainder with the sign of x2, as Python's %. NaN where a floating x2 is 0.
+
+    Raises:
+        ZeroDivisionError: an integer x2 is 0.
 
     >>> import whitewolf as ww
     >>> ww.asarray([-1.0, 5.0]) % 3
     tensor([2., 2.])
     """
     a, b = operands("remainder", x1, x2)
+    _check_divisor("remainder", b)
     if is_sixteen_bit(a.dtype):
         return through_float32(remainder, a, b)
 
@@ -116,13 +132,17 @@ def remainder(x1: Operand, x2: Operand, /) -> Tensor:
 
 
 def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
-    """floor(x1 / x2), as Python's //; its gradient is 0.
+    """floor(x1 / x2), as Python's //; its gradient is 0. A floating x1 over 0 is infinite, or NaN.
+
+    Raises:
+        ZeroDivisionError: an integer x2 is 0.
 
     >>> import whitewolf as ww
     >>> ww.asarray([-1.0, 5.0]) // 3
     tensor([-1.,  1.])
     """
     a, b = operands("floor_divide", x1, x2)
+    _check_divisor("floor_divide", b)
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         return _pair(node, lambda a, b: multiply(grad, 0), lambda a, b: multiply(grad, 0))
@@ -131,7 +151,7 @@ def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
 
 
 def atan2(x1: Operand, x2: Operand, /) -> Tensor:
-    """The angle of the point (x2, x1), in [-pi, pi].
+    """The angle of the point (x2, x1), in [-pi, pi]; its gradient at (0, 0) is 0.
 
     >>> import whitewolf as ww
     >>> ww.atan2(ww.asarray(0.0), 1)
@@ -140,10 +160,12 @@ def atan2(x1: Operand, x2: Operand, /) -> Tensor:
     a, b = _float_operands("atan2", x1, x2)
     if is_sixteen_bit(a.dtype):
         return through_float32(atan2, a, b)
+    from .select import where
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
         def over(a: Tensor, b: Tensor) -> Tensor:
-            return divide(grad, add(multiply(a, a), multiply(b, b)))
+            square = add(multiply(a, a), multiply(b, b))
+            return divide(grad, where(wrap(square._data == 0, square.device), np.inf, square))
 
         return _pair(node, lambda a, b: multiply(over(a, b), b), lambda a, b: negative(multiply(over(a, b), a)))
 

@@ -69,7 +69,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
         copy: True always copies; False raises where a copy would be needed; None copies where it must.
 
     Raises:
-        TypeError: `obj` holds something else than numbers.
+        TypeError: `obj` holds something else than numbers, or does not give them (a tensor of PyTorch's that requires grad, or on a GPU).
         ValueError: lists of unequal lengths, or copy=False where a copy is needed.
 
     >>> import whitewolf as ww
@@ -100,7 +100,10 @@ def _convert(op: str, name: str, obj: Any, dtype: Any, device: DeviceLike, copy:
     where = find_device(device)
     is_array = isinstance(obj, (np.ndarray, np.generic)) or hasattr(obj, "__array__") or hasattr(obj, "__array_interface__")
     if is_array or isinstance(obj, (memoryview, bytes, bytearray)) and copy is False:
-        data = np.asarray(obj)
+        try:
+            data = np.asarray(obj)
+        except (TypeError, ValueError, RuntimeError) as error:  # PyTorch's tensors on a GPU, or that require grad
+            raise TypeError(f"{op}: expected {name} that gives NumPy its numbers, got {type(obj).__name__}: {error}") from None
     else:
         if copy is False:
             raise ValueError(f"{op}: expected an array with copy=False, got {type(obj).__name__}, which must be copied")

@@ -10,7 +10,7 @@ from .._precision import round_into, widened
 from ..dtypes import is_sixteen_bit
 from ..graph import Node, _mode, record
 from ..tensor import Tensor, wrap
-from ._common import check_same_device, check_tensor, normalize_axis, operands, share_memory, unbroadcast
+from ._common import check_same_device, check_tensor, is_writable, normalize_axis, operands, share_memory, unbroadcast
 from .select import where
 
 
@@ -122,17 +122,16 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     _, new = operands("setitem", x, value)
     recording = _mode.enabled and (x._requires_grad or new._requires_grad)
     if recording:
-        _check_alone(x)
+        check_alone(x)
     if new.dtype != x.dtype:
         raise TypeError(f"setitem: expected a value of dtype {x.dtype}, got {new.dtype}")
-    before = wrap(x._data, x.device)
-    before._requires_grad, before._node, before._output = x._requires_grad, x._node, x._output
+    before = as_it_is(x, x._data)
     try:
         x._data[parts] = new._data
     except (IndexError, TypeError) as error:
         raise IndexError(f"setitem: expected an index into shape {x.shape}, got {error}") from None
     except ValueError as error:
-        if not x._data.flags.writeable:
+        if not is_writable(x):
             raise ValueError(
                 f"setitem: expected x that can be written to, got one over read-only memory of shape {x.shape}"
             ) from None
@@ -162,7 +161,14 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         x._requires_grad, x._node, x._output = True, result._node, 0
 
 
-def _check_alone(x: Tensor, op: str = "setitem") -> None:
+def as_it_is(x: Tensor, data: Any) -> Tensor:
+    """x's place in the graph, over `data`: what an op takes in x's stead before x itself goes on as the op's result."""
+    before = wrap(data, x.device)
+    before._requires_grad, before._node, before._output = x._requires_grad, x._node, x._output
+    return before
+
+
+def check_alone(x: Tensor, op: str = "setitem") -> None:
     """Raises ValueError where a recorded assignment to x would give somebody a wrong gradient."""
     if x._node is None and x._requires_grad:
         raise ValueError(

@@ -46,12 +46,16 @@ greater_equal = _compare("greater_equal", ">=")
 
 
 def _integer_binary(name: str, numpy_name: str, kinds: str, doc: str) -> Callable[[Operand, Operand], Tensor]:
+    shift = name.endswith("_shift")
+
     def op(x1: Operand, x2: Operand, /) -> Tensor:
         a, b = operands(name, x1, x2)
         if a.dtype.kind not in kinds:
             expected = "bool" if kinds == "b" else "an integer dtype" if kinds == "iu" else "bool or an integer dtype"
             raise TypeError(f"{name}: expected x1 and x2 of {expected}, got {a.dtype}")
         broadcast_shape(name, a, b)
+        if shift and b.dtype.kind == "i" and (b._data < 0).any():
+            raise ValueError(f"{name}: expected x2 >= 0, got one of shape {b.shape} that holds {int(b._data.min())}")
         return wrap(getattr(a.device.xp, numpy_name)(a._data, b._data), a.device)
 
     op.__name__ = op.__qualname__ = name
@@ -59,7 +63,7 @@ def _integer_binary(name: str, numpy_name: str, kinds: str, doc: str) -> Callabl
     op.__doc__ = f"""{doc}
 
     Raises:
-        ValueError: the shapes do not broadcast.
+        ValueError: the shapes do not broadcast{", or x2 is negative somewhere" if shift else ""}.
         TypeError: the dtype is another.
 
     >>> import whitewolf as ww
@@ -76,8 +80,18 @@ logical_xor = _integer_binary("logical_xor", "logical_xor", "b", "Either x1 or x
 bitwise_and = _integer_binary("bitwise_and", "bitwise_and", "biu", "x1 & x2, bit by bit.")
 bitwise_or = _integer_binary("bitwise_or", "bitwise_or", "biu", "x1 | x2, bit by bit.")
 bitwise_xor = _integer_binary("bitwise_xor", "bitwise_xor", "biu", "x1 ^ x2, bit by bit.")
-bitwise_left_shift = _integer_binary("bitwise_left_shift", "left_shift", "iu", "x1 << x2.")
-bitwise_right_shift = _integer_binary("bitwise_right_shift", "right_shift", "iu", "x1 >> x2, keeping the sign.")
+bitwise_left_shift = _integer_binary(
+    "bitwise_left_shift",
+    "left_shift",
+    "iu",
+    "x1 << x2: bits beyond the dtype are lost, so that a shift by its width or more gives 0.",
+)
+bitwise_right_shift = _integer_binary(
+    "bitwise_right_shift",
+    "right_shift",
+    "iu",
+    "x1 >> x2, which is floor(x1 / 2^x2): a shift by the dtype's width or more gives 0, or -1 for a negative x1.",
+)
 
 
 def logical_not(x: Tensor, /) -> Tensor:

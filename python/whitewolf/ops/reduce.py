@@ -189,7 +189,7 @@ def _extreme(name: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
 
     def backward(node: Node, grad: Tensor) -> tuple[Tensor]:
         x, y = node.saved
-        chosen = x._data == y._data.reshape(plan.kept)
+        chosen = (x._data == y._data.reshape(plan.kept)) | (x._data != x._data)  # where there is NaN, y is NaN
         share = chosen / np.maximum(chosen.sum(axis=plan.axes, keepdims=True), 1)
         return (multiply(plan.spread(grad), wrap(share.astype(x.dtype), x.device)),)
 

@@ -22,6 +22,7 @@ from ._common import (
 from ._sixteen import through_float32
 from .binary import maximum, minimum
 from .elementwise import _library, fused_backward
+from .logic import greater, greater_equal, less, less_equal
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -74,7 +75,8 @@ def where(condition: Tensor, x1: Operand, x2: Operand, /) -> Tensor:
 
 
 def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -> Tensor:
-    """min(max(x, lower bound), upper bound); NaN stays NaN. The gradient is 1 where x lies within the bounds, 0 outside.
+    """min(max(x, lower bound), upper bound); NaN stays NaN. The gradient goes to x where it lies within the bounds or on them, to the
+    bound where it lies beyond, and nowhere where it is NaN.
 
     Args:
         x: any shape.
@@ -97,8 +99,8 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
             check_number("clip", name, bound)
     check_ordered("clip", "x", x)
     if isinstance(min, Tensor) or isinstance(max, Tensor):
-        result = x if min is None else maximum(x, min)
-        return result if max is None else minimum(result, max)
+        result = x if min is None else _bounded(x, min, maximum, greater_equal, less)
+        return result if max is None else _bounded(result, max, minimum, less_equal, greater)
     if x.dtype not in KERNEL_FLOATS:
         if is_sixteen_bit(x.dtype):
             return through_float32(clip, x, min, max)
@@ -110,6 +112,20 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
     data = x.device.empty(x.shape, x.dtype, x._data)
     x.device.kernels["clip_forward"](data, x._data, **attrs)
     return record("clip", data, (x,), lambda node, grad: (fused_backward("clip", grad, node.saved[0], attrs, None),), (x,))  # type: ignore[no-any-return]
+
+
+def _bounded(x: Tensor, bound: Operand, extreme: Any, holds: Any, breaks: Any) -> Tensor:
+    """The extreme of x and a bound. Where x holds to it, also where they are equal, x gets the gradient; where x breaks it, the bound."""
+    a, b = operands("clip", x, bound)
+
+    def backward(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+        needs, (a, b) = node.needs, node.saved
+        return (
+            unbroadcast(where(holds(a, b), grad, 0), a.shape) if needs[0] else None,
+            unbroadcast(where(breaks(a, b), grad, 0), b.shape) if needs[1] else None,
+        )
+
+    return record("clip", extreme(a.detach(), b.detach())._data, (a, b), backward, (a, b))  # type: ignore[no-any-return]
 
 
 def _bound(name: str, bound: Any, x: Tensor) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._uninterrupted import Uninterrupted
 from ..graph import _GradMode
+from ..ops._common import is_writable
 from ..tensor import Tensor
 
 _REFUSED = {"capturable": "steps are counted on the host", "differentiable": "a step is not recorded in the graph"}
@@ -160,7 +161,7 @@ class Optimizer:
             raise TypeError(
                 f"{type(self).__name__}: expected grad of dtype {p.dtype} and shape {p.shape}, got {grad.dtype} and {grad.shape}"
             )
-        if not getattr(p._data.flags, "writeable", True):
+        if not is_writable(p):
             raise ValueError(f"{type(self).__name__}: expected params[{number}] to be writable, got one over read-only memory")
 
     def _step_group(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:

@@ -12,8 +12,9 @@ from ...ops.elementwise import abs, add, floor, multiply, round, subtract
 from ...ops.gather import gather
 from ...ops.manipulation import expand_dims, matrix_transpose, reshape
 from ...ops.matmul import matmul
-from ...ops.select import clip, where
+from ...ops.select import where
 from ...tensor import Tensor, wrap
+from .piecewise import hardtanh
 
 MODES, PADDINGS = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
 
@@ -67,7 +68,7 @@ def grid_sample(
 
     Args:
         input: x, float32 or float64 [N, C, H, W]; [N, C, D, H, W] for volumes.
-        grid: of the same dtype, [N, P, Q, 2], or [N, O, P, Q, 3]; x first. NaN is taken as -1.
+        grid: of the same dtype, [N, P, Q, 2], or [N, O, P, Q, 3]; x first. NaN is taken as -1, infinity as far outside (with "reflection" as -1).
         mode: "bilinear" (trilinear in volumes), "nearest" or, in pictures, "bicubic".
         padding_mode: what is outside: "zeros"; the pixel at the "border"; or the "reflection" at the border.
         align_corners: -1 and 1 are the centres of the outermost pixels; otherwise (the default) their outer edges.
@@ -102,7 +103,7 @@ def grid_sample(
     corners = check_flag(op, "align_corners", bool(align_corners) if align_corners is None else align_corners)
     # Coordinates [N, points], slowest dimension first.
     where_to = [reshape(grid[..., dims - 1 - d], (input.shape[0], -1)) for d in range(dims)]
-    where_to = [where(wrap(x._data != x._data, x.device), -1.0, x) for x in where_to]
+    where_to = [_to_somewhere(x, padding_mode) for x in where_to]
     scaled = [_to_pixels(x, n, corners) for x, n in zip(where_to, sizes)]
     if mode != "bicubic":
         scaled = [_inside(x, n, padding_mode, corners) for x, n in zip(scaled, sizes)]
@@ -116,6 +117,14 @@ def grid_sample(
         total = share if total is None else add(total, share)
     assert total is not None
     return reshape(total, (*input.shape[:2], *grid.shape[1:-1]))
+
+
+def _to_somewhere(x: Tensor, padding_mode: str) -> Tensor:
+    """Coordinates without NaN and infinity, which have no distance to a pixel. What is infinite is beyond the border."""
+    far = np.isinf(x._data)
+    x = where(wrap(far, x.device), wrap(np.copysign(x.device.xp.asarray(1e3, x.dtype), x._data), x.device), x)
+    nowhere = x._data != x._data
+    return where(wrap(nowhere | far if padding_mode == "reflection" else nowhere, x.device), -1.0, x)
 
 
 def _to_pixels(x: Tensor, n: int, corners: bool) -> Tensor:
@@ -135,7 +144,7 @@ def _inside(x: Tensor, n: int, padding_mode: str, corners: bool) -> Tensor:
         turns = wrap(np.floor(offset._data / span), x.device)
         rest = subtract(offset, multiply(turns, span))
         x = where(wrap(turns._data % 2 == 0, x.device), add(rest, low), subtract(high, rest))
-    return clip(x, 0, n - 1)
+    return hardtanh(x, 0.0, n - 1.0)  # constant at the border, as it is beyond
 
 
 def _taps(x: Tensor, mode: str) -> list[tuple[Any, Tensor | None]]:
