@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ from whitewolf.workloads import frame, plots
 from whitewolf.workloads.interrupt import Interruption
 
 ROOT = str(Path(ww.__file__).resolve().parents[1])
+
+
+@pytest.fixture(autouse=True)
+def pictures(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Runs draw nothing, which would take longer than they do, unless a test asks for it with what this returns."""
+    available = plots.available
+    monkeypatch.setattr(plots, "available", lambda: False)
+    return available
 
 
 def write_idx(path: Path, array: Any, packed: bool) -> None:
@@ -115,7 +124,14 @@ def test_loss_and_accuracy_are_those_of_each_epoch(tmp_path: Path) -> None:
     assert [e["train_accuracy"] for e in lines] == pytest.approx([sum(s % 3 for s in epoch) / 10 for epoch in steps])
 
 
-def test_a_run_on_a_folder_of_idx_files_leaves_everything(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_on_a_folder_of_idx_files_leaves_everything(
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    pictures: Callable[[], bool],
+) -> None:
+    monkeypatch.setattr(plots, "available", pictures)
     out = tmp_path / "run"
     assert (
         train("--data", str(images), "--epochs", "6", "--batch-size", "16", "--out", str(out), "--json", str(tmp_path / "r.json"))

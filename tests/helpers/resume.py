@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import whitewolf as ww
 from whitewolf import cli, workloads
-from whitewolf.workloads import frame
+from whitewolf.workloads import frame, plots
 
 
 class Killed(BaseException):
@@ -22,7 +23,11 @@ def final_weights(folder: Path) -> dict[str, bytes]:
 
 
 def check_resume(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int, *arguments: str) -> None:
-    """A run killed at a random step after its first checkpoint ends, resumed, with the bits of an unbroken one."""
+    """A run killed at a random step after its first checkpoint ends, resumed, with the bits of an unbroken one.
+
+    And the checkpoint of the unbroken one, measured alone, has the figures that the run ended with.
+    """
+    monkeypatch.setattr(plots, "available", lambda: False)  # pictures take longer than the steps, and have tests of their own
     given = ["train", name, "--steps", str(steps), *arguments]
     assert cli.main([*given, "--out", str(folder / "whole")]) in (0, 1)  # 1: so short a run need not reach its target
     broken = [*given, "--out", str(folder / "broken")]
@@ -52,4 +57,8 @@ def check_resume(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, steps
     monkeypatch.setattr(frame, "SAVE_EVERY", 1e9)
     assert ww.load_checkpoint(folder / "broken" / frame.CHECKPOINT)["state"]["step"] == saved, f"killed after {last} steps"
     assert cli.main([*broken, "--resume"]) in (0, 1)
+    alone = folder / "alone.json"
+    cli.main([*given, "--evaluate", str(folder / "whole" / frame.CHECKPOINT), "--json", str(alone)])
+    ended, measured = (json.loads(path.read_text()) for path in (folder / "whole" / frame.RESULT, alone))
+    assert measured["value"] == ended["value"] and measured["metric"] == ended["metric"]
     assert final_weights(folder / "whole") == final_weights(folder / "broken"), f"killed after {last} steps, saved after {saved}"
