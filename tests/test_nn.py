@@ -291,7 +291,7 @@ def test_sequential_indexes_slices_and_grows() -> None:
     named = nn.Sequential({"in": a, "out": c})
     assert list(named.state_dict())[0] == "in.weight" and named[1] is c and list(dict(named.named_children())) == ["in", "out"]
     for i in (4, -5):
-        with pytest.raises(IndexError, match="Sequential: expected an index"):
+        with pytest.raises(IndexError, match="Sequential: expected i in"):
             net[i]
 
 

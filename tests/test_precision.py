@@ -199,7 +199,7 @@ def test_a_scale_that_is_too_large_falls_until_the_gradients_are_finite(task: tu
 def test_scaler_s_errors_name_it() -> None:
     w = ww.tensor([1.0], requires_grad=True)
     optimizer, scaler = ww.optim.SGD([w], lr=0.1), ww.amp.GradScaler()
-    with pytest.raises(RuntimeError, match="GradScaler.update: expected a step"):
+    with pytest.raises(RuntimeError, match="GradScaler.update: expected new_scale, or a step"):
         scaler.update()
     w.grad = ww.ones(1)
     scaler.unscale_(optimizer)

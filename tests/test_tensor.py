@@ -81,7 +81,7 @@ def test_item_bool_int_float_complex() -> None:
     for convert in (lambda x: x.item(), bool, float):
         with pytest.raises(ValueError, match=r"expected a tensor of one element, got shape \(2,\)"):
             convert(ww.zeros(2))
-    with pytest.raises(TypeError, match="index: expected an integer tensor, got dtype float32"):
+    with pytest.raises(TypeError, match="index: expected an integer tensor of one element, got dtype float32"):
         [1, 2][ww.tensor(1.0)]
 
 

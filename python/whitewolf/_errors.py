@@ -9,7 +9,7 @@ Every function may raise these, and its docstring names only what it raises besi
 - MemoryError: a result that does not fit in memory. OverflowError: an int outside the range of the dtype that it meets.
 - ww.DeviceError: tensors on different devices, or a device that is not there.
 
-A layer raises what its function raises, and ValueError or TypeError for arguments that it could never compute with. The text of an
+A layer raises what its function raises, and a class ValueError or TypeError for arguments that it could never compute with. The text of an
 error names the function or class, the argument, what was expected, and what was given.
 """
 

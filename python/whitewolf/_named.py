@@ -97,8 +97,10 @@ def _explained(
 ) -> Exception:
     if type(error).__module__.startswith("whitewolf") and not isinstance(error, SixteenBit):
         return error  # of a type of its own, which says what it is
-    if isinstance(error, KeyError) and str(error.args[0] if error.args else "").startswith(f"{op}: "):
-        return error  # documented: a file lacks what was asked for
+    if isinstance(error, (KeyError, AttributeError)) and re.match(
+        rf"{op}: |[\w.]+: expected ", str(error.args[0] if error.args else "")
+    ):
+        return error  # documented: there is nothing of that name
     try:
         given = signature.bind(*args, **kwargs).arguments
     except TypeError as wrong:  # too many arguments, or unknown ones: Python's own text says which
@@ -113,7 +115,7 @@ def _explained(
     else:
         own, _, rest = whole.partition(": ")
     names = [name for name in signature.parameters if name != "self"]
-    known = own == op or below and re.fullmatch(r"\w+", own) is not None
+    known = own == op or own.startswith(f"{op}.") or below and re.fullmatch(r"\w+", own) is not None
     if known and isinstance(error, _KEPT) and re.search(rf"\b({'|'.join((*names, *_LETTERS))})\b", rest):
         return error if text == whole else type(error)(text)
     kind = next((kind for kind in _KEPT if isinstance(error, kind)), ValueError)

@@ -144,7 +144,7 @@ class GradScaler:
                 raise ValueError(f"GradScaler.update: expected new_scale to be positive and finite, got {value}")
             self._scale = value
         elif not self._finite:
-            raise RuntimeError("GradScaler.update: expected a step, or unscale_, since the last update, got none")
+            raise RuntimeError("GradScaler.update: expected new_scale, or a step or unscale_ since the last update, got none")
         elif not all(self._finite.values()):
             self._scale *= self._backoff_factor
             self._growth_tracker = 0
@@ -222,6 +222,9 @@ class GradScaler:
         self._scale, self._growth_tracker = float(state_dict["scale"]), int(state_dict["_growth_tracker"])
 
 
-check_methods(GradScaler, methods=("__init__", "load_state_dict"))
+check_methods(
+    GradScaler,
+    methods=("__init__", "load_state_dict", "scale", "update", "set_backoff_factor", "set_growth_factor", "set_growth_interval"),
+)
 
 __all__ = ["GradScaler"]

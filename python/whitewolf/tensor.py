@@ -12,7 +12,7 @@ from ._dlpack import lend_bfloat16
 from ._methods import TensorMethods
 from .device import Array, Device
 from .device import device as _find_device
-from .dtypes import DType, is_bfloat16, is_floating
+from .dtypes import DType, find_dtype, is_bfloat16, is_floating
 
 
 class Tensor(TensorMethods):
@@ -143,10 +143,13 @@ class Tensor(TensorMethods):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         array = self.numpy()
-        if dtype is not None and np.dtype(dtype) != array.dtype:
+        wanted = array.dtype if dtype is None else find_dtype("__array__", dtype)
+        if copy is not None and not isinstance(copy, bool):
+            raise TypeError(f"__array__: expected copy to be True, False or None, got {type(copy).__name__}")
+        if wanted != array.dtype:
             if copy is False:
-                raise ValueError(f"__array__: expected dtype {array.dtype} with copy=False, got {np.dtype(dtype)}")
-            return array.astype(dtype)
+                raise ValueError(f"__array__: expected dtype {array.dtype} with copy=False, got {wanted}")
+            return array.astype(wanted)
         return array.copy() if copy else array
 
     def __dlpack__(
@@ -168,14 +171,14 @@ class Tensor(TensorMethods):
             return self._data.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
         if stream is not None:
             raise BufferError(f"__dlpack__: expected stream=None on {self.device}, which has no streams, got {stream!r}")
-        if dl_device is not None and tuple(dl_device) != (1, 0):  # kDLCPU
+        if dl_device is not None and (not isinstance(dl_device, (tuple, list)) or tuple(dl_device) != (1, 0)):  # kDLCPU
             raise BufferError(f"__dlpack__: expected dl_device == (1, 0), the CPU, got {dl_device}")
         # A consumer of an older version cannot be told that memory is read-only: NumPy refuses then, unless it is a copy.
         try:
             if is_bfloat16(self._data.dtype):
                 return lend_bfloat16(self._data, max_version=max_version, copy=copy)
             return self._data.__dlpack__(max_version=max_version, copy=copy)
-        except (TypeError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise BufferError(f"__dlpack__: expected a tensor that can be lent, got {error}") from None
 
     def __dlpack_device__(self) -> tuple[Any, int]:
@@ -206,6 +209,7 @@ class Tensor(TensorMethods):
 
         Raises:
             ww.DeviceError: there is no such device, or it is not there.
+            ValueError: `stream` is not None.
         """
         if stream is not None:
             raise ValueError(f"to_device: expected stream=None, got {stream!r}")
@@ -226,8 +230,8 @@ class Tensor(TensorMethods):
         return complex(self.item())
 
     def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"index: expected an integer tensor, got dtype {self.dtype}")
+        if self.dtype.kind not in "iu" or self.size != 1:
+            raise TypeError(f"index: expected an integer tensor of one element, got dtype {self.dtype} and shape {self.shape}")
         return int(self.item())
 
     def __len__(self) -> int:
@@ -259,7 +263,12 @@ class Tensor(TensorMethods):
         return result
 
     def backward(self, grad: Tensor | None = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
-        """Adds the gradient of this tensor (times `grad`) to every leaf's `.grad`; see `ww.autograd.backward`."""
+        """Adds the gradient of this tensor (times `grad`) to every leaf's `.grad`; see `ww.autograd.backward`.
+
+        Raises:
+            ValueError: the tensor requires no grad, or `grad` is missing or of another shape.
+            ww.StaleTensorError: a value that the walk needs was overwritten.
+        """
         _autograd.backward(self, grad, retain_graph=retain_graph, create_graph=create_graph)
 
     # ---- copies ----
@@ -287,6 +296,12 @@ class Tensor(TensorMethods):
     # ---- in place ----
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        """x[key] = value, in place; ops/indexing.py has what holds in a graph.
+
+        Raises:
+            IndexError: the key is no index into x.
+            ValueError: the value does not broadcast to x[key]; x is read-only, or, in a graph, a leaf or shared by another tensor.
+        """
         ops.setitem(self, key, value)
 
     def _overwritten(self) -> None:

@@ -218,11 +218,12 @@ GENERAL = {
 
 
 def documented(function: Any, error: BaseException) -> bool:
-    """The docstring's `Raises:` names the error's type, or one that it is a kind of; or the error is one of the general rule."""
+    """The `Raises:` of the docstring, or of the text that is given, names the error's type, or one that it is a kind of; or the error is one of the general rule."""
     names = [c.__name__ for c in type(error).__mro__ if c not in (Exception, BaseException, object)]
     if any(name in GENERAL and re.search(GENERAL[name], str(error)) for name in names):
         return True
-    raises = (function.__doc__ or "").partition("Raises:")[2].partition("\n\n")[0]
+    text = function if isinstance(function, str) else function.__doc__ or ""
+    raises = " ".join(part.partition("\n\n")[0] for part in text.split("Raises:")[1:])
     return any(re.search(rf"\b{name}\b", raises) for name in names)
 
 

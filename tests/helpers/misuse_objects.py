@@ -5,6 +5,7 @@ in helpers/misuse.py, and: each call ends within SECONDS; what a constructor acc
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import re
@@ -200,6 +201,28 @@ def _schedule() -> Any:
     return optim.lr_scheduler.StepLR(_optimizer(), 2)
 
 
+def _listed(method: Any) -> Any:
+    """A method that gives an iterator, and all that comes out of it."""
+
+    @functools.wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return list(method(*args, **kwargs))
+
+    return run
+
+
+def _use(matmul: Any) -> None:
+    with ww.kernels.use(matmul=matmul):
+        pass
+
+
+_use.__doc__ = ww.kernels.use.__doc__
+
+
+def _names() -> Any:
+    return nn.ModuleDict({"a": nn.ReLU()})
+
+
 def _packed() -> Any:
     return nn.utils.rnn.pack_padded_sequence(floats(3, 2, 4), ww.asarray([3, 2]))
 
@@ -220,7 +243,10 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
     "Optimizer.zero_grad": (lambda: _optimizer().zero_grad, {}),
     "Optimizer.add_param_group": (lambda: _optimizer().add_param_group, {"param_group": lambda: {"params": _weights()}}),
     "Optimizer.load_state_dict": (lambda: _optimizer().load_state_dict, {"state_dict": lambda: _optimizer().state_dict()}),
-    "StepLR.load_state_dict": (lambda: _schedule().load_state_dict, {"state_dict": lambda: _schedule().state_dict()}),
+    "LRScheduler.load_state_dict": (lambda: _schedule().load_state_dict, {"state_dict": lambda: _schedule().state_dict()}),
+    "ReduceLROnPlateau.load_state_dict": (lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).load_state_dict,
+                                          {"state_dict": lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).state_dict()}),
+    "Transformer.generate_square_subsequent_mask": (lambda: nn.Transformer.generate_square_subsequent_mask, {"sz": lambda: 2}),
     "ReduceLROnPlateau.step": (lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).step, {"metrics": lambda: 1.0, "metric": lambda: 1.0}),
     "Module.load_state_dict": (lambda: _model().load_state_dict, {"state_dict": lambda: _model().state_dict()}),
     "Module.to": (lambda: _model().to, {"targets": lambda: "float64"}),
@@ -231,10 +257,23 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
     "Module.add_module": (lambda: _model().add_module, {"name": lambda: "n", "module": lambda: nn.ReLU()}),
     "Module.register_forward_hook": (lambda: _model().register_forward_hook, {"hook": lambda: lambda *given: None}),
     "Module.register_forward_pre_hook": (lambda: _model().register_forward_pre_hook, {"hook": lambda: lambda *given: None}),
+    **{f"Module.{n}": (lambda n=n: _listed(getattr(_model(), n)), {}) for n in ("buffers", "named_buffers", "named_modules", "named_parameters", "parameters")},
+    **{f"Module.{n}": (lambda n=n: getattr(_model(), n), {"target": lambda: "0"}) for n in ("get_buffer", "get_parameter", "get_submodule", "state_dict", "zero_grad")},
+    **{f"Sequential.{n}": (lambda n=n: getattr(_model(), n), {"i": lambda: 0, "module": lambda: nn.ReLU(), "modules": lambda: [nn.ReLU()]})
+       for n in ("append", "extend", "insert", "__getitem__", "__setitem__", "__delitem__")},
+    **{f"ModuleList.{n}": (lambda n=n: getattr(nn.ModuleList([nn.ReLU()]), n), {"i": lambda: 0, "other": lambda: [nn.ReLU()]}) for n in ("__getitem__", "__add__")},
+    **{f"ModuleDict.{n}": (lambda n=n: getattr(_names(), n), {"name": lambda: "a", "module": lambda: nn.ReLU(), "modules": lambda: {"a": nn.ReLU()}})
+       for n in ("__contains__", "__delitem__", "__getitem__", "__setitem__", "pop", "update")},
+    **{f"ParameterList.{n}": (lambda n=n: getattr(nn.ParameterList(_weights()), n), {"i": lambda: 0, "value": lambda: floats(2), "values": _weights})
+       for n in ("append", "extend", "__getitem__", "__setitem__")},
+    "PackedSequence.to": (lambda: _packed().to, {"targets": lambda: "float64"}),
     "Module.apply": (lambda: _model().apply, {"fn": lambda: lambda m: None, "function": lambda: lambda m: None}),
     "GradScaler.scale": (lambda: amp.GradScaler().scale, {"outputs": lambda: floats(2)}),
     "GradScaler.step": (lambda: amp.GradScaler().step, {"optimizer": _optimizer}),
     "GradScaler.unscale_": (lambda: amp.GradScaler().unscale_, {"optimizer": _optimizer}),
+    "GradScaler.update": (lambda: amp.GradScaler().update, {"new_scale": lambda: 1.0}),
+    **{f"GradScaler.set_{n}": (lambda n=n: getattr(amp.GradScaler(), f"set_{n}"), {"new_factor": lambda: 0.5, "new_interval": lambda: 5})
+       for n in ("backoff_factor", "growth_factor", "growth_interval")},
     "GradScaler.load_state_dict": (lambda: amp.GradScaler().load_state_dict, {"state_dict": lambda: amp.GradScaler().state_dict()}),
     **{f"init.{n}": (lambda n=n: getattr(nn.init, n), {"tensor": lambda: floats(2, 2), "val": lambda: 1.0, "nonlinearity": lambda: "relu", "sparsity": lambda: 0.5})
        for n in dir(nn.init) if n.endswith("_") and not n.startswith("_") or n == "calculate_gain"},
@@ -252,7 +291,13 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
     "autograd.gradgradcheck": (lambda: autograd.gradgradcheck, {"function": lambda: ww.exp, "inputs": lambda: [ww.ones(2, dtype="float64", requires_grad=True)]}),
     "kernels.get": (lambda: ww.kernels.get, {"op": lambda: "add_forward"}),
     "kernels.list": (lambda: ww.kernels.list, {}),
-
+    "kernels.use": (lambda: _use, {"matmul": lambda: "tiled"}),
+    "kernels.load": (lambda: ww.kernels.load, {"path": lambda: "no such folder"}),
+    "DataLoader.load_state_dict": (lambda: data.DataLoader(data.TensorDataset(np.zeros((4, 2), "f4"))).load_state_dict, {"state": lambda: {"epoch": 0}}),
+    "TensorDataset.batch": (lambda: data.TensorDataset(np.zeros((4, 2), "f4")).batch, {"indices": lambda: np.array([1, 2])}),
+    "TensorDataset.__getitem__": (lambda: data.TensorDataset(np.zeros((4, 2), "f4")).__getitem__, {"index": lambda: 1}),
+    **{f"{n}.__call__": (lambda n=n: build(f"data.{n}", getattr(data, n)).__call__, {"batch": lambda: np.zeros((2, 3, 4, 4), "f4"), "rng": lambda: np.random.default_rng(0)})
+       for n in ("ColourJitter", "Normalize", "RandomCrop", "RandomFlip", "RandomShift")},
     "data.collate": (lambda: data.collate, {"samples": lambda: [np.zeros(2), np.ones(2)]}),
     "data.read_idx": (lambda: data.read_idx, {"path": lambda: "no such file"}),
     "data.mnist": (lambda: data.mnist, {"folder": lambda: "no such folder"}),
@@ -281,7 +326,27 @@ def functions(name: str) -> Iterator[Call]:
 
 
 # Methods of tensors that take arguments, on a good tensor.
-METHODS = [n for n in dir(ww.Tensor) if not n.startswith("_") and callable(getattr(ww.Tensor, n))]
+OPERATORS = [
+    f"__{n}__"
+    for n in (
+        "getitem",
+        "setitem",
+        "array",
+        "dlpack",
+        "add",
+        "iadd",
+        "radd",
+        "matmul",
+        "imatmul",
+        "mod",
+        "imul",
+        "pow",
+        "eq",
+        "lt",
+        "lshift",
+    )
+]
+METHODS = [n for n in dir(ww.Tensor) if not n.startswith("_") and callable(getattr(ww.Tensor, n))] + OPERATORS
 
 
 def methods(name: str) -> Iterator[Call]:
@@ -291,12 +356,13 @@ def methods(name: str) -> Iterator[Call]:
         return
     good = GOOD | {"start_dim": lambda: 0, "target": lambda: "float64", "indices": lambda: ints(2), "x2": lambda: 2.0, "shape": lambda: (4,),
                    "sizes": lambda: 4, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4}  # fmt: skip
+    good |= {"key": lambda: 0, "value": lambda: 1.0, "other": lambda: floats(2, 2)}
     good |= {"index": lambda: ints(2)} if name.startswith("index_") else {}
     for p in parameters:
         if p.kind is p.VAR_KEYWORD:
             continue
         for what, bad in bad_for(p.name).items():
-            x = floats(2, 2)
+            x = floats(2, 2).requires_grad_() * 1 if name == "backward" else floats(2, 2)
             args, kwargs = [], {}
             for q in parameters:
                 value = bad if q is p else good[q.name]() if q.default is q.empty and q.kind is not q.VAR_KEYWORD else None
@@ -306,14 +372,68 @@ def methods(name: str) -> Iterator[Call]:
                     args.append(value)
                 else:
                     kwargs[q.name] = value
-            keep = [] if name.endswith("_") else [x, *(t for t in args if isinstance(t, ww.Tensor))]
+            keep = (
+                []
+                if name.endswith("_") and name not in OPERATORS or name in ("__setitem__", "__iadd__", "__imatmul__", "__imul__")
+                else [x, *(t for t in args if isinstance(t, ww.Tensor))]
+            )
             yield Call(
                 p.name,
                 what,
                 lambda x=x, a=args, k=kwargs: getattr(x, name)(*a, **k),
-                [q.name for q in parameters] + ["x", "shape", "axis", "axes"],
+                [q.name for q in parameters]
+                + ["x", "shape", "axis", "axes"]
+                + (["an index", "a tensor", "result", "x1", "x2", "operands"] if name in OPERATORS else []),
                 keep,
             )
+
+
+ROOMS = {"nn": nn, "init": nn.init, "utils": nn.utils, "rnn": nn.utils.rnn, "optim": optim, "optim.lr_scheduler": optim.lr_scheduler, "data": data, "io": io,
+         "amp": amp, "random": ww.random, "autograd": autograd, "kernels": ww.kernels}  # fmt: skip
+
+PASSED_OVER = {
+    "they compute what the modules in them compute": ("call nn.Sequential",),
+    "they hold modules or parameters, and compute nothing": ("call nn.Module", "call nn.ModuleDict", "call nn.ModuleList", "call nn.ParameterList"),
+    "a subclass defines them": ("new optim.lr_scheduler.LRScheduler", "function Function.backward"),
+    "ops call them, with what is the engine's own": (
+        "function autograd.record", "function autograd.save_output", "function autograd.saved_output", "function random.take_blocks",
+        "function Device.hold"),
+    "a NamedTuple: what is in it is held where it is used": ("new rnn.PackedSequence",),
+    "it reaches for the network: tests/test_download.py": ("function data.download",),
+}  # fmt: skip
+
+
+def public() -> set[str]:
+    """Every public class, function and method of the rooms that takes an argument, as targets; helpers/misuse.py has the functions beside."""
+    found: set[str] = set()
+    classes = {value for value in vars(ww).values() if inspect.isclass(value)}
+    for room, module in ROOMS.items():
+        for name in getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]:
+            value = getattr(module, name)
+            if not callable(value) or not hasattr(module, "__all__") and not value.__module__.startswith(module.__name__):
+                continue
+            if inspect.isclass(value):
+                classes.add(value)
+                found |= {f"new {room}.{name}"} if inspect.signature(value).parameters else set()
+                found |= {f"call {room}.{name}"} if issubclass(value, nn.Module) else set()
+            elif inspect.signature(value).parameters and value is not getattr(ww, name, None):
+                found.add(f"function {room}.{name}")
+    for cls in classes:
+        for name in dir(cls):
+            owner = next((c for c in cls.__mro__ if name in vars(c)), object)
+            method = getattr(cls, name)
+            if name.startswith("_") or not inspect.isfunction(method) or not owner.__module__.startswith("whitewolf"):
+                continue
+            # What a layer computes is a call of it; what a subclass defines is its own business.
+            if (
+                owner is ww.Tensor
+                or name in ("forward", "function", "rectified", "rate")
+                or len(inspect.signature(method).parameters) < 2
+            ):
+                continue
+            place = {"Tree": "Module", "_Listed": "Sequential"}.get(owner.__name__, owner.__name__)
+            found.add(f"function {place}.{method.__name__}")
+    return found
 
 
 KINDS: dict[str, Callable[[str], Iterator[Call]]] = {
@@ -348,6 +468,25 @@ def named(names: list[str], text: str) -> bool:
     return match is not None and any(re.search(rf"\b{re.escape(w)}\b", text[match.end() :]) for w in (*names, *BELOW))
 
 
+def told(kind: str, name: str, error: BaseException) -> str:
+    """What is written about errors. Of a method in its docstring, else in its class's; of a class in its own, and, as whitewolf/_errors.py
+    has it, that a constructor may raise ValueError, and a layer what its function raises."""
+    if kind == "method":
+        return inspect.getdoc(getattr(ww.Tensor, name)) or ""
+    if kind == "function":
+        function = FUNCTIONS[name][0]()
+        owner = getattr(function, "__self__", None)
+        return (function.__doc__ or "") + ("" if owner is None or inspect.ismodule(owner) else type(owner).__doc__ or "")
+    cls = CLASSES[name]
+    texts = [cls.__doc__, cls.__init__.__doc__, "Raises: ValueError"]
+    if issubclass(cls, nn.Module):
+        texts += [
+            cls.forward.__doc__,
+            *(getattr(getattr(nn.functional, op, None), "__doc__", "") for op in re.findall(r"(\w+): expected", str(error))),
+        ]
+    return "\n\n".join(filter(None, texts))
+
+
 def _late(number: int, frame: Any) -> None:
     raise TimeoutError(f"no end within {SECONDS} s")
 
@@ -376,11 +515,12 @@ def main(names: list[str]) -> None:
                         problem = f"a hang: {error}"
                     elif not named(call.names, str(error)) and not isinstance(error, OSError):
                         problem = f"{type(error).__name__}: {error}"
-                    elif kind == "function" and not documented(FUNCTIONS[name][0](), error):
+                    elif not documented(told(kind, name, error), error):
                         problem = f"not in its docstring: {type(error).__name__}: {error}"
-                except KeyError as error:  # what a checkpoint lacks, as documented
+                except (KeyError, AttributeError) as error:  # there is nothing of that name, as documented
                     text = str(error.args[0] if error.args else "")
-                    problem = "" if text.startswith("load_checkpoint: ") else f"untyped KeyError: {text}"
+                    known = kind == "function" and named(call.names, text) and documented(told(kind, name, error), error)
+                    problem = "" if known else f"untyped {type(error).__name__}: {text}"
                 except AssertionError as error:  # what gradcheck is for
                     problem = "" if str(error).startswith("gradcheck: ") else f"untyped AssertionError: {error}"
                 except BaseException as error:

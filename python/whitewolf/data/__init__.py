@@ -30,4 +30,6 @@ __all__ = [
 ]
 
 _check_methods(ColourJitter, Compose, DataLoader, ImageFolder, Normalize, RandomCrop, RandomShift, TensorDataset)
+_check_methods(ColourJitter, Normalize, RandomCrop, RandomFlip, RandomShift, methods=("__call__",))
+_check_methods(TensorDataset, methods=("__getitem__", "batch"))
 globals().update({_function.__name__: _checked(_function) for _function in (cifar10, collate, digits, download, mnist, read_idx)})

@@ -35,6 +35,7 @@ class TensorDataset(Dataset):
     Raises:
         ValueError: the first sizes differ.
         TypeError: one of them is no array.
+        IndexError: there is no sample at an index.
 
     >>> import whitewolf as ww
     >>> data = ww.data.TensorDataset(ww.arange(4), ww.ones((4, 2)))

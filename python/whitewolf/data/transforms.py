@@ -18,6 +18,10 @@ class RandomShift:
 
     The batch is `(images, ...)` with images [N, C, H, W], or the images alone.
 
+    Raises:
+        ValueError: the batch is another.
+        IndexError: the batch is empty.
+
     >>> import whitewolf as ww
     >>> ww.data.RandomShift(1).pixels
     1
@@ -61,6 +65,9 @@ class Compose:
 class RandomCrop:
     """Cuts a square of `size` pixels out of each image of a batch, each at its own place; every place is equally likely.
 
+    Raises:
+        ValueError: the batch is not (images [N, C, H, W], ...), or the images are smaller.
+
     >>> import whitewolf as ww
     >>> ww.data.RandomCrop(8).size
     8
@@ -82,6 +89,10 @@ class RandomCrop:
 class RandomFlip:
     """Mirrors each image of a batch left to right with probability one half.
 
+    Raises:
+        ValueError: the batch is not (images [N, C, H, W], ...).
+        IndexError: it has fewer dimensions.
+
     >>> import whitewolf as ww
     >>> type(ww.data.Compose(ww.data.RandomFlip())).__name__
     'Compose'
@@ -98,9 +109,15 @@ class Normalize:
 
     Args:
         mean, std: float32 [C].
+
+    Raises:
+        ValueError: the batch is not (images [N, C, H, W], ...).
     """
 
     def __init__(self, mean: Array, std: Array) -> None:
+        for name, values in (("mean", mean), ("std", std)):
+            if np.ndim(values) != 1:
+                raise ValueError(f"Normalize: expected {name} of one dimension, the channels, got shape {np.shape(values)}")
         self.factor = (1 / (255 * np.asarray(std, np.float32)))[:, None, None]
         self.shift = (-np.asarray(mean, np.float32) / np.asarray(std, np.float32))[:, None, None]
 
@@ -119,6 +136,10 @@ class ColourJitter:
         components: float32 [C, C], a component in each column.
         spread: float32 [C], s_i, in the units of the images.
         amount: 0.1 in the paper.
+
+    Raises:
+        ValueError: the batch is not (images [N, C, H, W], ...).
+        IndexError: components and spread are not of C colours.
     """
 
     def __init__(self, components: Array, spread: Array, amount: float = 0.1) -> None:

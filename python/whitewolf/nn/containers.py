@@ -21,7 +21,7 @@ def _position(op: str, i: Any, n: int) -> int:
     """
     at = as_index(i)
     if not -n <= at < n:
-        raise IndexError(f"{op}: expected an index in [{-n}, {n}), got {at}")
+        raise IndexError(f"{op}: expected i in [{-n}, {n}), got {at}")
     return at % n
 
 
@@ -81,6 +81,9 @@ class Sequential(_Listed):
     Args:
         args: the modules, which get the names "0", "1", ...; or one dict of names and modules.
 
+    Raises:
+        IndexError: there is no module at an index.
+
     >>> import whitewolf as ww
     >>> ww.nn.Sequential(ww.nn.Flatten(), ww.nn.Linear(4, 2))(ww.ones((3, 2, 2))).shape
     (3, 2)
@@ -114,6 +117,9 @@ class ModuleList(_Listed):
     Args:
         modules: what it holds at first.
 
+    Raises:
+        IndexError: there is no module at an index.
+
     >>> import whitewolf as ww
     >>> len(ww.nn.ModuleList([ww.nn.ReLU(), ww.nn.Tanh()]))
     2
@@ -137,6 +143,10 @@ class ModuleDict(Module):
 
     Args:
         modules: a dict, or pairs, of names and modules.
+
+    Raises:
+        ValueError: `modules` holds no pairs.
+        KeyError: there is no module of a name.
 
     >>> import whitewolf as ww
     >>> list(ww.nn.ModuleDict({"a": ww.nn.ReLU()}))
@@ -206,6 +216,9 @@ class ParameterList(Module):
     Args:
         values: what it holds at first.
 
+    Raises:
+        IndexError: there is no parameter at an index.
+
     >>> import whitewolf as ww
     >>> [p.shape for p in ww.nn.ParameterList([ww.ones(2)])]
     [(2,)]
@@ -250,5 +263,6 @@ class ParameterList(Module):
 
 
 check_methods(
-    Sequential, ModuleList, ModuleDict, ParameterList, _Listed, methods=("__init__", "append", "extend", "insert", "update")
-)
+    Sequential, ModuleList, ModuleDict, ParameterList, _Listed,
+    methods=("__init__", "append", "extend", "insert", "update", "pop", "__getitem__", "__setitem__", "__delitem__", "__add__"),
+)  # fmt: skip

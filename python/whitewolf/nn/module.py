@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from .._named import check_methods
 from ..device import NAMES, Device
 from ..device import device as find_device
 from ..dtypes import find_dtype, is_floating
@@ -360,3 +361,6 @@ class Module(Tree):
         if not lines:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([*extra.splitlines(), *lines]) + "\n)"
+
+
+check_methods(Module, methods=("state_dict", "zero_grad"))

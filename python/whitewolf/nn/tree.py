@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from .._named import check_methods
 from ..tensor import Tensor
 from .parameter import Parameter
 
@@ -114,3 +115,18 @@ class Tree:
         if found is None:
             raise AttributeError(f"{op}: expected target to name one of {type(self).__name__}, got {target!r}")
         return found
+
+
+check_methods(
+    Tree,
+    methods=(
+        "buffers",
+        "get_buffer",
+        "get_parameter",
+        "get_submodule",
+        "named_buffers",
+        "named_modules",
+        "named_parameters",
+        "parameters",
+    ),
+)

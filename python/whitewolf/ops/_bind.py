@@ -27,7 +27,11 @@ def _reverse_dims(x: Any) -> Any:
 
 
 def _expand(x: Any, sizes: Any) -> Any:
-    """broadcast_to, in which -1 keeps a size."""
+    """broadcast_to, in which -1 keeps a size.
+
+    Raises:
+        ValueError: there are fewer sizes than dimensions, or x does not broadcast to them.
+    """
     shape = check_ints("expand", "sizes", sizes)
     if len(shape) < x.ndim:
         raise ValueError(f"expand: expected sizes for at least {x.ndim} dimensions, got {shape}")
@@ -67,6 +71,12 @@ def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
             x._requires_grad, x._node, x._output = True, result._node, 0
         return x
 
+    run.__doc__ = f"""x = {name}(x, other), in x's memory.
+
+    Raises:
+        ValueError: the result has another shape or dtype than x, or none, for these shapes; x is read-only, or, in a graph, a leaf or
+            shared by another tensor.
+    """
     return run
 
 
@@ -118,7 +128,11 @@ def _methods() -> dict[str, Callable[..., Any]]:
 
     # These take sizes or axes one by one, too: x.reshape(2, 3) and x.reshape((2, 3)).
     def spread(op: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda x, *sizes: op(x, sizes[0] if len(sizes) == 1 else sizes)
+        def method(x: Any, *sizes: Any) -> Any:
+            return op(x, sizes[0] if len(sizes) == 1 else sizes)
+
+        method.__doc__ = op.__doc__
+        return method
 
     found["reshape"] = found["view"] = spread(manipulation.reshape)
     found["permute"] = spread(manipulation.permute_dims)

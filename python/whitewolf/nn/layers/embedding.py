@@ -74,6 +74,9 @@ class Embedding(_Table):
     Attributes:
         weight: [V, D], from the standard normal distribution.
 
+    Raises:
+        IndexError: padding_idx, or an index, is outside of the table.
+
     >>> import whitewolf as ww
     >>> ww.nn.Embedding(10, 3)(ww.asarray([[1, 2]])).shape
     (1, 2, 3)
@@ -146,6 +149,9 @@ class EmbeddingBag(_Table):
         max_norm, norm_type, scale_grad_by_freq, mode, include_last_offset, padding_idx: as of `F.embedding_bag`.
         sparse: True is an error: gradients are dense.
         device, dtype: of the table; "cpu" and float32 unless given.
+
+    Raises:
+        IndexError: padding_idx, or an index, is outside of the table.
 
     >>> import whitewolf as ww
     >>> ww.nn.EmbeddingBag(10, 3, mode="sum")(ww.asarray([1, 2, 4]), ww.asarray([0, 2])).shape

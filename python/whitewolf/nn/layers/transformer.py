@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import find_dtype
-from ...ops._common import MAX_LAYERS, check_count, check_flag, check_tensor
+from ...ops._common import MAX_LAYERS, check_count, check_flag, check_size, check_tensor
 from ...ops.creation import asarray
 from ...tensor import Tensor
 from .. import functional as F
@@ -360,12 +360,16 @@ class Transformer(Module):
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
         """The causal mask [sz, sz]: -infinity where a later place would be seen, else 0.
 
+        Raises:
+            ValueError: sz < 0.
+
         >>> import whitewolf as ww
         >>> ww.nn.Transformer.generate_square_subsequent_mask(2)
         tensor([[  0., -inf],
                 [  0.,   0.]])
         """
         n = check_count("generate_square_subsequent_mask", "sz", sz)
+        check_size("generate_square_subsequent_mask", n * n, np.dtype("float64"), "sz")
         kind = find_dtype("generate_square_subsequent_mask", "float32" if dtype is None else dtype)
         return asarray(np.triu(np.full((n, n), -np.inf), 1).astype(kind), device=device)
 

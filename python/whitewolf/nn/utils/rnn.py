@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._named import checked
+from ..._named import check_methods, checked
 from ...graph import Node, record
 from ...ops._common import check_same_device, check_same_dtype, check_tensor
 from ...ops.joining import concat
@@ -298,3 +298,4 @@ __all__ = [
 
 _FUNCTIONS = (pack_padded_sequence, pack_sequence, pad_packed_sequence, pad_sequence, unpack_sequence, unpad_sequence)
 globals().update({_function.__name__: checked(_function) for _function in _FUNCTIONS})
+check_methods(PackedSequence, methods=("to",))
