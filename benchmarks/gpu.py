@@ -1,11 +1,11 @@
 """All that is owed on a GPU, by one command: `make gpu`, or `python benchmarks/gpu.py FOLDER`.
 
 Builds the module for GPUs, compares every PTX wrapper with the PTX manual, runs the op table, runs small
-cases under compute-sanitizer's four tools, and measures against CuPy (cuBLAS) and PyTorch (cuBLAS, cuDNN). Each stage is recorded in
-FOLDER/gpu.json with its command, status, seconds and last lines, whether or not another fails; the bench's own figures are in
-FOLDER/bench.json. Exit status 0 only when every stage passed.
+cases under compute-sanitizer's four tools, and measures against CuPy (cuBLAS) and PyTorch (cuBLAS, cuDNN), last the variants that no call chooses by itself. Each stage is recorded in
+FOLDER/gpu.json with its command, status, seconds and last lines, whether or not another fails; the figures of the two benchmarks are in
+FOLDER/bench.json and FOLDER/variants.json. Exit status 0 only when every stage passed.
 
-    --only STAGE ...   some of: build conformance table memcheck racecheck initcheck synccheck bench
+    --only STAGE ...   some of: build conformance table memcheck racecheck initcheck synccheck bench variants
     --quick            a short benchmark
 
 Environment: WHITEWOLF_CUDA_ARCHS names other architectures than sm_80 and sm_90a.
@@ -64,6 +64,7 @@ def stages(folder: Path, architecture: str, quick: bool, python: str = sys.execu
     """The proof on a GPU of this architecture ("80", "90a"), in order."""
     whitewolf = (python, "-m", "whitewolf")
     sanitize = ("compute-sanitizer", "--error-exitcode", "3", "--target-processes", "all")
+    bench = (*whitewolf, "bench", "--device", "cuda", *(["--quick"] if quick else []))
     checks = ("--check", "value")
     ops = tuple(word for op in SANITIZED for word in ("--op", op))
     return [
@@ -74,7 +75,8 @@ def stages(folder: Path, architecture: str, quick: bool, python: str = sys.execu
             Stage(tool, (*sanitize, "--tool", tool, *whitewolf, "verify", "--device", "cuda", *checks, *ops))
             for tool in TOOLS
         ),
-        Stage("bench", (*whitewolf, "bench", "--device", "cuda", "--json", str(folder / "bench.json"), *(["--quick"] if quick else []))),
+        Stage("bench", (*bench, "--json", str(folder / "bench.json"))),
+        Stage("variants", (*bench, "--suite", "variants", "--json", str(folder / "variants.json"))),
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@
 #include "engine/registry.h"
 #if defined(WW_CUDASIM)
 #include "engine/cuda/sim/guarded_views.h"
+#include "engine/cuda/sim/python_interrupt.h"
 #endif
 
 namespace ww {
@@ -246,6 +247,7 @@ inline void read_arguments(const KernelObject& self, PyObject* const* args, Py_s
     Py_ssize_t n_views = static_cast<Py_ssize_t>(op.signature.views.size());
     if (n_args > n_views + static_cast<Py_ssize_t>(attrs.size()))
         fail<DTypeError>("%s: expected at most %zu arguments, got %zd", name, op.signature.views.size() + attrs.size(), n_args);
+    begin_arguments();
     read_views(op, args, std::min(n_args, n_views), in);
     uint32_t given = 0;
     for (size_t i = 0; i < attrs.size(); i++) in.attrs[i] = attrs[i].initial;
@@ -287,6 +289,7 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
         const Op& op = *self.names->op;
 #if defined(WW_CUDASIM)
         View* views = in.many_views.empty() ? in.fixed_views : in.many_views.data();
+        Interruptible interruptible(!updates_in_place(op, views, in.first));
         GuardedViews guarded;
         for (size_t p = 0; p < op.signature.views.size(); p++)
             for (int v = in.first[p]; v < in.first[p + 1]; v++) guarded.add(views[v], extent(views[v]), op.signature.views[p].out);
@@ -321,6 +324,10 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
         guarded.copy_back(op.contract->op);
 #endif
         Py_RETURN_NONE;
+#if defined(WW_CUDASIM)
+    } catch (const sim::Interrupted& error) {
+        return PyErr_CheckSignals() < 0 ? nullptr : raise(error);
+#endif
     } catch (const OutOfMemory& error) {  // of the workspace
         return raise(named(error, self.names->op->contract->op));
     } catch (py::error_already_set& error) {

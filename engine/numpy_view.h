@@ -126,6 +126,7 @@ inline View read_array(PyObject* object, bool writable, const char* op, const st
 }
 inline bool share_memory(PyObject* a, PyObject* b) { return share_numpy_memory(a, b); }
 using Workspace = Block;
+inline void begin_arguments() {}
 inline void prepare_launch() {}
 #endif
 

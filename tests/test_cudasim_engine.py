@@ -17,7 +17,8 @@ OUT = Path(__file__).parent.parent / "build" / "tests-cuda"
     not (shutil.which("make") and shutil.which(os.environ.get("CXX", "g++").split()[0])), reason="needs make and g++"
 )
 @pytest.mark.parametrize(
-    "program", ["conformance", "conformance_tiles", "conformance_hopper", "errors", "faults", "pipelines", "cooperation"]
+    "program",
+    ["conformance", "conformance_tiles", "conformance_hopper", "errors", "errors_hopper", "faults", "pipelines", "cooperation"],
 )
 def test_program_passes(program: str) -> None:
     made = subprocess.run(["make", "-C", str(TESTS), f"OUT={OUT}", f"{OUT}/{program}"], capture_output=True, text=True)

@@ -7,6 +7,7 @@ simulator in a GPU's place: `.ci/cuda` builds it (target _cuda_standin) and name
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -18,10 +19,10 @@ import pytest
 import whitewolf as ww
 from helpers import fake_cupy
 from whitewolf import cases, index_checks
-from whitewolf.bench import contests, machine
+from whitewolf.bench import contests, machine, variants
 from whitewolf.bench.report import report
 from whitewolf.bench.run import bench
-from whitewolf.bench.timing import QUICK
+from whitewolf.bench.timing import QUICK, Plan
 from whitewolf.checks import Context, missing_kernel
 from whitewolf.checks.calls import compare, forward, gradients, reference
 from whitewolf.checks.values import differentiable
@@ -104,6 +105,9 @@ def test_memory_is_lent_to_and_by_others(simulated: Any) -> None:
     x = ww.zeros((2, 3), device="cuda")
     interface = x.__cuda_array_interface__
     assert interface["shape"] == (2, 3) and interface["typestr"] == "<f4"
+    assert interface["version"] == 3 and interface["stream"] == 1  # the protocol's number of the default stream
+    fake_cupy.STREAM.ptr = 0x5EED
+    assert x.__cuda_array_interface__["stream"] == 0x5EED
     assert x.__dlpack_device__()[0] == 2
     y = ww.from_dlpack(x)
     assert y.device == "cuda" and np.shares_memory(y._data, x._data)
@@ -227,6 +231,44 @@ def test_the_binding_checks_arrays_as_the_cpus_does(compiled: Any) -> None:
             kernel(*arguments)
         assert words in str(raised.value)
     kernel(wide[:4, :4], wide[4:, 4:], w)  # beside each other in one block
+
+
+class Foreign:
+    """An array of another library, as the protocol shows it."""
+
+    def __init__(self, array: Any, **fields: Any) -> None:
+        self._kept = array
+        self.__cuda_array_interface__ = {**array.__cuda_array_interface__, **fields}
+
+
+@needs_standin
+def test_the_binding_waits_for_the_stream_that_an_array_names_and_refuses_a_mask(compiled: Any) -> None:
+    kernel = ww.kernels.get("matmul_forward", device="cuda")
+    x, w, out = (fake_cupy.device(np.ones((4, 4), "f4")) for _ in range(3))
+    for current, streams in ((0, (None, 1)), (0x5EED, (None, 0x5EED))):  # nothing to wait for
+        fake_cupy.STREAM.ptr = current
+        for stream in streams:
+            kernel(out, Foreign(x, stream=stream), w)
+    for current, stream in ((0, 2), (0, 77), (0x5EED, 1)):
+        fake_cupy.STREAM.ptr = current
+        for arguments in ((out, Foreign(x, stream=stream), w), (Foreign(out, stream=stream), x, w)):
+            with pytest.raises(ww.DeviceError, match=f"waits for stream {stream}"):
+                kernel(*arguments)
+        kernel(out, x, w)  # and the wait of that call is not this one's
+    with pytest.raises(ValueError, match="expected w with a stream that is None or not 0 .1 is the default one., got 0"):
+        kernel(out, x, Foreign(w, stream=0))
+    fake_cupy.STREAM.ptr = 0
+    kernel(out, Foreign(x, mask=None), w)
+    with pytest.raises(
+        TypeError, match="matmul_forward: expected x without a mask, got one that its __cuda_array_interface__ masks"
+    ):
+        kernel(out, Foreign(x, mask=w), w)
+
+
+@needs_standin
+def test_launches_of_the_binding_go_to_the_current_stream(compiled: Any) -> None:
+    kernel = ww.kernels.get("matmul_forward", device="cuda")
+    x, w, out = (fake_cupy.device(np.ones((4, 4), "f4")) for _ in range(3))
     fake_cupy.STREAM.ptr = 13
     with pytest.raises(ww.DeviceError, match="launched on stream 13"):
         kernel(out, x, w)
@@ -275,6 +317,42 @@ def test_bench_times_by_events_against_cupy_and_torch(simulated: Any, monkeypatc
     (row,) = result["rows"]
     assert result["ok"] and row["device"] == "cuda" and set(row["reference_ms"]) == set(libraries)
     assert result["environment"]["gpu"] == "a stand-in" and "no TF32" in result["environment"]["arithmetic"]
+
+
+@needs_standin
+def test_bench_of_the_binding_times_every_variant_in_matched_arithmetic(compiled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_torch = importlib.util.find_spec("torch") is not None
+    monkeypatch.setitem(contests.TORCH_DEVICES, "cuda", "cpu")
+    monkeypatch.setattr(contests, "has", lambda library: library != "torch" or has_torch)
+    monkeypatch.setattr(machine, "COPY_BYTES", 4096)
+    device, found = ww.device("cuda"), {table.op: table for table in cases.tables()}
+    libraries = ["cupy", "torch"] if has_torch else ["cupy"]
+    builders: list[Any] = []
+    for op, name in (("matmul", "several tiles"), ("conv2d", "wide vectors")):
+        case = next(c for c in found[op].cases if c.name == name)
+        builders += variants.ladder(found[op], case, (False,), device, libraries)
+    builders.append(partial(variants.rung, found["conv2d"], case, "naive", False, device, libraries, True))
+    builders += [partial(variants.sequence, v, (3, 2, 5, 8, 1), device, libraries) for v in ("step", "persistent")]
+    flags: list[bool] = []
+    monkeypatch.setattr(variants, "_in_tf32", lambda call: lambda: (flags.append(True), call())[1])
+    result = bench(builders, libraries, Plan(rest=0.0, block=0.0, blocks=(1, 1), budget=0.01), "cuda")
+    rows = {(r["op"], r["case"].split(", ", 1)[1], r["dtype"]): r for r in result["rows"]}
+    assert result["ok"], [r["wrong"] for r in result["rows"] if "wrong" in r]
+    report(result)
+    json.dumps(result)
+    for op in ("matmul", "conv2d"):
+        for variant in ("naive", "tiled", "warp_tiled"):
+            assert rows[op, variant, "float32"]["variant"] == variant
+        assert rows[op, "tf32", "float32"]["variant"] == "mma_tf32" and "cupy" not in rows[op, "tf32", "float32"]["ratio"]
+        for dtype in ("float16", "bfloat16"):
+            assert rows[op, "mma", dtype]["variant"] == "mma"
+            assert set(rows[op, "mma", dtype]["ratio"]) == set(libraries) - {"cupy"}
+        assert rows[op, "tf32", "float32"]["error"] > 10 * rows[op, "tiled", "float32"]["error"]
+    assert rows["conv2d", "train, naive", "float32"]["variant"].startswith("naive")
+    assert ("conv2d", "depthwise", "float32") not in rows, "which takes no such call"
+    for row in [row for row in result["rows"] if row["op"] == "lstm"]:
+        assert {"step", "persistent"} & set(row["variant"].split("+")) == {row["case"].split(", ")[-1]}
+    assert bool(flags) == has_torch
 
 
 class Blind:

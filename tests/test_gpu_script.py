@@ -31,7 +31,7 @@ def gpu() -> Any:
 
 def test_every_stage_of_the_issue_is_there_in_order(gpu: Any, tmp_path: Path) -> None:
     names = [stage.name for stage in gpu.stages(tmp_path, "80", False)]
-    assert names == ["build", "conformance", "table", "memcheck", "racecheck", "initcheck", "synccheck", "bench"]
+    assert names == ["build", "conformance", "table", "memcheck", "racecheck", "initcheck", "synccheck", "bench", "variants"]
 
 
 def test_the_commands_are_ones_that_the_programs_take(gpu: Any, tmp_path: Path) -> None:

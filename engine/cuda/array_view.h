@@ -2,6 +2,7 @@
 // and the stream come from the array library. The twin of what numpy_view.h has for the CPU. Included by module.cpp alone.
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -26,10 +27,10 @@ inline bool read_typestr(const std::string& text, DType& out) {
     constexpr struct {
         const char* name;
         DType dtype;
-    } known[] = {{"b1", DType::boolean},   {"i1", DType::int8},       {"u1", DType::uint8},   {"i2", DType::int16},
-                 {"u2", DType::uint16},    {"i4", DType::int32},      {"u4", DType::uint32},  {"i8", DType::int64},
-                 {"u8", DType::uint64},    {"f2", DType::float16},    {"f4", DType::float32}, {"f8", DType::float64},
-                 {"c8", DType::complex64}, {"c16", DType::complex128}};
+    } known[] = {{"b1", DType::boolean},   {"i1", DType::int8},        {"u1", DType::uint8},   {"i2", DType::int16},
+                 {"u2", DType::uint16},    {"i4", DType::int32},       {"u4", DType::uint32},  {"i8", DType::int64},
+                 {"u8", DType::uint64},    {"f2", DType::float16},     {"f4", DType::float32}, {"f8", DType::float64},
+                 {"c8", DType::complex64}, {"c16", DType::complex128}, {"V2", DType::bfloat16}};  // the last: ml_dtypes', PyTorch's
     if (text.size() < 3 || text[0] == '>') return false;
     for (auto& k : known)
         if (text.compare(1, std::string::npos, k.name) == 0) {
@@ -41,6 +42,22 @@ inline bool read_typestr(const std::string& text, DType& out) {
 
 // The one argument that kernels read on the host, where it plans their launches.
 inline bool on_host(const std::string& name) { return name == "batch_sizes"; }
+
+// Streams that arrays of the call under way name: what they hold is there when these have come so far.
+inline std::vector<uintptr_t>& named_streams() {
+    thread_local std::vector<uintptr_t> all;
+    return all;
+}
+inline void begin_arguments() { named_streams().clear(); }
+
+inline void note_stream(const py::dict& fields, const char* op, const std::string& name) {
+    if (!fields.contains("stream") || fields["stream"].is_none()) return;
+    const auto stream = fields["stream"].cast<uintptr_t>();
+    if (stream == 0)
+        fail<ShapeError>("%s: expected %s with a stream that is None or not 0 (1 is the default one), got 0", op, name.c_str());
+    auto& all = named_streams();
+    if (std::find(all.begin(), all.end(), stream) == all.end()) all.push_back(stream);
+}
 
 inline View read_array(PyObject* object, bool writable, const char* op, const std::string& name) {
     if (on_host(name)) return read_numpy_array(object, writable, op, name);
@@ -54,6 +71,9 @@ inline View read_array(PyObject* object, bool writable, const char* op, const st
     auto data = fields["data"].cast<py::tuple>();
     auto shape = fields["shape"].cast<py::tuple>();
     auto typestr = fields["typestr"].cast<std::string>();
+    if (fields.contains("mask") && !fields["mask"].is_none())
+        fail<DTypeError>("%s: expected %s without a mask, got one that its __cuda_array_interface__ masks", op, name.c_str());
+    note_stream(fields, op, name);
     View view;
     if (!read_typestr(typestr, view.dtype))
         fail<DTypeError>("%s: expected %s of a numeric dtype in native byte order, got %s", op, name.c_str(), typestr.c_str());
@@ -117,6 +137,9 @@ inline std::vector<void (*)(uintptr_t)>& stream_followers() {
 inline void prepare_launch() {
     const auto stream = py::reinterpret_borrow<py::object>(library().stream)().cast<uintptr_t>();
     cuda::set_stream(stream);
+    // The protocol's number of the default stream is 1, CuPy's is 0.
+    for (uintptr_t other : named_streams())
+        if (other != (stream ? stream : 1)) cuda::wait_for_stream(other);
     for (auto* set_stream : stream_followers()) set_stream(stream);
 }
 

@@ -26,6 +26,15 @@ void require_device() {
 
 void set_stream(uintptr_t stream) { current_stream() = reinterpret_cast<cudaStream_t>(stream); }
 
+void wait_for_stream(uintptr_t other) {
+    cudaEvent_t event;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    cudaError_t status = cudaEventRecord(event, reinterpret_cast<cudaStream_t>(other));
+    if (status == cudaSuccess) status = cudaStreamWaitEvent(current_stream(), event, 0);
+    cudaEventDestroy(event);  // when it has happened
+    check(status, "an array's stream");
+}
+
 void synchronize() { check(cudaStreamSynchronize(current_stream()), "cudaStreamSynchronize"); }
 
 }  // namespace ww::cuda

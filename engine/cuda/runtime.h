@@ -11,7 +11,10 @@ void require_device();
 // The stream of launches from this host thread, by its address; 0 is the default one.
 void set_stream(uintptr_t stream);
 
-// Waits for that stream; an error of its kernels is a DeviceError.
+// What is launched from this host thread from now on comes after what `other` has been given by now; the host does not wait.
+void wait_for_stream(uintptr_t other);
+
+// Waits for the stream of launches; an error of its kernels is a DeviceError.
 void synchronize();
 
 }  // namespace ww::cuda

@@ -6,7 +6,6 @@
 // Bound by the recurrent weights, which every step reads again, and by a launch a step.
 #include <cmath>
 
-#include "kernels/common/product_tile.cuh"
 #include "kernels/common/recurrent.cuh"
 #include "kernels/gru/gru.h"
 
@@ -24,36 +23,22 @@ struct GruForward {
           weight(call.view(4)),
           bias(call.view(5)),
           initial_hidden(call.view(6)) {}
-
-    // The state of sample n before the step.
-    template <class T>
-    WW_DEVICE T last(Step before, int64_t n, int64_t u) const {
-        return n < before.size ? element<T>(hidden, before.begin + n, u) : element<T>(initial_hidden, n, u);
-    }
 };
 
 template <class T>
 __global__ void __launch_bounds__(kProductThreads) gru_step(GruForward v, Step before, Step now, Step after) {
-    SharedMemory shared;
-    const ProductTile<T, 3> tile(shared);
-    const int64_t units = v.hidden.shape[1], n0 = int64_t{blockIdx.x} * kProductTile, u0 = int64_t{blockIdx.y} * kProductTile;
-    T b[3] = {};
-    tile.add(
-        b, units, [&](int row, int64_t l) { return n0 + row < now.size ? v.template last<T>(before, n0 + row, l) : T(0); },
-        [&](int gate, int column, int64_t l) {
-            return u0 + column < units ? element<T>(v.weight, gate * units + u0 + column, l) : T(0);
-        });
-    const int64_t n = n0 + tile.row(), u = u0 + tile.column();
+    StateProduct<T, 3> product(v.hidden, v.initial_hidden, v.weight, before, now);
+    const int64_t units = v.hidden.shape[1], n = product.n, u = product.u;
     if (n >= now.size || u >= units) return;
     const int64_t row = now.begin + n;
-    T a[3];
+    T a[3], (&b)[3] = product.sums;
 #pragma unroll
     for (int g = 0; g < 3; g++) {
         a[g] = element<T>(v.projected, row, g * units + u);
         if (v.bias.ndim >= 0) b[g] += static_cast<const T*>(v.bias.data)[(g * units + u) * v.bias.strides[0]];
     }
     const T r = T(1) / (T(1) + std::exp(-(a[0] + b[0]))), z = T(1) / (T(1) + std::exp(-(a[1] + b[1])));
-    const T m = std::tanh(a[2] + r * b[2]), h = (1 - z) * m + z * v.template last<T>(before, n, u);
+    const T m = std::tanh(a[2] + r * b[2]), h = (1 - z) * m + z * state_before<T>(v.hidden, v.initial_hidden, before, n, u);
     element<T>(v.gates, row, u) = r;
     element<T>(v.gates, row, units + u) = z;
     element<T>(v.gates, row, 2 * units + u) = m;
@@ -68,10 +53,7 @@ void forward(const Call& call) {
     const int64_t units = v.hidden.shape[1];
     const Walk walk(call.view(7), v.hidden.shape[0], v.final_hidden.shape[0], call.flag(0));
     if (units == 0) return;
-    walk.forward([&](Step before, Step now, Step after) {
-        launch<gru_step<T>>({product_grid(now.size, units), kProductThreads, ProductTile<T, 3>::kSharedBytes}, v, before, now,
-                            after);
-    });
+    launch_steps<gru_step<T>>(walk, units, StateProduct<T, 3>::kSharedBytes, v);
     if (!walk.has_steps()) keep_state<T>(v.final_hidden, v.initial_hidden);
 }
 
@@ -94,18 +76,10 @@ struct GruBackward {
 template <class T>
 __global__ void __launch_bounds__(kProductThreads)
     gru_step_backward(GruBackward v, Step before, Step now, Step after, int64_t samples) {
-    SharedMemory shared;
-    const ProductTile<T, 1, Nearest::column> tile(shared);
-    const int64_t units = v.grad_initial.shape[1], n0 = int64_t{blockIdx.x} * kProductTile, u0 = int64_t{blockIdx.y} * kProductTile;
-    T sum[1] = {};
-    if (n0 < after.size)
-        tile.add(
-            sum, 3 * units,
-            [&](int row, int64_t l) { return n0 + row < after.size ? element<T>(v.sent, after.begin + n0 + row, l) : T(0); },
-            [&](int, int column, int64_t l) { return u0 + column < units ? element<T>(v.weight, l, u0 + column) : T(0); });
-    const int64_t n = n0 + tile.row(), u = u0 + tile.column();
+    const SentProduct<T> product(v.sent, v.weight, after);
+    const int64_t units = v.grad_initial.shape[1], n = product.n, u = product.u;
     if (n >= samples || u >= units) return;
-    T h = n < after.size ? sum[0] + element<T>(v.grad_initial, n, u) : element_or_zero<T>(v.grad_final, n, u);
+    T h = n < after.size ? product.sum + element<T>(v.grad_initial, n, u) : element_or_zero<T>(v.grad_final, n, u);
     if (n >= now.size) {
         element<T>(v.grad_initial, n, u) = h;
         return;
@@ -113,7 +87,7 @@ __global__ void __launch_bounds__(kProductThreads)
     const int64_t row = now.begin + n;
     h += element_or_zero<T>(v.grad_hidden, row, u);
     const T r = element<T>(v.gates, row, u), z = element<T>(v.gates, row, units + u), m = element<T>(v.gates, row, 2 * units + u);
-    const T last = n < before.size ? element<T>(v.hidden, before.begin + n, u) : element<T>(v.initial_hidden, n, u);
+    const T last = state_before<T>(v.hidden, v.initial_hidden, before, n, u);
     const T by_m = h * (1 - z) * (1 - m * m), by_r = by_m * element<T>(v.gates, row, 3 * units + u) * (r * (1 - r)),
             by_z = h * (last - m) * (z * (1 - z));
     element<T>(v.grad, row, u) = element<T>(v.sent, row, u) = by_r;
@@ -129,10 +103,7 @@ void backward(const Call& call) {
     const int64_t samples = v.grad_initial.shape[0], units = v.grad_initial.shape[1];
     if (samples == 0 || units == 0) return;
     const Walk walk(call.view(9), v.grad.shape[0], samples, call.flag(0));
-    constexpr size_t bytes = ProductTile<T, 1, Nearest::column>::kSharedBytes;
-    walk.backward([&](Step before, Step now, Step after, int64_t active) {
-        launch<gru_step_backward<T>>({product_grid(active, units), kProductThreads, bytes}, v, before, now, after, active);
-    });
+    launch_steps_back<gru_step_backward<T>>(walk, units, SentProduct<T>::kSharedBytes, v);
 }
 
 constexpr Kernel kernels[] = {

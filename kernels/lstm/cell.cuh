@@ -3,8 +3,7 @@
 
 #include <cmath>
 
-#include "kernels/common/product_tile.cuh"
-#include "kernels/common/view_element.cuh"
+#include "kernels/common/recurrent.cuh"
 #include "kernels/lstm/lstm.h"
 
 namespace ww::cuda {
@@ -37,7 +36,7 @@ WW_DEVICE void lstm_cell(const LstmForward& v, Step before, Step now, Step after
         const T sum = element<T>(v.projected, row, g * units + u) + (v.has_input ? gate + sums[g] : sums[g]);
         gate = a[g] = g == 2 ? std::tanh(sum) : T(1) / (T(1) + std::exp(-sum));
     }
-    const T last = n < before.size ? element<T>(v.cell, before.begin + n, u) : element<T>(v.initial_cell, n, u);
+    const T last = state_before<T>(v.cell, v.initial_cell, before, n, u);
     const T c = a[1] * last + a[0] * a[2], h = a[3] * std::tanh(c);
     element<T>(v.cell, row, u) = c;
     element<T>(v.hidden, row, u) = h;
@@ -77,7 +76,7 @@ WW_DEVICE void lstm_cell_backward(const LstmBackward& v, Step before, Step now, 
 #pragma unroll
     for (int g = 0; g < 4; g++) a[g] = element<T>(v.gates, row, g * units + u);
     const T squashed = std::tanh(element<T>(v.cell, row, u)), c = h * a[3] * (1 - squashed * squashed) + sent;
-    const T last = n < before.size ? element<T>(v.cell, before.begin + n, u) : element<T>(v.initial_cell, n, u);
+    const T last = state_before<T>(v.cell, v.initial_cell, before, n, u);
     element<T>(v.grad, row, u) = c * a[2] * (a[0] * (1 - a[0]));
     element<T>(v.grad, row, units + u) = c * last * (a[1] * (1 - a[1]));
     element<T>(v.grad, row, 2 * units + u) = c * a[0] * (1 - a[2] * a[2]);

@@ -8,7 +8,6 @@
 // of `step`: the sums are the same chains.
 #include <algorithm>
 
-#include "kernels/common/recurrent.cuh"
 #include "kernels/lstm/cell.cuh"
 #include "kernels/lstm/input_product.cuh"
 

@@ -54,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", parents=[common], help="time the kernels against references and the machine's peak")
     bench.add_argument("names", nargs="*", metavar="OP", help="ops of the table; all of the suite without one")
-    bench.add_argument("--suite", choices=("core", "paper"), default="core", help="rows to run without names (default core)")
+    bench.add_argument(
+        "--suite", choices=("core", "paper", "variants"), default="core", help="rows to run without names (default core)"
+    )
     bench.add_argument("--against", type=_names, metavar="LIST", help="references (default numpy,torch; on a GPU cupy,torch)")
     bench.add_argument("--html", metavar="FILE", help="write a page with a roofline plot")
     bench.add_argument("--quick", action="store_true", help="shorter runs, and fewer rows: the largest are left out")

@@ -131,6 +131,15 @@ def stopwatch(where: Device) -> Callable[[Callable[[], Any], int], float]:
     return by_events if where.name == "cuda" else by_clock
 
 
+def interface(array: Any) -> dict[str, Any]:
+    """The `__cuda_array_interface__` of an array on a GPU, version 3, with the stream that consumers have to wait for: the current one.
+
+    CuPy's own leaves the stream out where CUPY_CUDA_ARRAY_INTERFACE_EXPORT_VERSION asks for an older version.
+    """
+    stream = int(importlib.import_module("cupy").cuda.get_current_stream().ptr)
+    return {**array.__cuda_array_interface__, "version": 3, "stream": stream or 1}  # 0 is the default stream, which is 1 there
+
+
 def gpu_name(where: Device) -> str:
     """The GPU as its driver names it."""
     name = where.xp.cuda.runtime.getDeviceProperties(where.xp.cuda.Device().id)["name"]

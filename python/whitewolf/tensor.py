@@ -10,7 +10,7 @@ import numpy as np
 from . import autograd as _autograd
 from ._dlpack import lend_bfloat16
 from ._methods import TensorMethods
-from .device import Array, Device
+from .device import Array, Device, interface
 from .device import device as _find_device
 from .dtypes import DType, find_dtype, is_bfloat16, is_floating
 
@@ -193,7 +193,7 @@ class Tensor(TensorMethods):
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        """Where the memory lies on a GPU, for Numba, CuPy and PyTorch.
+        """Where the memory lies on a GPU, for Numba, CuPy and PyTorch, and the stream that they have to wait for.
 
         Raises:
             AttributeError: the tensor is on another device, so that `hasattr` tells.
@@ -202,7 +202,7 @@ class Tensor(TensorMethods):
             raise AttributeError(f"__cuda_array_interface__: expected a tensor on cuda, got one on {self.device}")
         if self._requires_grad:
             raise AttributeError("__cuda_array_interface__: expected a tensor without grad; use x.detach()")
-        return self._data.__cuda_array_interface__  # type: ignore[attr-defined,no-any-return]
+        return interface(self._data)
 
     def to_device(self, device: str | Device, /, *, stream: Any = None) -> Tensor:
         """The tensor on another device, or itself if it is there: the array API's name for `to`.

@@ -17,7 +17,8 @@ using harness::small;
 #define FOR_HOPPER 0  // the kernels are there, and empty
 #endif
 
-// Warp 0 fills a buffer, each of its lanes arrives; warp 1 empties it, one of its lanes arrives. Phases alternate in parity.
+// Warp 0 fills a buffer, each of its lanes arrives; warp 1 empties it, one of its lanes arrives. Phases alternate in parity. Then
+// the barriers are ended and begun anew, in their first phase again, for as many rounds.
 __global__ void hand_over(int rounds, int* out) {
 #if FOR_HOPPER
     SharedMemory shared;
@@ -25,14 +26,18 @@ __global__ void hand_over(int rounds, int* out) {
     uint64_t* barriers = shared.take<uint64_t>(2);
     const uint32_t full = shared_address(barriers), empty = full + 8;
     const int lane = static_cast<int>(threadIdx.x % 32);
-    if (threadIdx.x == 0) {
-        mbarrier_init(full, 32);
-        mbarrier_init(empty, 1);
-        fence_mbarrier_init();
-    }
-    __syncthreads();
-    for (int round = 0; round < rounds; round++) {
-        const auto parity = static_cast<uint32_t>(round % 2);
+    for (int round = 0; round < 2 * rounds; round++) {
+        if (round % rounds == 0) {
+            __syncthreads();
+            if (threadIdx.x == 0) {
+                if (round) mbarrier_invalidate(full), mbarrier_invalidate(empty);
+                mbarrier_init(full, 32);
+                mbarrier_init(empty, 1);
+                fence_mbarrier_init();
+            }
+            __syncthreads();
+        }
+        const auto parity = static_cast<uint32_t>(round % rounds % 2);
         if (threadIdx.x < 32) {
             mbarrier_wait(empty, parity ^ 1);  // the phase before the first counts as over
             buffer[lane] = round * 100 + lane;
@@ -49,11 +54,11 @@ __global__ void hand_over(int rounds, int* out) {
 
 void barriers() {
     harness::sweep([](const char* schedule) {
-        Array<int> out(5 * 32);
+        Array<int> out(10 * 32);
         launch<hand_over>({1, 64, SharedSize().take<int>(32).take<uint64_t>(2).bytes}, 5, out.data());
         harness::wait();
         bool right = true;
-        for (int i = 0; i < 160; i++) right &= out[static_cast<size_t>(i)] == i / 32 * 100 + 31 - i % 32;
+        for (int i = 0; i < 320; i++) right &= out[static_cast<size_t>(i)] == i / 32 * 100 + 31 - i % 32;
         CHECK_IN(schedule, right);
     });
 }

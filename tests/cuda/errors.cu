@@ -54,7 +54,21 @@ __global__ void divergent_lanes(int* out) {
 }
 __global__ void foreign_mask(int* out) { out[threadIdx.x] = __shfl_sync(0xffff0000u, 1, 20); }
 __global__ void lane_outside_mask(int* out) {
-    if (threadIdx.x < 8) out[threadIdx.x] = __shfl_sync(0xffu, 1, 9);
+    if (threadIdx.x < 8) out[threadIdx.x] = __shfl_sync(0xffu, 1, threadIdx.x == 3 ? 9 : 0);
+}
+__global__ void wrong_assertion(int limit) { assert(static_cast<int>(threadIdx.x) != limit); }
+template <class T, int which>
+__global__ void atomics(char* x, int at) {
+    if (threadIdx.x != 7) return;
+    T* address = reinterpret_cast<T*>(x + at);
+    if constexpr (which == 0) atomicAdd(address, T{1});
+    else if constexpr (which == 1) atomicMax(address, T{1});
+    else if constexpr (which == 2) atomicMin(address, T{1});
+    else if constexpr (which == 3) atomicExch(address, T{1});
+    else if constexpr (which == 4) atomicCAS(address, T{1}, T{2});
+    else if constexpr (which == 5) load_acquire(address);
+    else if constexpr (which == 6) add_release(address, T{1});
+    else add_acquire_release(address, T{1});
 }
 __global__ void far_address(int) {
     SharedMemory shared;
@@ -199,7 +213,17 @@ void barriers() {
     refused("exited lane", {NAMES("exited_lane"), "returned"}, [&] { launch<exited_lane>({1, 32}, out.data()); });
     refused("divergent lanes", {NAMES("divergent_lanes"), "divergent warp"}, [&] { launch<divergent_lanes>({1, 32}, out.data()); });
     refused("foreign mask", {NAMES("foreign_mask"), "names the calling lane"}, [&] { launch<foreign_mask>({1, 32}, out.data()); });
-    refused("lane outside", {NAMES("lane_outside_mask"), "reads lane 9"}, [&] { launch<lane_outside_mask>({1, 32}, out.data()); });
+    refused("lane outside",
+            {"lane_outside_mask", "block (0, 0, 0), thread (3, 0, 0) (warp 0, lane 3), errors.cu:",
+             "__shfl_sync: expected a lane that mask 000000ff names, got 9"},
+            [&] { launch<lane_outside_mask>({1, 32}, out.data()); });
+#if defined(__GLIBC__)
+    refused("assertion",
+            {"wrong_assertion", "block (0, 0, 0), thread (13, 0, 0)",
+             "errors.cu:", "assertion 'static_cast<int>(threadIdx.x) != limit' failed"},
+            [] { launch<wrong_assertion>({1, 32}, 13); });
+    launch<wrong_assertion>({1, 32}, 32);
+#endif
     Array<uint32_t> counter(1);
     refused("not cooperative", {"wait_for_others", "not cooperative", "errors.cu:"}, [&] {
         counter.fill(0);
@@ -209,6 +233,32 @@ void barriers() {
         counter.fill(0);
         launch<wait_for_ever>({3, 32, 0, true}, counter.data());
     });
+}
+
+template <class T, int which>
+void refuses_odd_atomic(const char* name) {
+    Array<uint64_t> x(4);
+    x.fill(0);
+    char* bytes = reinterpret_cast<char*>(x.data());
+    const int half = sizeof(T) / 2;
+    const std::vector<std::string> words{NAMES("atomics"), "thread (7, 0, 0)",
+                                         std::string(name) + ": misaligned: expected an address",
+                                         "multiple of " + std::to_string(sizeof(T))};
+    refused(name, words, [&] { launch<atomics<T, which>>({1, 32}, bytes, half); });
+    launch<atomics<T, which>>({1, 32}, bytes, static_cast<int>(sizeof(T)));
+}
+
+void misaligned() {
+    refuses_odd_atomic<int, 0>("atomicAdd");
+    refuses_odd_atomic<float, 0>("atomicAdd");
+    refuses_odd_atomic<double, 0>("atomicAdd");
+    refuses_odd_atomic<int, 1>("atomicMax");
+    refuses_odd_atomic<unsigned, 2>("atomicMin");
+    refuses_odd_atomic<int, 3>("atomicExch");
+    refuses_odd_atomic<unsigned long long, 4>("atomicCAS");
+    refuses_odd_atomic<uint32_t, 5>("load_acquire");
+    refuses_odd_atomic<uint32_t, 6>("add_release");
+    refuses_odd_atomic<uint32_t, 7>("add_acquire_release");
 }
 
 #if !defined(__SANITIZE_ADDRESS__)
@@ -290,6 +340,7 @@ void limits() {
 
 int main() {
     barriers();
+    misaligned();
 #if !defined(__SANITIZE_ADDRESS__)
     addresses();
 #endif

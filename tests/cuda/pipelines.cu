@@ -18,6 +18,7 @@ enum class Bug {  // clang-format off
     overrun, stray_write, uncommitted,
     // of the Hopper product
     no_full_wait, no_empty_wait, early_release, no_wgmma_fence, no_wgmma_wait, wrong_parity, wrong_bytes, wrong_count, no_init_barrier,
+    one_warp_waits, init_by_all, copy_too_many, uncommitted_product,
 };  // clang-format on
 
 // ---- bfloat16 product by cp.async, ldmatrix and mma.sync: a [m, k], b [k, n], c [m, n], tiles of 64 x 64 x 32 ----------------
@@ -164,7 +165,7 @@ __global__ void __launch_bounds__(160)
                    empty = full + 8 * kStages;
     const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
     const int m0 = static_cast<int>(blockIdx.y) * 64, n0 = static_cast<int>(blockIdx.x) * 128, steps = (k + 63) / 64;
-    if (thread == 0) {
+    if (bug == Bug::init_by_all ? thread < 128 : thread == 0) {
         for (uint32_t stage = 0; stage < kStages; stage++) {
             mbarrier_init(full + 8 * stage, 1);
             mbarrier_init(empty + 8 * stage, bug == Bug::wrong_count ? 5 : 4);
@@ -174,7 +175,7 @@ __global__ void __launch_bounds__(160)
     if constexpr (bug != Bug::no_init_barrier) __syncthreads();
     if (warp == 4) {
         if (lane == 0)
-            for (int step = 0; step < steps; step++) {
+            for (int step = 0; step < steps + (bug == Bug::copy_too_many); step++) {
                 const auto stage = static_cast<uint32_t>(step % kStages), round = static_cast<uint32_t>(step / kStages % 2);
                 if constexpr (bug != Bug::no_empty_wait)
                     mbarrier_wait(empty + 8 * stage, bug == Bug::wrong_parity ? round : round ^ 1);
@@ -192,11 +193,11 @@ __global__ void __launch_bounds__(160)
             for (uint32_t kk = 0; kk < 4; kk++)
                 wgmma_bf16(sums, wgmma_descriptor(a_base + stage * 8192 + kk * 32),
                            wgmma_descriptor(b_base + stage * 16384 + kk * 32), true);
-            wgmma_commit();
+            if (bug != Bug::uncommitted_product || step + 1 < steps) wgmma_commit();
             if constexpr (bug == Bug::early_release) {
                 if (lane == 0) mbarrier_arrive(empty + 8 * stage);
             }
-            if constexpr (bug == Bug::no_wgmma_wait) wgmma_wait<1>(sums);
+            if (bug == Bug::no_wgmma_wait || (bug == Bug::one_warp_waits && warp && step + 1 < steps)) wgmma_wait<1>(sums);
             else wgmma_wait<0>(sums);
             if constexpr (bug != Bug::early_release) {
                 if (lane == 0) mbarrier_arrive(empty + 8 * stage);
@@ -247,7 +248,11 @@ void seeded_bugs() {
     CAUGHT(hopper, no_empty_wait);
     CAUGHT(hopper, early_release);
     CAUGHT(hopper, no_wgmma_fence, "wgmma.fence", 24);
-    CAUGHT(hopper, no_wgmma_wait);
+    CAUGHT(hopper, no_wgmma_wait, "expected a wait for every operation", 24);
+    CAUGHT(hopper, uncommitted_product, "expected a wait for every operation", 24);
+    CAUGHT(hopper, one_warp_waits, "divergent warpgroup", 24);
+    CAUGHT(hopper, init_by_all, "expected memory that holds no mbarrier", 24);
+    CAUGHT(hopper, copy_too_many, "expected a wait for its mbarrier", 24);
     CAUGHT(hopper, wrong_parity, "deadlock", 24);
     CAUGHT(hopper, wrong_bytes, "");
     CAUGHT(hopper, wrong_count, "deadlock", 24);

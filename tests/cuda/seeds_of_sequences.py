@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PERSISTENT, STEP, CELL, TILE = "lstm/persistent.cu", "lstm/step.cu", "lstm/cell.cuh", "common/product_tile.cuh"
+PERSISTENT, CELL, TILE, STEPS = "lstm/persistent.cu", "lstm/cell.cuh", "common/product_tile.cuh", "common/recurrent.cuh"
 GRU, RNN, ATTENTION, SCATTER = "gru/step.cu", "rnn/step.cu", "attention/warp_rows.cu", "gather/scatter_add.cu"
 LAYER, CHANNEL, RESPONSE = "norm/layer_norm.cu", "norm/channel_norm.cu", "norm/local_response_norm.cu"
 
@@ -18,7 +18,7 @@ SEEDS = (
     ("lstm: wrong gate", CELL, "g == 2 ? std::tanh(sum)", "g == 3 ? std::tanh(sum)", "lstm step"),
     ("lstm: samples that end keep no state", CELL, "if (n >= after.size) element<T>(v.final_hidden", "if (n > after.size) element<T>(v.final_hidden", "lstm step"),
     ("lstm: the cell's gradient past the forget gate", CELL, "element<T>(v.grad_cell, n, u) = c * a[1];", "element<T>(v.grad_cell, n, u) = c;", "lstm step"),
-    ("lstm: gradient of a sample that has ended", STEP, "if (n0 < after.size)\n", "if (n0 < now.size)\n", "lstm step"),
+    ("steps: gradient of a sample that has ended", STEPS, "if (n0 < after.size)\n", "if (n0 < now.size)\n", "lstm step"),
     ("product: no first barrier", TILE, "__syncthreads();\n            const int used", "const int used", "lstm step"),
     ("product: k edge", TILE, "k - l0 < kProductTile ? k - l0 : kProductTile", "kProductTile", "lstm step"),
     ("gru: reset before the product", GRU, "std::tanh(a[2] + r * b[2])", "std::tanh(a[2] + b[2])", "gru"),

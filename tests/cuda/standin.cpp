@@ -15,6 +15,10 @@ void set_stream(uintptr_t stream) {
     if (stream == 13) fail<DeviceError>("stand-in: launched on stream 13");  // for the test that the stream arrives
 }
 
+void wait_for_stream(uintptr_t other) {
+    fail<DeviceError>("stand-in: waits for stream %llu", static_cast<unsigned long long>(other));
+}
+
 void synchronize() {}
 
 }  // namespace ww::cuda

@@ -133,7 +133,8 @@ class ndarray:
     def __cuda_array_interface__(self) -> dict[str, Any]:
         a = self._host
         return {
-            "data": (a.ctypes.data if a.size else 0, False), "shape": a.shape, "typestr": a.dtype.str, "version": 3, "stream": 1,
+            "data": (a.ctypes.data if a.size else 0, False), "shape": a.shape, "typestr": a.dtype.str, "version": 3,
+            "stream": STREAM.ptr or 1,
             "strides": None if a.flags.c_contiguous else a.strides,
         }  # fmt: skip
 

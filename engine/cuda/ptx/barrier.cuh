@@ -24,32 +24,35 @@ WW_DEVICE void named_barrier_arrive(int id, int threads WW_AT) {
 
 // ---- flags in global memory ------------------------------------------------------------------------------------------------
 
-WW_DEVICE uint32_t load_acquire(const uint32_t* address) {
+WW_DEVICE uint32_t load_acquire(const uint32_t* address WW_AT) {
 #if defined(__CUDACC__)
     uint32_t value;
     asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
     return value;
 #else
+    sim::check_aligned(address, "load_acquire", at);
     return __atomic_load_n(address, __ATOMIC_ACQUIRE);
 #endif
 }
 
-WW_DEVICE void add_release(uint32_t* address, uint32_t value) {
+WW_DEVICE void add_release(uint32_t* address, uint32_t value WW_AT) {
 #if defined(__CUDACC__)
     asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(address), "r"(value) : "memory");
 #else
+    sim::check_aligned(address, "add_release", at);
     __atomic_fetch_add(address, value, __ATOMIC_RELEASE);
     sim::note_progress();
 #endif
 }
 
 // The old value; what this thread wrote before is seen by whoever adds later.
-WW_DEVICE uint32_t add_acquire_release(uint32_t* address, uint32_t value) {
+WW_DEVICE uint32_t add_acquire_release(uint32_t* address, uint32_t value WW_AT) {
 #if defined(__CUDACC__)
     uint32_t before;
     asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;" : "=r"(before) : "l"(address), "r"(value) : "memory");
     return before;
 #else
+    sim::check_aligned(address, "add_acquire_release", at);
     uint32_t before = __atomic_fetch_add(address, value, __ATOMIC_ACQ_REL);
     sim::note_progress();
     return before;
@@ -61,7 +64,7 @@ WW_DEVICE void poll_until_ge(const uint32_t* address, uint32_t value WW_AT) {
 #if defined(__CUDACC__)
     while (load_acquire(address) < value) __nanosleep(20);
 #else
-    while (load_acquire(address) < value) sim::poll_again("poll_until_ge", at);
+    while (load_acquire(address, at) < value) sim::poll_again("poll_until_ge", at);
 #endif
 }
 
@@ -77,7 +80,7 @@ WW_DEVICE void grid_barrier(uint32_t* counter, uint32_t round WW_AT) {
     __syncthreads(WW_PASS_AT_ONLY);
     if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
         uint32_t blocks = gridDim.x * gridDim.y * gridDim.z;
-        add_release(counter, 1);
+        add_release(counter, 1 WW_PASS_AT);
         poll_until_ge(counter, round * blocks WW_PASS_AT);
     }
     __syncthreads(WW_PASS_AT_ONLY);
@@ -91,6 +94,14 @@ WW_DEVICE void mbarrier_init(uint32_t barrier, uint32_t arrivals WW_AT) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 #else
     sim::mbarrier_init(barrier, arrivals, at);
+#endif
+}
+// Before its memory is used for anything else, another mbarrier_init included.
+WW_DEVICE void mbarrier_invalidate(uint32_t barrier WW_AT) {
+#if defined(__CUDACC__)
+    asm volatile("mbarrier.inval.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+#else
+    sim::mbarrier_invalidate(barrier, at);
 #endif
 }
 WW_DEVICE void mbarrier_arrive(uint32_t barrier WW_AT) {

@@ -75,6 +75,8 @@ void leave_barriers(Thread* thread) {
     if (thread->copy_count)
         launch_fail(thread->at, "cp.async: expected a wait for every copy, got a thread that returns with %d in flight",
                     thread->copy_count);
+    check_wgmma_done(warp);
+    if (block.live == 0) check_copies_awaited(block);
     NamedBarrier& barrier = block.barriers[0];
     for (const Thread* other : barrier.waiting)
         if (other->warp == &warp)

@@ -67,13 +67,26 @@ struct Rendezvous {
     void* arguments[32];
 };
 
-// One wgmma that a warp has issued for its 16 rows; it takes effect later.
+// One wgmma that a warp has issued for its 16 rows; it runs later.
 struct WgmmaOp {
-    float* accumulators[32];  // of each lane
-    float before[32][128];    // what they held; NaN stands there while the operation is in flight
+    float* accumulators[32];  // of each lane; NaN stands there from the issue to the wait
+    float values[32][128];    // what they would hold: before the operation ran, and after
     int columns;
     uint64_t a, b;  // descriptors
-    bool accumulate, half;
+    bool accumulate, half, ran;
+    Location at;
+};
+
+// What the four warps of a warpgroup must execute alike: each wgmma instruction, in order.
+struct WgmmaStep {
+    const char* what;
+    Location at;
+    uint64_t a, b;  // descriptors, or how many groups a wait leaves
+    unsigned warp;  // that came to it first
+};
+struct Warpgroup {
+    std::vector<WgmmaStep> steps;  // that not all have executed, and how many went before
+    size_t past, done[4];
 };
 
 struct Warp {
@@ -111,7 +124,16 @@ struct TensorCopy {
     uint32_t to;
     int x, y;
     uint32_t barrier;
+    unsigned phase;  // of the barrier, at its issue
     Location at;
+    const Thread* by;
+};
+
+struct MbarrierRecord {
+    uint32_t address;
+    uint64_t word;  // what it must hold
+    Location at;    // where it was initialised, and by whom
+    const Thread* by;
 };
 
 struct SharedArray {
@@ -149,8 +171,10 @@ struct Block {
     std::vector<Thread*> threads;
     NamedBarrier barriers[16];
     std::vector<Thread*> mbarrier_waiters;
-    std::vector<std::pair<uint32_t, uint64_t>> mbarriers;  // address of each that was initialised, and what it must hold
-    std::vector<TensorCopy> tensor_copies;
+    std::vector<MbarrierRecord> mbarriers;
+    std::vector<TensorCopy> tensor_copies;  // in flight
+    std::vector<TensorCopy> unawaited;      // of which no thread has waited for the phase
+    std::vector<Warpgroup> warpgroups;
     Random random;
 };
 
@@ -180,8 +204,10 @@ struct Machine {
     std::string detail;  // of an error in the making: what stands on the stack of a thread that is left is never destroyed
     bool failed = false;
     Fault fault;
-    volatile int ticks = 0;               // of the timer, since the gang began
+    int64_t most_ticks = 0;               // of the timer
+    volatile int64_t ticks = 0;           // since the gang began
     volatile bool expired = false;        // its time is over
+    bool interruptible = false;           // Ctrl-C ends the launch
     bool abandoned = false;               // fibres of a failed launch were left where they stood
     char start_order = 0, end_order = 0;  // what TSan synchronises the start and the end of a block on
 };
@@ -212,14 +238,18 @@ struct Inside {
 
 // Ends the launch with a DeviceError that names kernel, block, thread and `at`.
 [[noreturn]] void launch_fail(Location at, const char* format, ...) __attribute__((format(printf, 2, 3)));
+// The same, of another thread of the block.
+[[noreturn]] void launch_fail(const Thread& of, Location at, const char* format, ...) __attribute__((format(printf, 3, 4)));
 // The same, for what a thread of the block did without being seen: machine->detail.
 [[noreturn]] void block_fail();
+[[noreturn]] void misaligned(const char* what, const void* address, size_t bytes, Location at);
+// Of assert: an error of the launch in a kernel, else the end of the process.
+[[noreturn]] void assert_failed(const char* condition, const char* file, unsigned line, const char* function);
 // "kernel K, block (x, y, z)" and, with a thread, ", thread (x, y, z) (warp w, lane l)".
 std::string name_of(const Block& block, const Thread* thread = nullptr);
 std::string name_of(Location at);
-// What is said of a thread that ran when its time was over.
-constexpr const char* kExpired =
-    "its time is over: an endless loop, or more to do than ww.cudasim(timeout=), WHITEWOLF_SIM_TIMEOUT";
+// What is said of a thread that is not to go on; nullptr while it is.
+const char* why_end();
 // For what not all architectures have.
 void require_arch(int arch, const char* what, Location at);
 void run_gang();
@@ -264,13 +294,15 @@ std::string shared_overrun(const Block& block, size_t reach);
 // ---- mbarrier.cpp
 
 void mbarrier_init(uint32_t address, uint32_t count, Location at);
+void mbarrier_invalidate(uint32_t address, Location at);
 void mbarrier_arrive(uint32_t address, uint32_t count, int32_t bytes, Location at);
 void mbarrier_wait(uint32_t address, uint32_t parity, Location at);
 std::string describe_mbarriers(const Block& block);
 // A thread that waits for an mbarrier which something has overwritten; nullptr where there is none.
 Thread* waits_in_vain(const Block& block);
 void tensor_copy(uint32_t to, const TensorMap* map, int x, int y, uint32_t barrier, Location at);
-bool land_one_copy();  // false where none is in flight
+bool land_one_copy();                           // false where none is in flight
+void check_copies_awaited(const Block& block);  // at its end
 
 // ---- async_copy.cpp
 
@@ -292,5 +324,6 @@ void wgmma_issue(float* accumulators, int columns, uint64_t a, uint64_t b, bool 
 void wgmma_fence(Location at);
 void wgmma_commit(Location at);
 void wgmma_wait(int groups_left, Location at);
+void check_wgmma_done(const Warp& warp);  // at the return of one of its threads
 
 }  // namespace ww::sim

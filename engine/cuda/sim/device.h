@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -29,6 +30,14 @@
 #define blockIdx (::ww::sim::current->block->index)
 #define blockDim (::ww::sim::current->block->block_dim)
 #define gridDim (::ww::sim::current->block->grid_dim)
+#if defined(__GLIBC__)
+// What `assert` calls, also where <cassert> is included again: in a kernel it is an error of the launch.
+#define __assert_fail ww_assert_fail
+extern "C" inline void ww_assert_fail(const char* condition, const char* file, unsigned line, const char* function) noexcept {
+    ww::sim::assert_failed(condition, file, line, function);
+}
+#endif
+
 constexpr int warpSize = 32;
 constexpr uint32_t kFullMask = 0xffffffffu;
 
@@ -53,20 +62,19 @@ template <class T>
 struct ShuffleArgument {
     T given, taken;
     int from;
-    Location at;
 };
 
 template <class T>
 T shuffle(uint32_t mask, T value, int from, const char* what, Location at) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles move 4 or 8 bytes");
-    ShuffleArgument<T> own{value, value, from, at};
+    ShuffleArgument<T> own{value, value, from};
     warp_collective(mask, what, at, &own, [](void** arguments, uint32_t lanes) {
         for (int lane = 0; lane < 32; lane++) {
             if (!(lanes >> lane & 1)) continue;
             auto* argument = static_cast<ShuffleArgument<T>*>(arguments[lane]);
             if (!(lanes >> argument->from & 1))
-                launch_fail(argument->at, "shuffle: lane %d reads lane %d, which mask %08x does not name", lane, argument->from,
-                            lanes);
+                launch_fail(*current->warp->lanes[lane], current->at, "%s: expected a lane that mask %08x names, got %d",
+                            current->last, lanes, argument->from);
             argument->taken = static_cast<ShuffleArgument<T>*>(arguments[argument->from])->given;
         }
     });
@@ -93,10 +101,17 @@ inline uint32_t ballot(uint32_t mask, bool vote, const char* what, Location at) 
 // Lanes are numbered within segments of `width`; one beyond its segment reads itself.
 inline int within_segment(int from, int lane, int width) { return (from & ~(width - 1)) == (lane & ~(width - 1)) ? from : lane; }
 
+// The compiler's check of plain loads and stores leaves atomic ones out.
+template <class T>
+void check_aligned(const T* address, const char* what, Location at) {
+    if (reinterpret_cast<uintptr_t>(address) % sizeof(T)) misaligned(what, address, sizeof(T), at);
+}
+
 // An atomic read-modify-write of a type that the CPU has no instruction for.
 template <class Word, class T, class F>
-T atomic_update(T* address, F next) {
+T atomic_update(T* address, F next, const char* what, Location at) {
     static_assert(sizeof(Word) == sizeof(T), "the word must hold the value");
+    check_aligned(address, what, at);
     auto* word = reinterpret_cast<Word*>(address);
     Word seen = __atomic_load_n(word, __ATOMIC_RELAXED), wanted;
     T before;
@@ -137,32 +152,34 @@ inline int __any_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(ma
 inline int __all_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(mask, vote != 0, "__all_sync", at) == mask; }
 
 template <class T>
-std::enable_if_t<std::is_integral_v<T>, T> atomicAdd(T* address, T value) {
+std::enable_if_t<std::is_integral_v<T>, T> atomicAdd(T* address, T value WW_AT) {
+    ww::sim::check_aligned(address, "atomicAdd", at);
     T before = __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
     ww::sim::note_progress();
     return before;
 }
-inline float atomicAdd(float* address, float value) {
-    return ww::sim::atomic_update<uint32_t>(address, [value](float x) { return x + value; });
+inline float atomicAdd(float* address, float value WW_AT) {
+    return ww::sim::atomic_update<uint32_t>(address, [value](float x) { return x + value; }, "atomicAdd", at);
 }
-inline double atomicAdd(double* address, double value) {
-    return ww::sim::atomic_update<uint64_t>(address, [value](double x) { return x + value; });
-}
-template <class T>
-T atomicMax(T* address, T value) {
-    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T x) { return std::max(x, value); });
+inline double atomicAdd(double* address, double value WW_AT) {
+    return ww::sim::atomic_update<uint64_t>(address, [value](double x) { return x + value; }, "atomicAdd", at);
 }
 template <class T>
-T atomicMin(T* address, T value) {
-    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T x) { return std::min(x, value); });
+T atomicMax(T* address, T value WW_AT) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T x) { return std::max(x, value); }, "atomicMax", at);
 }
 template <class T>
-T atomicExch(T* address, T value) {
-    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T) { return value; });
+T atomicMin(T* address, T value WW_AT) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T x) { return std::min(x, value); }, "atomicMin", at);
 }
 template <class T>
-T atomicCAS(T* address, T expected, T value) {
-    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [=](T x) { return x == expected ? value : x; });
+T atomicExch(T* address, T value WW_AT) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(address, [value](T) { return value; }, "atomicExch", at);
+}
+template <class T>
+T atomicCAS(T* address, T expected, T value WW_AT) {
+    return ww::sim::atomic_update<std::make_unsigned_t<T>>(
+        address, [=](T x) { return x == expected ? value : x; }, "atomicCAS", at);
 }
 
 // TSan knows no fences: kernels order memory with the acquire and release wrappers of ptx/memory_order.cuh.

@@ -9,6 +9,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -35,7 +36,7 @@ constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, kTrap};
 struct sigaction before[5];
 WW_SIM_TLS int passing_on = 0;  // > 0: a handler from before or behind ours is at work
 int tick = 0;                   // the timer's signal; 0: none was free
-constexpr int kTicks = 8;       // in the time of a block
+constexpr double kTick = 0.1;   // seconds between its ticks, or less: how soon Ctrl-C is seen
 WW_SIM_TLS int own_timer = -1;
 
 const void* program_counter(void* context) {
@@ -89,9 +90,12 @@ void set_timer(int timer, double seconds) {
 // Once the time is over it comes again and again: a thread that is in the simulator's code may hold a lock, and is left in peace
 // until it waits, or is seen in the kernel.
 void on_tick(int number, siginfo_t*, void* context) {
-    if (!machine || ++machine->ticks <= kTicks) return;
-    if (!machine->expired) set_timer(own_timer, 0.01);
-    machine->expired = true;
+    if (!machine) return;
+    if (++machine->ticks > machine->most_ticks) {
+        if (!machine->expired) set_timer(own_timer, 0.01);
+        machine->expired = true;
+    }
+    if (!why_end()) return;
     if (current && !current->inside) end_thread(number, nullptr, context);
 }
 
@@ -177,7 +181,7 @@ std::string what_happened(const Fault& fault) {
                "kind)";
     if (fault.signal == SIGILL) return "illegal instruction";
     if (fault.signal == SIGFPE) return "integer division by zero, or of the smallest integer by -1 (on a GPU: any number)";
-    if (fault.signal == tick) return kExpired;
+    if (fault.signal == tick) return why_end();
     if (in_stacks(*machine, fault.address)) return "this thread used more than " + std::to_string(kStackBytes) + " bytes of stack";
     std::string shared = describe_shared(*fault.thread->block, fault.address);
     if (!shared.empty()) return shared;
@@ -222,7 +226,9 @@ std::string describe_fault(const Fault& fault) {
 
 Watchdog::Watchdog(double timeout) {
     armed_ = !kAsan && !kTsan && tick && timeout < 1e9 && own().have_timer();
-    if (armed_) set_timer(own_timer, timeout / kTicks);
+    const double period = std::min(kTick, timeout / 8);
+    most_ticks_ = armed_ ? static_cast<int64_t>(std::ceil(timeout / period)) : 0;
+    if (armed_) set_timer(own_timer, period);
 }
 
 Watchdog::~Watchdog() {

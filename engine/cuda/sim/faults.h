@@ -19,16 +19,18 @@ void catch_faults();
 std::string describe_fault(const Fault& fault);
 
 // While it lives, a timer counts the CPU time of this OS thread: a block (or a gang of them) that takes `timeout` seconds, up to an
-// eighth more, is ended.
+// eighth more, is ended; and a launch that Ctrl-C ends, at the next of its ticks.
 class Watchdog {
   public:
     explicit Watchdog(double timeout);
     ~Watchdog();
     Watchdog(const Watchdog&) = delete;
     Watchdog& operator=(const Watchdog&) = delete;
+    int64_t most_ticks() const { return most_ticks_; }  // of the timer, for Machine
 
   private:
     bool armed_ = false;
+    int64_t most_ticks_ = 0;
 };
 
 }  // namespace ww::sim

@@ -7,10 +7,12 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <numeric>
 
 #include "engine/cuda/sim/context.h"
 #include "engine/cuda/sim/faults.h"
 #include "engine/cuda/sim/guarded_memory.h"
+#include "engine/cuda/sim/interrupt.h"
 #include "engine/cuda/sim/sanitizers.h"
 #include "engine/error.h"
 #include "engine/parallel.h"
@@ -71,6 +73,8 @@ void prepare_block(Machine& m, Block& block, const Shape& shape, uint64_t number
     block.mbarrier_waiters.clear();
     block.mbarriers.clear();
     block.tensor_copies.clear();
+    block.unawaited.clear();
+    block.warpgroups.assign((threads / 32 + 3) / 4, {});
     for (NamedBarrier& barrier : block.barriers) {
         barrier.arrived = 0;
         barrier.waiting.clear();
@@ -124,8 +128,13 @@ void check_gang(Machine& m) {
     }
 }
 
+void stop_if_interrupted(const Machine& m) {
+    if (m.interruptible && interrupt_came()) throw Interrupted("cudasim: kernel " + std::string(m.kernel) + ": interrupted");
+}
+
 // Blocks [first, first + count) at the same time.
 void run_blocks(Machine& m, const Shape& shape, uint64_t first, uint64_t count) {
+    stop_if_interrupted(m);
     m.used = 0;
     m.gang.clear();
     m.failed = false;
@@ -150,6 +159,7 @@ void run_blocks(Machine& m, const Shape& shape, uint64_t first, uint64_t count) 
     if (m.failed) {
         m.abandoned = true;
         for (Thread* thread : m.pool) std::memcpy(thread->stack, &kStackMark, sizeof kStackMark);
+        stop_if_interrupted(m);
         throw DeviceError("cudasim: " + m.error);
     }
 }
@@ -204,6 +214,28 @@ std::string kernel_name(const char* pretty) {
     return name;
 }
 
+// The order in which blocks begin. Under `random` block number (first + i step) mod count is the i-th: each once, as step and count
+// have no common factor, and nothing to store for a grid of billions.
+class BlockOrder {
+  public:
+    BlockOrder(const Options& options, uint64_t count) : order_(options.order), count_(count) {
+        if (order_ != Order::random) return;
+        Random random;
+        random.seed(options.seed, count);
+        first_ = random.below(count);
+        do step_ = random.below(count);
+        while (std::gcd(step_, count) != 1);
+    }
+    uint64_t operator[](uint64_t i) const {
+        if (order_ == Order::reverse) return count_ - 1 - i;
+        return order_ == Order::random ? static_cast<uint64_t>((first_ + static_cast<unsigned __int128>(i) * step_) % count_) : i;
+    }
+
+  private:
+    Order order_;
+    uint64_t count_, first_ = 0, step_ = 1;
+};
+
 }  // namespace
 
 void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* arguments) {
@@ -212,13 +244,17 @@ void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* a
     const Options chosen = options();
     const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
     const uint64_t threads = uint64_t{shape.block.x} * shape.block.y * shape.block.z;
-    auto work = [&](uint64_t first, uint64_t count) {
+    const bool ended_by_interrupt = interruptible();
+    const BlockOrder block_at(chosen, blocks);
+    auto work = [&](uint64_t first, uint64_t count, int64_t most_ticks) {
         Machine& m = own_machine();
         m.options = chosen;
         m.kernel = kernel.c_str();
         m.body = body;
         m.arguments = arguments;
         m.cooperative = shape.cooperative;
+        m.interruptible = ended_by_interrupt;
+        m.most_ticks = most_ticks;
         m.main_stack = nullptr;
 #if defined(WW_SIM_TSAN)
         m.main_tsan_fiber = __tsan_get_current_fiber();
@@ -232,8 +268,7 @@ void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* a
     auto work_all = [&](uint64_t first, uint64_t end, uint64_t together) {
         catch_faults();
         Watchdog watchdog(chosen.timeout);
-        for (uint64_t i = first; i < end; i += together)
-            work(chosen.order == Order::reverse && together == 1 ? blocks - 1 - i : i, together);
+        for (uint64_t i = first; i < end; i += together) work(together == 1 ? block_at[i] : i, together, watchdog.most_ticks());
     };
     // TSan sees what blocks do to each other only where they run at the same time.
     try {

@@ -3,6 +3,7 @@
 // A phase ends when every arrival that it was initialised for has come and no bytes are outstanding. Waits name the phase by its
 // parity. The block keeps what each object's 8 bytes must hold, so that an operation on one that was never initialised, or that
 // something has overwritten, is an error.
+#include <algorithm>
 #include <cstring>
 
 #include "engine/cuda/sim/block.h"
@@ -20,25 +21,45 @@ static_assert(sizeof(Mbarrier) == 8, "an mbarrier object is a b64");
 
 Mbarrier* at_address(const Block& block, uint32_t address) { return reinterpret_cast<Mbarrier*>(shared_pointer(block, address)); }
 
-// What the object at `address` must hold; nullptr where none was initialised.
-const uint64_t* kept(const Block& block, uint32_t address) {
-    for (auto& [where, word] : block.mbarriers)
-        if (where == address) return &word;
+// What is known of the object at `address`; nullptr where none was initialised.
+const MbarrierRecord* kept(const Block& block, uint32_t address) {
+    for (const MbarrierRecord& record : block.mbarriers)
+        if (record.address == address) return &record;
     return nullptr;
 }
 
 bool overwritten(const Block& block, uint32_t address) {
-    const uint64_t* word = kept(block, address);
-    return word && std::memcmp(word, shared_pointer(block, address), sizeof *word) != 0;
+    const MbarrierRecord* record = kept(block, address);
+    return record && std::memcmp(&record->word, shared_pointer(block, address), sizeof record->word) != 0;
 }
 
 // After each change that is the machine's own.
 void keep(Block& block, uint32_t address) {
-    uint64_t word;
-    std::memcpy(&word, shared_pointer(block, address), sizeof word);
-    for (auto& [where, held] : block.mbarriers)
-        if (where == address) return void(held = word);
-    block.mbarriers.emplace_back(address, word);
+    for (MbarrierRecord& record : block.mbarriers)
+        if (record.address == address) std::memcpy(&record.word, shared_pointer(block, address), sizeof record.word);
+}
+
+void forget(Block& block, uint32_t address) {
+    auto& all = block.mbarriers;
+    all.erase(std::remove_if(all.begin(), all.end(), [&](auto& record) { return record.address == address; }), all.end());
+}
+
+// What would be lost with the object as it stands; "" for nothing.
+std::string outstanding(const Block& block, uint32_t address) {
+    const Mbarrier& barrier = *at_address(block, address);
+    std::string text;
+    auto add = [&](size_t count, const char* what) {
+        if (count) text += (text.empty() ? "" : ", ") + std::to_string(count) + what;
+    };
+    if (barrier.pending != barrier.count) add(barrier.count - barrier.pending, " arrivals in its phase");
+    if (barrier.bytes > 0) add(static_cast<size_t>(barrier.bytes), " bytes to come");
+    auto reports_to = [&](const TensorCopy& copy) { return copy.barrier == address; };
+    add(static_cast<size_t>(std::count_if(block.tensor_copies.begin(), block.tensor_copies.end(), reports_to)),
+        " copies in flight");
+    auto waits = [&](const Thread* thread) { return thread->waits_for == address; };
+    add(static_cast<size_t>(std::count_if(block.mbarrier_waiters.begin(), block.mbarrier_waiters.end(), waits)),
+        " threads waiting");
+    return text;
 }
 
 Mbarrier* find(uint32_t address, const char* what, Location at) {
@@ -109,8 +130,31 @@ void mbarrier_init(uint32_t address, uint32_t count, Location at) {
     if (address % 8)
         launch_fail(at, "mbarrier.init: misaligned: expected a shared address that is a multiple of 8, got %u", address);
     auto* barrier = reinterpret_cast<Mbarrier*>(shared_pointer(address, 8, "mbarrier.init", at));
+    Block& block = *current->block;
+    const MbarrierRecord* other = kept(block, address);
+    if (other && !overwritten(block, address)) {
+        std::string& use = machine->detail = outstanding(block, address);
+        if (!use.empty()) use = ", with " + use;
+        launch_fail(at,
+                    "mbarrier.init: expected memory that holds no mbarrier, got the one that thread %u of the block initialised at "
+                    "%s:%d%s (mbarrier_invalidate ends one)",
+                    other->by->linear, other->at.file, other->at.line, use.c_str());
+    }
     *barrier = {0, count, count, 0, 0};
-    keep(*current->block, address);
+    forget(block, address);
+    block.mbarriers.push_back({address, 0, at, current});
+    keep(block, address);
+}
+
+void mbarrier_invalidate(uint32_t address, Location at) {
+    Inside inside("mbarrier.inval", at);
+    require_arch(90, "mbarrier.inval", at);
+    Quiet quiet;
+    Block& block = *current->block;
+    find(address, "mbarrier.inval", at);
+    std::string& use = machine->detail = outstanding(block, address);
+    if (!use.empty()) launch_fail(at, "mbarrier.inval: expected an mbarrier that is not in use, got one with %s", use.c_str());
+    forget(block, address);
 }
 
 void mbarrier_arrive(uint32_t address, uint32_t count, int32_t bytes, Location at) {
@@ -139,7 +183,21 @@ void mbarrier_wait(uint32_t address, uint32_t parity, Location at) {
         wait_here("mbarrier.try_wait", at);
     }
     tsan_acquire(order_of(block, address, parity));
+    auto& copies = block.unawaited;
+    copies.erase(std::remove_if(copies.begin(), copies.end(),
+                                [&](const TensorCopy& copy) { return copy.barrier == address && copy.phase == parity; }),
+                 copies.end());
     maybe_land_copies();
+}
+
+// What is in flight when a block ends lands in the shared memory of another, if anywhere. That it has landed by then is luck, where
+// no thread has waited for it.
+void check_copies_awaited(const Block& block) {
+    for (const auto* copies : {&block.tensor_copies, &block.unawaited})
+        if (!copies->empty())
+            launch_fail(*copies->front().by, copies->front().at,
+                        "cp.async.bulk.tensor: expected a wait for its mbarrier before the block ends, got a copy that %s",
+                        copies == &block.unawaited ? "nobody waited for" : "is in flight");
 }
 
 Thread* waits_in_vain(const Block& block) {
@@ -191,7 +249,8 @@ void tensor_copy(uint32_t to, const TensorMap* map, int x, int y, uint32_t barri
     Quiet quiet;
     Mbarrier* reports_to = find(barrier, what, at);
     tsan_release(order_of(block, barrier, reports_to->phase));
-    TensorCopy copy{*map, to, x, y, barrier, at};
+    TensorCopy copy{*map, to, x, y, barrier, reports_to->phase, at, current};
+    block.unawaited.push_back(copy);
     if (machine->options.asynchrony == Asynchrony::eager) land(block, copy);
     else block.tensor_copies.push_back(copy);
 }

@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 
 #include "engine/cuda/sim/block.h"
 #include "engine/cuda/sim/context.h"
+#include "engine/cuda/sim/interrupt.h"
 #include "engine/cuda/sim/launch.h"
 #include "engine/cuda/sim/sanitizers.h"
 
@@ -111,18 +113,41 @@ std::string name_of(const Block& block, const Thread* thread) {
     return text;
 }
 
-void launch_fail(Location at, const char* format, ...) {
+namespace {
+
+[[noreturn]] void fail_with(const Thread& of, Location at, const char* format, va_list arguments) {
     Inside inside(current->last, at);
     Quiet quiet;
     char text[2048];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (!machine->failed) machine->error = name_of(*current->block, current) + (at.line ? ", " + name_of(at) : "") + ": " + text;
+    if (!machine->failed) machine->error = name_of(*of.block, &of) + (at.line ? ", " + name_of(at) : "") + ": " + text;
     machine->failed = true;
     switch_to_main();
     __builtin_unreachable();
+}
+
+}  // namespace
+
+void launch_fail(Location at, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fail_with(*current, at, format, arguments);
+}
+
+void launch_fail(const Thread& of, Location at, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fail_with(of, at, format, arguments);
+}
+
+void misaligned(const char* what, const void* address, size_t bytes, Location at) {
+    launch_fail(at, "%s: misaligned: expected an address that is a multiple of %zu, got %p", what, bytes, address);
+}
+
+void assert_failed(const char* condition, const char* file, unsigned line, const char* function) {
+    if (current) launch_fail({file, static_cast<int>(line)}, "assertion '%s' failed", condition);
+    fprintf(stderr, "%s:%u: %s: Assertion `%s' failed.\n", file, line, function, condition);  // the host's own
+    std::abort();
 }
 
 void block_fail() {
@@ -137,6 +162,12 @@ void require_arch(int arch, const char* what, Location at) {
     if (have < arch)
         launch_fail(at, "%s: expected a device of compute capability %d.%d, got %d.%d: ww.cudasim(arch=%d), WHITEWOLF_SIM_ARCH",
                     what, arch / 10, arch % 10, have / 10, have % 10, arch);
+}
+
+const char* why_end() {
+    if (machine->interruptible && interrupt_came()) return "interrupted";
+    if (!machine->expired) return nullptr;
+    return "its time is over: an endless loop, or more to do than ww.cudasim(timeout=), WHITEWOLF_SIM_TIMEOUT";
 }
 
 // The thread is left where it stands: kernels own nothing that would need destruction.
@@ -163,7 +194,7 @@ void make_ready_all(std::vector<Thread*>& threads) {
 void wait_here(const char* what, Location at) {
     Inside inside(what, at);
     Thread* self = current;
-    if (machine->expired) launch_fail(at, "%s: %s", what, kExpired);
+    if (const char* why = why_end()) launch_fail(at, "%s: %s", what, why);
     self->state = Thread::State::waiting;
     for (;;) {
         if (Thread* next = pick()) {

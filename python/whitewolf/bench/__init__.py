@@ -16,6 +16,7 @@ from .contests import GPU_LIBRARIES, LIBRARIES, Contest, from_table
 from .core import STEPS, SUITES, Step
 from .run import bench
 from .timing import QUICK, Plan
+from .variants import every_variant
 
 QUICK_FLOPS, QUICK_BYTES = 3e9, 1.5e8  # of a call that `quick` times
 
@@ -39,7 +40,7 @@ def run_bench(
         device: whose kernels.
         seed: of the inputs.
         progress: called with each row as it is done.
-        suite: "core" or "paper".
+        suite: "core", "paper" or "variants" (those that no call chooses by itself).
 
     Raises:
         ValueError: an op or a library of that name does not exist, or an op has nothing to time.
@@ -56,7 +57,10 @@ def run_bench(
     return bench(builders, against, QUICK if quick else Plan(), device, progress)
 
 
-def _suite(name: str, quick: bool, device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest]]:
+def _suite(name: str, quick: bool, device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest | None]]:
+    if name == "variants":
+        yield from every_variant(device, libraries, seed, quick)
+        return
     tables = {table.op: table for table in cases.tables()}
     rows = SUITES[name]
     for row in [row for row in rows if row.quick] if quick and name == "core" else rows:

@@ -68,7 +68,8 @@ def on_device(array: Array, device: Device) -> Any:
 
 
 def match_modes(libraries: Sequence[str], threads: int, device: Device) -> None:
-    """Gives PyTorch as many threads as we have, and on a GPU float32 that is float32 (no TF32) and cuDNN's choice by timing.
+    """Gives PyTorch as many threads as we have, and on a GPU float32 that is float32 (no TF32), 16-bit products with float32 sums, and
+    cuDNN's choice by timing.
 
     NumPy's BLAS took its number of threads from the environment when it was imported; CuPy's is float32 unless CUPY_TF32 is set.
     """
@@ -77,7 +78,9 @@ def match_modes(libraries: Sequence[str], threads: int, device: Device) -> None:
 
         torch.set_num_threads(threads)
         if TORCH_DEVICES[device.name] == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            matmul = torch.backends.cuda.matmul
+            matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            matmul.allow_fp16_reduced_precision_reduction = matmul.allow_bf16_reduced_precision_reduction = False
             torch.backends.cudnn.benchmark = True
 
 
@@ -101,7 +104,7 @@ def from_table(
     context = Context(device=device, dtypes=(dtype,), seed=seed)
     arrays = context.inputs(table, case, dtype)
     make = _train if train else _forward
-    made = {layout: make(table, case, _laid_out(case, arrays, layout), dtype, context) for layout in layouts(arrays)}
+    made = {layout: make(table, case, laid_out(case, arrays, layout), dtype, context) for layout in layouts(arrays)}
     ours = {layout: run for layout, (run, _) in made.items()}
     checks = [check for _, check in made.values()]
     references: dict[str, dict[str, Callable[[], Any]]] = {}
@@ -123,7 +126,7 @@ def layouts(arrays: Sequence[Array]) -> list[str]:
     return ["contiguous", "channels_last"] if any(a.ndim == 4 for a in arrays) else [""]
 
 
-def _laid_out(case: Case, arrays: list[Array], layout: str) -> list[Array]:
+def laid_out(case: Case, arrays: list[Array], layout: str) -> list[Array]:
     """The same values, with images (not filters) channels last where that is asked for."""
     if layout != "channels_last":
         return arrays
@@ -225,6 +228,7 @@ __all__ = [
     "LIBRARIES",
     "from_table",
     "installed",
+    "laid_out",
     "layouts",
     "match_modes",
     "on_device",

@@ -51,7 +51,8 @@ class Machine:
 
     def roof(self, flops: int, bytes_: int, dtype: str) -> tuple[float, str]:
         """Seconds that the peaks allow at best for so much work, and which of them sets the limit."""
-        arithmetic = flops / self.flops[dtype] if self.flops[dtype] else 0.0
+        peak = self.flops.get(dtype, 0.0)  # none is measured for 16 bits
+        arithmetic = flops / peak if peak else 0.0
         memory = bytes_ / self.bandwidth if self.bandwidth else 0.0
         return (arithmetic, "arithmetic") if arithmetic >= memory else (memory, "memory")
 

@@ -59,7 +59,7 @@ def _best(timings: dict[str, Timing], library: str) -> tuple[str, Timing]:
 
 
 def bench(
-    contests: Iterable[Callable[[], Contest]],
+    contests: Iterable[Callable[[], Contest | None]],
     libraries: Sequence[str],
     plan: Plan,
     device: str = "cpu",
@@ -68,7 +68,7 @@ def bench(
     """Runs the contests, each built when its turn comes, and returns {"environment", "machine", "rows", "ok"}.
 
     Args:
-        contests: builders.
+        contests: builders; one that gives None is left out.
         libraries: references to run; those that are not installed are named in the environment, not silently left out.
         plan: how long to measure.
         device: whose kernels.
@@ -83,7 +83,10 @@ def bench(
     rows = []
     for build in contests:
         machine.sample()
-        rows.append(run_contest(build(), machine, plan))
+        contest = build()
+        if contest is None:
+            continue
+        rows.append(run_contest(contest, machine, plan))
         if progress is not None:
             progress(rows[-1])
     machine.sample()

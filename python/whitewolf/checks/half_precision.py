@@ -94,13 +94,13 @@ def _compare(call: RawCall, variant: str, dtype: Any, context: Context, ran: set
         terms = max(a.size for a in arrays_of(form.views))
         try:
             got = [host(a) for a in form.written(found)]
-            worst = max(worst, compare(got, expected[key], partial(_allowed, dtype, terms), dtype))
+            worst = max(worst, compare(got, expected[key], partial(allowed_of_rounded, dtype, terms), dtype))
         except CheckFailure as error:
             raise CheckFailure(f"{call.op}:{variant}, {dtype.name}, {how}: {error}") from error
     return worst
 
 
-def _allowed(dtype: Any, terms: int, expected: Array) -> Array:
+def allowed_of_rounded(dtype: Any, terms: int, expected: Array) -> Array:
     """Half a last place of the result, and float32's error of a sum of so many terms."""
     short = _finfo(dtype)
     scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=1.0))
@@ -112,4 +112,4 @@ def _finfo(dtype: Any) -> Any:
     return np.finfo(dtype) if dtype == float16 else importlib.import_module("ml_dtypes").finfo(dtype)
 
 
-__all__ = ["half_dtypes", "half_precision"]
+__all__ = ["allowed_of_rounded", "half_dtypes", "half_precision"]
