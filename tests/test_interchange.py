@@ -136,6 +136,9 @@ def test_dlpack_to_and_from_pytorch_shares_memory(dtype: str, view: str) -> None
         assert (mine.numpy() == 1).all() and (back.numpy() == 1).all()
     with pytest.raises(BufferError, match="from_dlpack"):
         ww.from_dlpack(torch.zeros(2, requires_grad=True))
+    for make, name in ((ww.asarray, "asarray: expected obj"), (ww.tensor, "tensor: expected data")):
+        with pytest.raises(TypeError, match=f"{name} that gives NumPy its numbers, got Tensor: .* requires grad"):
+            make(torch.zeros(2, requires_grad=True))
     with pytest.raises(BufferError, match="from_dlpack"):
         ww.from_dlpack(torch.zeros(2, dtype=torch.float8_e5m2))
 

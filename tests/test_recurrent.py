@@ -256,6 +256,18 @@ def test_dropout_between_layers_is_that_of_one_layer_after_the_other(kind: str, 
     assert got.numpy().tobytes() != (net.eval()(rows)[0].data if packed else net.eval()(rows)[0]).numpy().tobytes()
 
 
+@pytest.mark.parametrize("device", [name for name, state in ww.devices().items() if state == "available"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_no_steps_the_last_states_are_the_first_and_so_are_their_gradients(kind: str, device: str) -> None:
+    net = getattr(ww.nn, kind)(3, 5, num_layers=2, bidirectional=True).to(device)
+    given = [ww.random.normal((4, 2, 5), device=device).requires_grad_() for _ in range(2 if kind == "LSTM" else 1)]
+    out, last = net(ww.zeros((0, 2, 3), device=device), states_of(kind, given))
+    found = list(last) if kind == "LSTM" else [last]
+    assert out.shape == (0, 2, 10) and [t.tolist() for t in found] == [t.tolist() for t in given]
+    grads = [ww.random.normal((4, 2, 5), device=device) for _ in given]
+    assert [g.tolist() for g in ww.grad(found, given, grads)] == [g.tolist() for g in grads]
+
+
 def test_overwriting_an_output_before_backward_is_an_error() -> None:
     out, _ = ww.nn.LSTM(3, 5)(ww.ones((4, 2, 3)))
     loss = (out * out).sum()

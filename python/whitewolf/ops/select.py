@@ -23,6 +23,7 @@ from ._sixteen import through_float32
 from .binary import maximum, minimum
 from .elementwise import _library, fused_backward
 from .logic import greater, greater_equal, less, less_equal
+from .manipulation import astype
 
 if TYPE_CHECKING:
     from ._common import Operand
@@ -141,10 +142,11 @@ def _bound(name: str, bound: Any, x: Tensor) -> Any:
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
-    """x with `value`, a number or a 0-d tensor, where `mask` (bool, broadcast) is true.
+    """x with `value`, a number or a 0-d tensor, where `mask` (bool, broadcast) is true; in x's dtype, whatever that of the value is.
 
     Raises:
         TypeError: `mask` is not bool, or x's dtype cannot hold the value: a complex one for real x, a fraction for integers.
+        OverflowError: the value is a finite number beyond the range of x's dtype.
         ValueError: `value` is a tensor of dimensions, or the shapes do not broadcast.
 
     >>> import whitewolf as ww
@@ -159,15 +161,33 @@ def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
         raise TypeError(f"masked_fill: expected value to be a number, got {type(value).__name__}")
     if isinstance(value, Tensor) and value.ndim:
         raise ValueError(f"masked_fill: expected value to be a number or a 0-d tensor, got value.shape == {value.shape}")
-    complex_value = value.dtype.kind == "c" if isinstance(value, Tensor) else isinstance(value, complex)
-    fraction = is_floating(value.dtype) if isinstance(value, Tensor) else isinstance(value, float)
-    if complex_value and x.dtype.kind != "c" or fraction and x.dtype.kind in "biu":
-        raise TypeError(f"masked_fill: expected value that x's dtype {x.dtype} can hold, got {value!r}")
+    value = _held(x, value)
     try:
         np.broadcast_shapes(x.shape, mask.shape)
     except ValueError:
         raise ValueError(f"masked_fill: expected mask of a shape that broadcasts to x's {x.shape}, got {mask.shape}") from None
     return where(mask, value, x)
+
+
+def _held(x: Tensor, value: Any) -> Any:
+    """A number or a 0-d tensor, in x's dtype."""
+    from ..info import finfo
+
+    kind, number = x.dtype.kind, value
+    if isinstance(value, Tensor):
+        check_same_device("masked_fill", x=x, value=value)
+        fraction, complex_value = is_floating(value.dtype), value.dtype.kind == "c"
+        number = value.item() if kind in "biu" and not fraction and not complex_value else 0  # floats overflow as in astype
+    else:
+        fraction, complex_value = isinstance(value, (float, np.floating)), isinstance(value, (complex, np.complexfloating))
+    if complex_value and kind != "c" or fraction and kind in "biu" or kind == "b" and number not in (0, 1):
+        raise TypeError(f"masked_fill: expected value that x's dtype {x.dtype} can hold, got {value!r}")
+    if kind != "b":
+        info: Any = np.iinfo(x.dtype) if kind in "iu" else finfo(x.dtype)
+        for part in (number.real, number.imag) if complex_value else (number,):
+            if abs(part) != np.inf and not info.min <= part <= info.max and part == part:
+                raise OverflowError(f"masked_fill: expected value in the range of {x.dtype}, got {value!r}")
+    return astype(value, x.dtype, copy=False) if isinstance(value, Tensor) else bool(value) if kind == "b" else value
 
 
 __all__ = [

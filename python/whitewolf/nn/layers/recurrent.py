@@ -186,6 +186,8 @@ class _Layers(_Unit):
     def forward(self, input: Sequences, hx: State | None = None) -> tuple[Sequences, State]:
         """The outputs of the last layer at every step, and the last states of every layer and direction.
 
+        Of no steps at all (S = 0) there are no outputs, and the last states are the first; PyTorch refuses them.
+
         Args:
             input: [S, N, D], [N, S, D] with batch_first, [S, D] for one sample, or a PackedSequence, and so is the output.
             hx: h_0, for an LSTM (h_0, c_0), each [layers * directions, N, U], or without N for one sample; zeros unless given.
