@@ -107,3 +107,10 @@ def test_hooks_are_called_as_pytorch_calls_them() -> None:
         linear(ones)
         linear(input=ones)
     assert said["ours"] == said["theirs"] and len(said["ours"]) == 8
+
+
+def test_a_module_without_hooks_never_asks_for_them() -> None:
+    layer = nn.Linear(2, 3)
+    assert type(layer) is nn.Linear and nn.Module.__call__.__code__.co_names == ("forward",)
+    layer.register_forward_hook(double)
+    assert type(layer) is not nn.Linear and type(nn.Linear(2, 3)) is nn.Linear

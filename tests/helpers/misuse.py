@@ -136,6 +136,20 @@ def bad_values() -> dict[str, Any]:
     }  # fmt: skip
 
 
+ELSEWHERE = "a good value on another device"
+FROM_ANYWHERE = {"nn.functional.ctc_loss"}  # as in PyTorch: labels may lie on the CPU beside log_probs on a GPU
+
+
+def elsewhere(good: Callable[[], Any] | None) -> dict[str, Any]:
+    """The good value on another device, where it is a tensor, or holds some."""
+    value = None if good is None else good()
+    if isinstance(value, ww.Tensor):
+        return {ELSEWHERE: value.detach().to("cudasim")}
+    if isinstance(value, list) and value and isinstance(value[0], ww.Tensor):
+        return {ELSEWHERE: [value[0].detach().to("cudasim"), *value[1:]]}
+    return {}
+
+
 def find(name: str) -> Callable[..., Any]:
     """The function of that name in `ww`, or for nn.functional.name there."""
     return functools.reduce(getattr, name.split("."), ww)
@@ -162,7 +176,8 @@ def calls(name: str) -> Iterator[tuple[str, str, Callable[[], Any], list[ww.Tens
     function, parameters = find(name), inspect.signature(find(name)).parameters
     special = {**FUNCTIONAL, **FUNCTIONAL_FOR.get(name.split(".")[-1], {})} if "." in name else GOOD_FOR.get(name, {})
     for wrong in parameters.values():
-        for what, bad in bad_values().items():
+        good = special.get(wrong.name, GOOD.get(wrong.name)) if wrong.default is wrong.empty or wrong.name in special else None
+        for what, bad in {**bad_values(), **elsewhere(good)}.items():
             positional: list[Any] = []
             keywords: dict[str, Any] = {}
             for p in parameters.values():
@@ -244,6 +259,8 @@ def main(names: list[str]) -> None:
             problem = ""
             try:
                 call()
+                if what == ELSEWHERE and name not in FROM_ANYWHERE and len({t.device for t in tensors}) > 1:
+                    problem = "took tensors of two devices"
             except TYPED as error:
                 if not named(name, str(error)):
                     problem = f"{type(error).__name__}: {error}"

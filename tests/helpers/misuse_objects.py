@@ -19,9 +19,11 @@ import numpy as np
 import whitewolf as ww
 from whitewolf import amp, autograd, data, io, nn, optim
 
-from helpers.misuse import GOOD, TYPED, bad_values, documented, floats, ints, limit_memory
+from helpers.misuse import ELSEWHERE, GOOD, TYPED, bad_values, documented, elsewhere, floats, ints, limit_memory
 
 SECONDS = 10
+# As in PyTorch, labels and lengths may lie on the CPU beside what is on a GPU.
+FROM_ANYWHERE = {"nn.CTCLoss", "rnn.pack_padded_sequence", "rnn.unpad_sequence"}
 
 
 def _weights() -> list[ww.Tensor]:
@@ -180,8 +182,8 @@ def forwards(name: str) -> Iterator[Call]:
     state = [*layer.parameters()]
     parameters = [p for p in inspect.signature(layer.forward).parameters if p not in ("args", "kwargs")]
     for parameter in parameters:
-        for what, bad in bad_for(parameter).items():
-            given = {k: (lambda v=v: v) for k, v in _inputs(short).items()}
+        given = {k: (lambda v=v: v) for k, v in _inputs(short).items()}
+        for what, bad in {**bad_for(parameter), **elsewhere(given.get(parameter))}.items():
             args, kwargs = arguments_of(layer.forward, given, "", parameter, bad)
             keep = [t for t in (*args, *kwargs.values(), *state) if isinstance(t, ww.Tensor)]
             yield Call(
@@ -315,7 +317,8 @@ def functions(name: str) -> Iterator[Call]:
     make, good = FUNCTIONS[name]
     parameters = [p for p in inspect.signature(make()).parameters.values() if p.kind is not p.VAR_KEYWORD]
     for p in parameters:
-        for what, bad in bad_for(p.name).items() if p.kind is not p.VAR_POSITIONAL or p.name in good else ():
+        values = {**bad_for(p.name), **elsewhere(good.get(p.name))} if p.kind is not p.VAR_POSITIONAL or p.name in good else {}
+        for what, bad in values.items():
             args, kwargs = arguments_of(make(), good, "", p.name, bad)
             keep = (
                 []
@@ -510,6 +513,8 @@ def main(names: list[str]) -> None:
                 signal.alarm(SECONDS)
                 try:
                     call.run()
+                    if call.what == ELSEWHERE and len({t.device for t in call.keep}) > 1 and name not in FROM_ANYWHERE:
+                        problem = "took tensors of two devices"
                 except (*TYPED, OSError, RuntimeError) as error:
                     if isinstance(error, TimeoutError):
                         problem = f"a hang: {error}"

@@ -188,7 +188,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
             [2., 2.]])
     """
     x, index = check_tensor("index_add", "input", input), check_tensor("index_add", "index", index)
-    check_tensor("index_add", "source", source)
+    check_same_device("index_add", input=x, index=index, source=check_tensor("index_add", "source", source))
     check_same_dtype("index_add", input=x, source=source)
     at = normalize_axis("index_add", dim, x.ndim, "dim")
     if index.ndim != 1 or not x.ndim:

@@ -70,8 +70,10 @@ def stack(arrays: Sequence[Tensor], /, *, axis: int = 0) -> Tensor:
     for i, x in enumerate(xs):
         if x.shape != xs[0].shape:
             raise ValueError(f"stack: expected arrays[{i}].shape == {xs[0].shape}, got {x.shape}")
+        if x.device is not xs[0].device:
+            check_same_device("stack", **{"arrays[0]": xs[0], f"arrays[{i}]": x})
     at = normalize_axis("stack", axis, xs[0].ndim + 1)
-    if any(x.dtype != xs[0].dtype or x.device is not xs[0].device for x in xs):  # concat promotes, or says why it cannot
+    if any(x.dtype != xs[0].dtype for x in xs):  # concat promotes, or says why it cannot
         return concat([expand_dims(x, axis=at) for x in xs], axis=at)
     lead = (slice(None),) * at
 

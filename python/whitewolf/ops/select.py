@@ -157,6 +157,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
     x, mask = check_tensor("masked_fill", "x", x), check_tensor("masked_fill", "mask", mask)
     if mask.dtype.kind != "b":
         raise TypeError(f"masked_fill: expected mask.dtype == bool, got {mask.dtype}")
+    check_same_device("masked_fill", x=x, mask=mask)
     if not isinstance(value, (Tensor, *SCALARS)):
         raise TypeError(f"masked_fill: expected value to be a number, got {type(value).__name__}")
     if isinstance(value, Tensor) and value.ndim:

@@ -52,6 +52,7 @@ def _pair(op: str, input: Tensor, target: Tensor) -> None:
 
 def _like(op: str, weight: Tensor, input: Tensor) -> Tensor:
     """Weights, one for each element."""
+    check_same_device(op, input=input, weight=weight)
     check_same_dtype(op, input=input, weight=weight)
     if weight.shape != input.shape:
         raise ValueError(f"{op}: expected weight.shape == {input.shape} (input.shape), got weight.shape == {weight.shape}")

@@ -158,7 +158,7 @@ def cosine_embedding_loss(
     """
     op = "cosine_embedding_loss"
     check_vectors(op, input1=input1, input2=input2)
-    check_tensor(op, "target", target)
+    check_same_device(op, input1=input1, target=check_tensor(op, "target", target))
     reduction = check_reduction(op, reduction, size_average, reduce)
     if input1.ndim not in (1, 2) or input1.shape != input2.shape or target.shape != input1.shape[:-1]:
         raise ValueError(
@@ -265,7 +265,8 @@ def multilabel_margin_loss(
     op = "multilabel_margin_loss"
     check_float(op, "input", check_tensor(op, "input", input))
     reduction = check_reduction(op, reduction, size_average, reduce)
-    if check_tensor(op, "target", target).dtype.kind not in "iu":
+    check_same_device(op, input=input, target=check_tensor(op, "target", target))
+    if target.dtype.kind not in "iu":
         raise TypeError(f"{op}: expected target of integers, got dtype {target.dtype}")
     if target.shape != input.shape or input.ndim > 2:
         raise ValueError(f"{op}: expected input and target of one shape [N, C] or [C], got {input.shape} and {target.shape}")
@@ -316,7 +317,7 @@ def multi_margin_loss(
     """
     op = "multi_margin_loss"
     check_float(op, "input", check_tensor(op, "input", input))
-    check_tensor(op, "target", target)
+    check_same_device(op, input=input, target=check_tensor(op, "target", target), weight=weight)
     check_same_dtype(op, input=input, weight=weight)
     reduction = check_reduction(op, reduction, size_average, reduce)
     if p not in (1, 2):

@@ -5,7 +5,7 @@ NaN stays NaN. `inplace` is taken for the sake of code written for PyTorch and c
 
 from __future__ import annotations
 
-from ...ops._common import check_float, check_tensor
+from ...ops._common import check_float, check_same_device, check_tensor
 from ...ops.elementwise import abs, add, divide, multiply, sign, subtract
 from ...ops.logic import greater, less, less_equal
 from ...ops.manipulation import reshape
@@ -132,7 +132,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     tensor([-0.5,  2. ])
     """
     x = check_tensor("prelu", "input", input)
-    check_tensor("prelu", "weight", weight)
+    check_same_device("prelu", input=x, weight=check_tensor("prelu", "weight", weight))
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.shape not in ((), (1,), (channels,)):
         raise ValueError(f"prelu: expected weight.shape == (1,) or ({channels},) (channels), got weight.shape == {weight.shape}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops._common import check_float, check_tensor, pair
+from ...ops._common import check_float, check_same_device, check_tensor, pair
 from ...ops.binary import pow
 from ...ops.creation import zeros
 from ...ops.elementwise import abs, multiply, sign
@@ -172,6 +172,7 @@ def max_unpool1d(
 
 def _unpool(op: str, x: Tensor, indices: Tensor, kernel: Any, stride: Any, padding: Any, output_size: Any, dims: int) -> Tensor:
     check_float(op, "input", x)
+    check_same_device(op, input=x, indices=indices)
     if indices.shape != x.shape or indices.dtype.kind not in "iu":
         raise ValueError(f"{op}: expected integer indices of shape {x.shape} (input.shape), got {indices.dtype} {indices.shape}")
     if output_size is None:
