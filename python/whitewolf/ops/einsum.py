@@ -20,7 +20,7 @@ Label: TypeAlias = "str | int"  # a letter; of the dimensions that "..." stands 
 Term: TypeAlias = "tuple[Tensor, list[Label]]"
 
 
-def einsum(equation: str, *operands: Tensor | Sequence[Tensor]) -> Tensor:
+def einsum(equation: str, /, *operands: Tensor | Sequence[Tensor]) -> Tensor:
     """The sum of products that an equation names: a letter for each dimension, and a sum over each that the output lacks (Einstein 1916).
 
     "bij,bjk->bik" is out[b, i, k] = sum over j of x1[b, i, j] x2[b, j, k]. A letter that an operand has twice is its diagonal. "..." stands for
