@@ -25,17 +25,21 @@ holds each run's `result.json`. The machine was shared with other work, so times
 says so, with the reason. `DATA` stands for the folder of the data.
 """
 
-# What the targets ask for and no record shows yet.
+# What the records show together, and what the targets ask for that no record shows yet.
 OPEN = {
-    "alexnet": "That dropout helps is not shown: without it, 20 epochs reach more. Not run: the digits in full (target 98 %); the ablations "
-    "of ReLU and augmentation; the full network to convergence (one step of it is a test).",
-    "pretrain": "Not run in full: the denoising and the deep autoencoder.",
+    "alexnet": "Dropout and augmentation help where the net learns its pictures by heart: with neither it reaches 73.1 % (20,000 "
+    "pictures of CIFAR-10, one seed), with dropout alone 75.3 %, with augmentation alone 79.8 %. With both, 20 epochs are too few (75.5 "
+    "%; 74 % of the pictures it learns from): that both together help is not shown. Not run: the ablation of ReLU; the full network to "
+    "convergence (one step of it is a test).",
+    "pretrain": "The gain of denoising autoencoders is not shown on the digits; they were not run on MNIST, nor was the deep autoencoder.",
     "dqn": "Atari games were played for a few steps only, to see that they play.",
     "glimpse": "Not run: cluttered MNIST.",
     "lstm-lm": "Not run: Python's library source in full, Zaremba's models on the Penn Treebank (which was not at hand).",
     "seq2seq": "Without attention, a net that reads the source from its end learns the numbers sooner, for each of three seeds.",
     "ntm": "Not run: repeat copy and recall to convergence.",
-    "memnet": "Not run: the mean of the 20 tasks.",
+    "memnet": "Not run: the mean of the 20 tasks (--task all).",
+    "transformer": "In the runs below the GPT's places were vectors added to its symbols. Since they turn queries and keys, it learns "
+    "faster: 0.05 nats behind the LSTM after two of six epochs, where it was 0.15. That run was not ended.",
 }
 
 

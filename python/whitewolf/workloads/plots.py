@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def curves(history: list[dict[str, Any]], path: Path, panels: Panels = LOSS_AND_
             axes.plot(epochs, [value(e) for e in history], marker=".", label=label)
         shown = [v for line in axes.lines for v in line.get_ydata()]
         axes.set_yscale("log" if 0 < 10 * min(shown) < max(shown) else "linear")
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
@@ -79,13 +80,15 @@ def square(left: float, top: float, width: float, colour: str) -> Any:
     return Rectangle((left, top), width, width, fill=False, color=colour, linewidth=0.8)
 
 
-def grid(pictures: Array, columns: int, path: Path) -> Path:
-    """Grey pictures [N, H, W] from 0 to 1, so many in a row."""
+def grid(pictures: Array, columns: int, path: Path, names: Sequence[str] = ()) -> Path:
+    """Grey pictures [N, H, W] from 0 to 1, so many in a row; `names` are those of the rows."""
     rows = -(-len(pictures) // columns)
     page = figure(columns * 0.7, rows * 0.7)
     for at, axes in enumerate(page.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
         if at < len(pictures):
             axes.imshow(pictures[at], cmap="gray", vmin=0, vmax=1)
+        if at % columns == 0 and at // columns < len(names):
+            axes.text(-0.15, 0.5, names[at // columns], fontsize=7, rotation=90, ha="right", va="center", transform=axes.transAxes)
     page.savefig(path, dpi=120)
     return path

@@ -274,13 +274,14 @@ class _PretrainTask(Task):
             panels = {"error (fraction)": {label: (lambda e, k=key: e[k]) for label, key in names.items()}}  # type: ignore[misc]
         first = self.model["stacks"][0][0].up.weight.detach().numpy()
         side = int(self.sizes[0] ** 0.5)
-        pictures = [plots.curves(history, folder / "curves.png", panels)]
+        tuned = [e for e in history if e["epoch"] > PRETRAIN * history[-1]["epoch"]]  # before that, nothing learned to tell
+        pictures = [plots.curves(tuned, folder / "curves.png", panels)]
         pictures.append(plots.filters(first[:100].reshape(-1, 1, side, side), folder / "filters.png"))
         if self.method == "autoencoder":
             images = self.test.dataset.batch(plots.evenly(len(self.test.dataset), 10))[0]
             coded, projected = self.reconstructions(asarray(images, device=self.device))
-            rows = np.stack([images.reshape(10, -1), coded, projected]).reshape(30, side, side)
-            pictures.append(plots.grid(rows, 10, folder / "reconstructions.png"))
+            rows = np.stack([images.reshape(len(images), -1), coded, projected]).reshape(-1, side, side)
+            pictures.append(plots.grid(rows, len(images), folder / "reconstructions.png", ("image", "code", "PCA")))
         return pictures
 
 
