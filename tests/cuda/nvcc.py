@@ -10,6 +10,7 @@ variant holds no tensor-core instruction, or where the module without a driver h
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from whitewolf.toolkit import Toolkit, find_toolkit
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURES = ("80", "90a")
+PLAIN = "--no-compress"  # the PTX in an object is text then, to be looked at without compiling a second time
 
 # Bytes of spill stores that a kernel may have, with the reason; any other must have none.
 SPILLS = {
@@ -51,9 +53,16 @@ INSTRUCTIONS = {
     ),
     ("kernels/conv2d/mma.cu", "80"): (
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32",
-        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
         "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16",
+        "cp.async.cg.shared.global",
+    ),
+    ("kernels/conv2d/mma_half.cu", "80"): (
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32",
+        "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16",
+        "cp.async.cg.shared.global",
+    ),
+    ("kernels/conv2d/mma_tf32.cu", "80"): (
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32",
         "cp.async.cg.shared.global",
     ),
     ("tests/cuda/pipelines.cu", "90a"): (
@@ -83,14 +92,14 @@ def read_log(name: str, log: str) -> tuple[list[str], list[str]]:
     return wrong, spills
 
 
-def missing_instructions(toolkit: Toolkit, folder: Path, name: str, architecture: str) -> list[str]:
-    """Instructions that the PTX of a file must hold and does not."""
-    ptx = folder / f"{name.replace('/', '-')}-sm_{architecture}.ptx"
-    target = f"--gpu-architecture=compute_{architecture}"
-    subprocess.run([*command(toolkit), target, "-ptx", str(ROOT / name), "-o", str(ptx)], check=True)
-    code = ptx.read_text()
+def missing_instructions(made: Path, name: str) -> list[str]:
+    """Instructions that the PTX in an object or program (PLAIN) must hold and does not."""
+    code = made.read_bytes()
     return [
-        f"{name}, sm_{architecture}: expected {i} in the PTX, found none" for i in INSTRUCTIONS[name, architecture] if i not in code
+        f"{name}, sm_{architecture}: expected {i} in the PTX, found none"
+        for (file, architecture), instructions in INSTRUCTIONS.items()
+        for i in instructions
+        if file == name and i.encode() not in code
     ]
 
 
@@ -100,17 +109,20 @@ def command(toolkit: Toolkit) -> list[str]:
 
 def compile_one(toolkit: Toolkit, folder: Path, name: str) -> tuple[list[str], list[str]]:
     """One file for all architectures, a test as the program it is: what is wrong with it, and what spills."""
-    targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
+    targets = [f"-gencode=arch=compute_{a},code=[sm_{a},compute_{a}]" for a in ARCHITECTURES]
     out = folder / f"{name.replace('/', '-')}.o"
     kind = [f"-L{toolkit.runtime.parent}"] if name.startswith("tests/") else ["-c"]
     made = subprocess.run(
-        [*command(toolkit), *targets, "-Xptxas=-v", *kind, str(ROOT / name), "-o", str(out)], capture_output=True, text=True
+        [*command(toolkit), *targets, PLAIN, "-Xptxas=-v", *kind, str(ROOT / name), "-o", str(out)], capture_output=True, text=True
     )
-    return ([f"{name}: {made.stderr[-600:]}"], []) if made.returncode else read_log(name, made.stderr)
+    if made.returncode:
+        return [f"{name}: {made.stderr[-600:]}"], []
+    wrong, spills = read_log(name, made.stderr)
+    return wrong + missing_instructions(out, name), spills
 
 
-def build_module(toolkit: Toolkit, folder: Path) -> Path:
-    """`_cuda` by the build that users have; what ptxas said is beside each object."""
+def build_module(toolkit: Toolkit, folder: Path) -> list[tuple[list[str], list[str]]]:
+    """`_cuda` by the build that users have, imported: what is wrong with each file, and what spills, as ptxas said beside its object."""
     import pybind11
 
     arguments = [
@@ -120,8 +132,21 @@ def build_module(toolkit: Toolkit, folder: Path) -> Path:
     ]  # fmt: skip
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     subprocess.run(["cmake", "-S", str(ROOT), "-B", str(folder), *generator, *arguments], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", str(folder), "--target", "_cuda", "--parallel", "2"], check=True, stdout=subprocess.DEVNULL)
-    return next(folder.glob("_cuda*.so"))
+    subprocess.run(
+        ["cmake", "--build", str(folder), "--target", "_cuda", "--parallel", "2"], check=True, stdout=subprocess.DEVNULL,
+        env={**os.environ, "NVCC_APPEND_FLAGS": PLAIN},
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-c", IMPORT, str(next(folder.glob("_cuda*.so")))], check=True)
+    results = []
+    for name in module_files():
+        made = folder / "cuda" / f"{name.replace('/', '-')}.o"
+        wrong, spills = read_log(name, made.with_name(f"{made.name}.log").read_text())
+        results.append((wrong + missing_instructions(made, name), spills))
+    return results
+
+
+def module_files() -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "kernels").glob("*/*.cu"))]
 
 
 IMPORT = """
@@ -147,24 +172,18 @@ def main() -> int:
         return 1
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    results: list[tuple[list[str], list[str]]] = []
-    logs: list[str] = []
-    if sys.argv[2:]:
-        names = [str(Path(name).resolve().relative_to(ROOT)) for name in sys.argv[2:]]
-    else:
-        tests = subprocess.run(
-            ["make", "-s", "-C", str(ROOT / "tests/cuda"), "device-names"], capture_output=True, text=True, check=True
-        )
-        names = [f"tests/cuda/{name}.cu" for name in tests.stdout.split()]
-        module = build_module(toolkit, folder)
-        logs = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "kernels").glob("*/*.cu"))]
-        results += [read_log(name, (folder / "cuda" / f"{name.replace('/', '-')}.o.log").read_text()) for name in logs]
-        subprocess.run([sys.executable, "-c", IMPORT, str(module)], check=True)
-    compiled, names = names, [*names, *logs]
     with ThreadPoolExecutor(2) as pool:
-        results += pool.map(lambda name: compile_one(toolkit, folder, name), compiled)
-        wanted = [(name, a) for name, a in INSTRUCTIONS if name in names]
-        results += [(wrong, []) for wrong in pool.map(lambda w: missing_instructions(toolkit, folder, *w), wanted)]
+        if sys.argv[2:]:
+            names = [str(Path(name).resolve().relative_to(ROOT)) for name in sys.argv[2:]]
+            results = list(pool.map(lambda name: compile_one(toolkit, folder, name), names))
+        else:
+            tests = subprocess.run(
+                ["make", "-s", "-C", str(ROOT / "tests/cuda"), "device-names"], capture_output=True, text=True, check=True
+            )
+            names = [f"tests/cuda/{name}.cu" for name in tests.stdout.split()]
+            module = pool.submit(build_module, toolkit, folder)  # beside the tests, so that no end of either leaves a CPU idle
+            results = list(pool.map(lambda name: compile_one(toolkit, folder, name), names)) + module.result()
+            names += module_files()
     for _, spills in results:
         for spill in spills:
             print("spills:", spill)
