@@ -10,6 +10,9 @@
 #include "engine/library.h"
 #include "engine/memory.h"
 #include "engine/parallel.h"
+#if defined(WW_CPU)
+#include "engine/record.h"
+#endif
 #include "engine/registry.h"
 #if defined(WW_CUDASIM)
 #include "engine/cuda/sim/options.h"
@@ -313,6 +316,9 @@ PYBIND11_MODULE(WW_MODULE, m) {
     m.def("synchronize", &cuda::synchronize);
 #else
     m.add_object("empty", py::reinterpret_steal<py::object>(PyCFunction_New(&empty_method, nullptr)));
+#endif
+#if defined(WW_CPU)
+    define_record(m);
 #endif
     m.def("get", &make_kernel, py::arg("op"), py::arg("variant") = py::none());
     m.def("list", &list_kernels);

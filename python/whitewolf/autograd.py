@@ -15,9 +15,9 @@ import numpy as np
 from ._errors import DeviceError
 from .graph import (
     Node,
-    _edge,
     _GradMode,
     _mode,
+    edge_of,
     enable_grad,
     is_grad_enabled,
     no_grad,
@@ -97,7 +97,7 @@ def _run(
     heap: list[int] = []
     results: dict[Any, Tensor] = {}
     leaves: dict[int, Tensor] = {}
-    wanted_keys = None if wanted is None else {_key(_edge(t)) for t in wanted}
+    wanted_keys = None if wanted is None else {_key(edge_of(t)) for t in wanted}
 
     def send(edge: Edge, grad: Tensor) -> None:
         if wanted_keys is None:
@@ -142,7 +142,7 @@ def _run(
             if not tensor._requires_grad:
                 what = "outputs that require" if op == "grad" else "an output that requires"
                 raise ValueError(f"{op}: expected {what} grad, got a tensor of shape {tensor.shape} that does not")
-            send(_edge(tensor), _check_grad(op, tensor, grad))
+            send(edge_of(tensor), _check_grad(op, tensor, grad))
         while heap:
             number = -heapq.heappop(heap)
             node = nodes.pop(number)
@@ -246,7 +246,7 @@ def grad(
                 f"grad: expected inputs[{position}] to require grad, got a tensor of shape {tensor.shape} that does not"
             )
     results = _run("grad", outs, given, ins, create_graph, create_graph if retain_graph is None else retain_graph)
-    found = tuple(results.get(_key(_edge(t))) for t in ins)
+    found = tuple(results.get(_key(edge_of(t))) for t in ins)
     for position, result in enumerate(found):
         if result is None and not allow_unused:
             raise ValueError(f"grad: expected outputs that depend on inputs[{position}], got none; allow_unused=True gives None")

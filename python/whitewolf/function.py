@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graph import Node, _edge, _GradMode, _mode, _numbers
+from .graph import Node, _GradMode, _mode, _numbers, edge_of
 from .tensor import Tensor
 
 
@@ -85,7 +85,7 @@ class Function:
         results = tuple(r.detach() if any(r is t for _, t in tensors) or r._requires_grad else r for r in results)
         node = Node()
         node.name, node.number, node.n_outputs = name, next(_numbers), len(results)
-        node.edges = tuple(_edge(t) for _, t in tensors)
+        node.edges = tuple(edge_of(t) for _, t in tensors)
         outputs_saved = {id(o): r for o, r in zip(outputs if isinstance(outputs, tuple) else (outputs,), results)}
         node._saved = tuple(outputs_saved[id(t)].detach() if id(t) in outputs_saved else t for t in ctx._saved)
         node._versions = tuple(t._version[0] for t in node._saved)

@@ -12,6 +12,7 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from . import _cpu
 from ._errors import StaleTensorError
 
 if TYPE_CHECKING:
@@ -88,55 +89,30 @@ def is_grad_enabled() -> bool:
     return _mode.enabled
 
 
-def _edge(tensor: Tensor) -> Edge:
-    node = tensor._node
-    if node is None:
-        return tensor if tensor._requires_grad else None
-    return node if node.n_outputs == 1 else (node, tensor._output)
+if TYPE_CHECKING:
 
+    def record(
+        name: str,
+        outputs: Any,
+        inputs: tuple[Tensor, ...],
+        backward: Backward,
+        saved: tuple[Tensor, ...] = (),
+        context: Any = None,
+        /,
+    ) -> Any:
+        """Wraps the arrays that an op computed and, if an input requires grad, records the op. engine/record.cpp, as each op pays for it.
 
-def record(
-    name: str, outputs: Any, inputs: tuple[Tensor, ...], backward: Backward, saved: tuple[Tensor, ...] = (), context: Any = None
-) -> Any:
-    """Wraps the arrays that an op computed and, if an input requires grad, records the op.
+        `outputs` is one array, or a tuple of them; the result is one Tensor or a tuple. `saved` are the inputs that backward needs;
+        an output is saved with `save_output`.
+        """
+        ...
 
-    `outputs` is one array, or a tuple of them; the result is one Tensor or a tuple. `saved` are the inputs that backward needs;
-    an output is saved with `save_output`.
-    """
-    device = inputs[0].device
-    several = type(outputs) is tuple
-    if _mode.enabled:
-        for tensor in inputs:
-            if tensor._requires_grad:
-                break
-        else:
-            return tuple(wrap(o, device) for o in outputs) if several else wrap(outputs, device)
-        node = Node()
-        node.name = name
-        node.number = next(_numbers)
-        node.backward = backward
-        node.edges = tuple([_edge(t) for t in inputs])
-        node._saved = saved
-        node._versions = tuple([t._version[0] for t in saved])
-        node.context = context
-        node.precision = _mode.precision
-        if not several:
-            node.n_outputs = 1
-            result = wrap(outputs, device)
-            result._requires_grad = True
-            result._node = node
-            return result
-        node.n_outputs = len(outputs)
-        results = []
-        for position, output in enumerate(outputs):
-            result = wrap(output, device)
-            if result.dtype.kind in "fcV":
-                result._requires_grad = True
-                result._node = node
-                result._output = position
-            results.append(result)
-        return tuple(results)
-    return tuple(wrap(o, device) for o in outputs) if several else wrap(outputs, device)
+    def edge_of(tensor: Tensor, /) -> Edge:
+        """Where a tensor's gradient goes."""
+        ...
+
+else:
+    record, edge_of = _cpu.record, _cpu.edge_of
 
 
 def save_output(result: Tensor) -> Tensor:
@@ -226,5 +202,8 @@ def set_grad_enabled(mode: bool) -> _GradMode:
     return _GradMode(mode)
 
 
-# tensor.py imports this module, so it is complete by here; an import inside `record` would cost as much as a small kernel.
+# tensor.py imports this module, so it is complete by here.
+from .device import Device  # noqa: E402
 from .tensor import Tensor, wrap  # noqa: E402
+
+_cpu.prepare_record(Tensor, Node, Device, _mode, _numbers, wrap)

@@ -70,10 +70,13 @@ def _unary(name: str, x: Tensor) -> Any:
 
 def _binary(name: str, a: Tensor, b: Tensor) -> Any:
     """The array of one elementwise op of two operands, in the dimension order of the larger one."""
-    shape = broadcast_shape(name, a, b)
     x, y = a._data, b._data
-    if x.dtype in KERNEL_FLOATS:
-        out = a.device.empty(shape, x.dtype, x if x.shape == shape else y)
+    shape, layout, dtype = x.shape, x, x.dtype  # NumPy makes a tuple each time that it is asked
+    if shape != y.shape:
+        shape = broadcast_shape(name, a, b)
+        layout = x if x.shape == shape else y
+    if dtype in KERNEL_FLOATS:
+        out = a.device.empty(shape, dtype, layout)
         a.device.kernels[name + "_forward"](out, x, y)
         return out
     return _library(name, a, x, y)
