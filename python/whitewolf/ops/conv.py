@@ -40,7 +40,8 @@ def conv2d(
     """Each picture of x cross-correlated with the filters w (LeCun et al. 1989; Dumoulin and Visin 2016).
 
     y[n,k,p,q] = sum over c, r, s of w[k,c,r,s] x[n, g C / groups + c, p stride + r dilation - padding, q ...] + b[k], where k lies in
-    group g; x is zero outside the picture.
+    group g; x is zero outside the picture. On the cpu, float32 filters of 3x3 and above are multiplied by Winograd's F(2x2, 3x3) where it
+    pays (Lavin and Gray 2015; the kernel's contract states its error); `ww.kernels.use(conv2d="implicit_gemm")` sums term by term.
 
     Args:
         input: x, float32 or float64 [N, C, H, W], or one picture [C, H, W].
