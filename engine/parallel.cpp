@@ -45,8 +45,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Long enough to bridge the Python between two ops, also where a step of training takes stock (1 to 150 us): with 50 a worker fell
-// asleep five times in a LeNet step, and a step of one picture took 1.3 times as long. Short enough that on a machine shared with others
-// it is not seen.
+// asleep five times in a LeNet step, and a step of one picture took 1.3 times as long. Short enough that on a machine shared with
+// others it is not seen.
 constexpr std::chrono::microseconds kSpin{200};
 constexpr int kSlots = 16;           // loops in flight; a caller that finds none free computes alone
 constexpr int kChunksPerThread = 4;  // evens out threads that start late or lose their CPU for a while

@@ -40,7 +40,7 @@ void put(PyObject* object, Slot slot, PyObject* value) {  // of a new object, wh
 
 // What `prepare_record` was given.
 struct {
-    PyTypeObject *tensor, *node;
+    PyTypeObject *tensor, *node, *device;
     struct {
         Slot data, device, grad, requires_grad, node, output, version;
     } of_tensor;
@@ -69,8 +69,9 @@ void prepare_record(const pybind11::object& tensor, const pybind11::object& node
                  slot_of(n, "n_outputs"), slot_of(n, "context"), slot_of(n, "precision")};
     g.device_array = slot_of(device.ptr(), "array");
     g.tensor = reinterpret_cast<PyTypeObject*>(t), g.node = reinterpret_cast<PyTypeObject*>(n);
+    g.device = reinterpret_cast<PyTypeObject*>(device.ptr());
     g.mode = mode.ptr(), g.numbers = numbers.ptr(), g.wrap = wrap.ptr();
-    for (PyObject* kept : {t, n, g.mode, g.numbers, g.wrap}) Py_INCREF(kept);  // for as long as the process lives
+    for (PyObject* kept : {t, n, device.ptr(), g.mode, g.numbers, g.wrap}) Py_INCREF(kept);  // for as long as the process lives
     g.enabled = PyUnicode_InternFromString("enabled"), g.precision = PyUnicode_InternFromString("precision");
     g.dtype = PyUnicode_InternFromString("dtype"), g.kind = PyUnicode_InternFromString("kind");
     g.zero = PyLong_FromLong(0), g.one = PyLong_FromLong(1), g.empty = PyTuple_New(0);
@@ -108,33 +109,45 @@ void tie(PyObject* tensor, PyObject* node, PyObject* position) {
     if (position) replace(tensor, g.of_tensor.output, position);
 }
 
+bool is_whole(PyObject* tensor) {
+    if (!PyObject_TypeCheck(tensor, g.tensor)) return false;
+    const auto& slots = g.of_tensor;
+    PyObject *device = at(tensor, slots.device), *version = at(tensor, slots.version);
+    return at(tensor, slots.data) && at(tensor, slots.node) && at(tensor, slots.requires_grad) && at(tensor, slots.output) &&
+           version && PyList_Check(version) && device && PyObject_TypeCheck(device, g.device);
+}
+
+// Whether all are Tensors with the slots that are read here (`del x._node` empties one); else false, with an error.
 bool require_tensors(PyObject* tuple, const char* which) {
     if (!PyTuple_Check(tuple))
         return PyErr_Format(PyExc_TypeError, "record: expected %s to be a tuple, got %s", which, Py_TYPE(tuple)->tp_name), false;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++)
-        if (!PyObject_TypeCheck(PyTuple_GET_ITEM(tuple, i), g.tensor))
-            return PyErr_Format(PyExc_TypeError, "record: expected %s[%zd] to be a Tensor, got %s", which, i,
-                                Py_TYPE(PyTuple_GET_ITEM(tuple, i))->tp_name),
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject* tensor = PyTuple_GET_ITEM(tuple, i);
+        if (!is_whole(tensor))
+            return PyErr_Format(PyExc_TypeError, "record: expected %s[%zd] to be a whole Tensor, got %s", which, i,
+                                Py_TYPE(tensor)->tp_name),
                    false;
+    }
     return true;
 }
 
 // Where the gradient of an input goes: itself, its node, (its node, which output), or None.
 PyObject* edge(PyObject* tensor) {
-    PyObject* node = at(tensor, g.of_tensor.node);
-    if (node == Py_None) {
+    PyObject* made_by = at(tensor, g.of_tensor.node);
+    if (made_by == Py_None) {
         PyObject* to = at(tensor, g.of_tensor.requires_grad) == Py_True ? tensor : Py_None;
         Py_INCREF(to);
         return to;
     }
-    PyObject* outputs = at(node, g.of_node.n_outputs);
-    if (outputs != g.one) {
-        long n = PyLong_AsLong(outputs);
-        if (n == -1 && PyErr_Occurred()) return nullptr;
-        if (n != 1) return PyTuple_Pack(2, node, at(tensor, g.of_tensor.output));
-    }
-    Py_INCREF(node);
-    return node;
+    if (Py_TYPE(made_by) != g.node || !at(made_by, g.of_node.n_outputs))
+        return PyErr_Format(PyExc_TypeError, "record: expected the _node of a Tensor to be a Node, got %s",
+                            Py_TYPE(made_by)->tp_name);
+    Owned node(Py_NewRef(made_by));  // a new tuple may run the garbage collector, and that whatever it finds
+    if (at(node.get(), g.of_node.n_outputs) == g.one) return node.release();
+    const long n = PyLong_AsLong(at(node.get(), g.of_node.n_outputs));
+    if (n == 1 || (n == -1 && PyErr_Occurred())) return n == 1 ? node.release() : nullptr;
+    Owned output(Py_NewRef(at(tensor, g.of_tensor.output)));
+    return PyTuple_Pack(2, node.get(), output.get());
 }
 
 PyObject* new_node(PyObject* name, PyObject* outputs, PyObject* inputs, PyObject* backward, PyObject* saved, PyObject* context) {
@@ -219,8 +232,8 @@ PyObject* record(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
 }
 
 PyObject* edge_of(PyObject*, PyObject* tensor) {
-    if (g.tensor && PyObject_TypeCheck(tensor, g.tensor)) return edge(tensor);
-    return PyErr_Format(PyExc_TypeError, "edge_of: expected a Tensor, got %s", Py_TYPE(tensor)->tp_name);
+    if (g.tensor && is_whole(tensor)) return edge(tensor);
+    return PyErr_Format(PyExc_TypeError, "edge_of: expected a whole Tensor, got %s", Py_TYPE(tensor)->tp_name);
 }
 
 PyMethodDef edge_method = {"edge_of", edge_of, METH_O, "edge_of(tensor): where its gradient goes; see whitewolf/graph.py."};

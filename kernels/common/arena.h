@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/error.h"
+
 namespace ww {
 
 class Arena {
@@ -12,8 +14,11 @@ class Arena {
 
     template <class T>
     T* take(int64_t count) {
-        size_t at = used_;
-        used_ += (static_cast<size_t>(count) * sizeof(T) + 63) / 64 * 64;
+        size_t at = used_, bytes;
+        if (__builtin_mul_overflow(static_cast<size_t>(count), sizeof(T), &bytes) || __builtin_add_overflow(bytes, 63, &bytes) ||
+            __builtin_add_overflow(used_, bytes / 64 * 64, &used_))
+            fail<OutOfMemory>("expected a workspace of less than 2**64 bytes, got one with %lld elements of %zu bytes",
+                              static_cast<long long>(count), sizeof(T));
         return base_ ? reinterpret_cast<T*>(base_ + at) : nullptr;
     }
     size_t used() const { return used_; }

@@ -124,13 +124,14 @@ b          [K]            optional; added before the activation
 activation none, relu (NaN stays NaN), tanh, sigmoid, or gelu (the exact one, by erf)
 
 P = floor((H + 2 padding0 - dilation0 (R - 1) - 1) / stride0) + 1, and Q the same with W, S and element 1. padding may be larger
-than the filter. An empty sum (C = 0) gives activation(b). The order of a sum depends on the filter, Cg, the dtype and the strides,
-never on N or the number of threads, so that a sample has the same bits alone and in a batch.
+than the filter. An empty sum (C = 0) gives activation(b). The order of a sum depends on sizes, the dtype, the strides and the
+instruction set, never on N or the number of threads, so that a sample has the same bits alone and in a batch.
 
-Variant winograd (float32, stride 1; filters of 3x3, and larger ones as sums of parts of 3x3; chosen where channels and filters of a
-group are many enough) multiplies 16 times a part for each 2 x 2 outputs. Its error is at most about 8 (Cg + 8) 2^-24 max|x| max|w|
-a part, with the largest of each channel under the part, summed over channels; of a plain sum, R S Cg 2^-24 sum |x| |w|. On random data
-it is no larger, sums being shorter. Variant implicit_gemm sums term by term.)",
+Variant winograd (float32, stride 1; filters of 3x3, and larger ones as sums of parts of 3x3; chosen where it pays) multiplies 16 times
+a part for each 2 x 2 outputs. Its error is at most about 8 (n + 8) 2^-24 times the sum over channels and parts of max|x| max|w| under
+the part, n = Cg times the number of parts, for weights above 2^-100; that of a plain sum is R S Cg 2^-24 sum |x| |w|. On dense random
+data it is no larger, sums being shorter. But a weight of zero does not hide a pixel, which cancels but for rounding: next to pixels of
+1e9, or behind the masks of a causal filter, choose variant implicit_gemm, which sums term by term.)",
     conv2d::check_forward};
 
 inline constexpr Contract kConv2dBackwardX = {
@@ -144,7 +145,8 @@ grad_x  [N, C, H, W]   overwritten; any strides, no overlap with an input; zero 
 grad_y  [N, K, P, Q]   any strides. Zero outside the picture, at any integers p and q: a weight that is NaN or infinite makes NaN there
 w       [K, Cg, R, S]  any strides
 
-Sizes and attributes as for conv2d_forward. As a forward operation this is the transposed convolution.)",
+Sizes and attributes as for conv2d_forward; variant winograd as there, with grad_y for x. As a forward operation this is the transposed
+convolution.)",
     conv2d::check_backward_x};
 
 inline constexpr Contract kConv2dBackwardW = {
@@ -159,7 +161,8 @@ x       [N, C, H, W]   any strides; zero outside the picture. A variant may leav
                        infinities of grad_y may or may not make NaN
 grad_y  [N, K, P, Q]   any strides
 
-Sizes and attributes as for conv2d_forward. The order of the sum depends on the shapes alone, never on the number of threads.)",
+Sizes and attributes as for conv2d_forward; variant winograd as there, with 2 x 2 pixels of grad_y for weights: zeros of grad_y do not hide
+a pixel of x. The order of the sum depends on the shapes and the instruction set alone, never on the number of threads.)",
     conv2d::check_backward_w};
 
 inline constexpr Contract kConv2dBackwardB = {"conv2d_backward_b", "conv2d", "out grad_b: T[K], grad_y: T[N,K,P,Q]",

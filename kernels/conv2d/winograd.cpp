@@ -8,7 +8,7 @@
 //
 // backward_x is the convolution of grad_y with the filters turned by half a circle, padded by 2 - padding.
 //
-// A block of V and M is sized for the second-level cache; U streams by once a block. Bound by arithmetic: 4/9 of a plain
+// A block of V is sized for the second-level cache; U streams by once a block. Bound by arithmetic: 4/9 of a plain
 // convolution's. float32 alone: who computes in float64 asks for accuracy. A picture with a result that is not finite is computed
 // again by implicit_gemm, which keeps infinities.
 #include <algorithm>
@@ -27,7 +27,9 @@ namespace {
 using winograd::kPoints;
 using Lanes = Vec<float>;
 
-constexpr int64_t kBlock = 4 * Tile<float>::rows;  // tiles of a job
+constexpr int64_t kBlockBytes = 1 << 20;  // of V of a job, which stays in the second-level cache
+constexpr int64_t kMostRows = 4;          // tiles of the microkernel in a block
+constexpr int64_t kJobsEach = 4;          // wanted for each thread: below that, jobs share a block and take some of its panels each
 
 // The filters, as that convolution sees them: weight (k, c) of tap (r, s) of the first group; backward they are turned.
 struct Filters {
@@ -46,7 +48,9 @@ struct Problem {
     int64_t across, parts;  // of the filter: in a row of it, and in all
     Picture<float> layout;  // of `in`, once its channels lie side by side
     winograd::Tiles tiles;
-    int64_t panels, row, slots;
+    int64_t panels, row;
+    int64_t block, blocks;  // tiles of a job; blocks of one group
+    int64_t cuts, slots;    // jobs of one block; jobs at a time
 
     static Problem forward(const Call& call) {
         const View& w = call.view(2);
@@ -83,12 +87,18 @@ struct Problem {
           layout(from),
           tiles(g.N, to.shape[2], to.shape[3]),
           panels((outputs + Tile<float>::columns - 1) / Tile<float>::columns),
-          row(winograd::row_step<float>(channels)),
-          slots(std::min<int64_t>(num_threads(), blocks() * groups)) {}
+          row(winograd::row_step<float>(channels)) {
+        constexpr int64_t rows = Tile<float>::rows;
+        const int64_t threads = num_threads(), bytes = kPoints * parts * row * static_cast<int64_t>(sizeof(float));
+        block = rows * std::clamp<int64_t>(kBlockBytes / (rows * bytes), 1, kMostRows);
+        blocks = (tiles.count + block - 1) / block;
+        const int64_t jobs = std::max<int64_t>(1, blocks * groups);
+        cuts = threads > 1 ? std::clamp<int64_t>(kJobsEach * threads / jobs, 1, std::max<int64_t>(1, panels / 2)) : 1;
+        slots = std::min(threads, jobs * cuts);
+    }
 
-    int64_t blocks() const { return (tiles.count + kBlock - 1) / kBlock; }
     int64_t panel_size() const { return kPoints * parts * C * Tile<float>::columns; }
-    int64_t part_size() const { return kPoints * kBlock * row; }  // of the pixels of a block
+    int64_t part_size() const { return kPoints * block * row; }  // of the pixels of a block
 };
 
 struct Workspace {
@@ -104,7 +114,7 @@ struct Workspace {
         zeros = arena.take<float>(p.C);
         filters = arena.take<float>(p.groups * p.panels * p.panel_size());
         pixels = arena.take<float>(slots * p.parts * p.part_size());
-        products = arena.take<float>(slots * kPoints * kBlock * Tile<float>::columns);
+        products = arena.take<float>(slots * kPoints * p.block * Tile<float>::columns);
         bytes = arena.used();
     }
 };
@@ -162,12 +172,12 @@ struct Job {
         : p(problem),
           group(g),
           first(tile),
-          count(std::min(kBlock, p.tiles.count - tile)),
+          count(std::min(p.block, p.tiles.count - tile)),
           in((p.layout.copied ? space.picture : p.in.ptr<float>()) + g * p.C),
           zeros(space.zeros),
           filters(space.filters + g * p.panels * p.panel_size()),
           pixels(space.pixels + slot * p.parts * p.part_size()),
-          products(space.products + slot * kPoints * kBlock * Tile<float>::columns),
+          products(space.products + slot * kPoints * p.block * Tile<float>::columns),
           again(space.again),
           epilogue(whole) {
         if (epilogue.bias) epilogue.bias += g * p.K * epilogue.column_stride;
@@ -179,7 +189,7 @@ struct Job {
             for (int64_t part = 0; part < p.parts; part++) {
                 winograd::Window<float> window(in + at.n * p.layout.n, p.layout.h, p.layout.w, p.in.shape[2], p.in.shape[3],
                                                at.p - p.pad_h + part / p.across * 3, at.q - p.pad_w + part % p.across * 3, zeros);
-                winograd::write_input(window, p.C, kBlock * p.row, pixels + part * p.part_size() + t * p.row);
+                winograd::write_input(window, p.C, p.block * p.row, pixels + part * p.part_size() + t * p.row);
             }
         }
     }
@@ -193,10 +203,10 @@ struct Job {
             for (int64_t t = 0; t < count; t += Tile<float>::rows) {
                 int height = static_cast<int>(std::min<int64_t>(Tile<float>::rows, count - t));
                 const float* rows[Tile<float>::rows];
-                for (int i = 0; i < Tile<float>::rows; i++) rows[i] = pixels + (x * kBlock + t + std::min(i, height - 1)) * p.row;
+                for (int i = 0; i < Tile<float>::rows; i++) rows[i] = pixels + (x * p.block + t + std::min(i, height - 1)) * p.row;
                 const float* u = filters + panel * p.panel_size() + x * p.parts * p.C * width;
                 Blocks<float> blocks{p.parts, p.C, rows, 0, part_pixels, 1, u, part_filters, width};
-                brgemm(blocks, height, static_cast<int>(width), false, false, products + (x * kBlock + t) * Tile<float>::columns);
+                brgemm(blocks, height, static_cast<int>(width), false, false, products + (x * p.block + t) * Tile<float>::columns);
             }
     }
 
@@ -213,7 +223,7 @@ struct Job {
                 Lanes y[4];
                 const float* m = products + t * Tile<float>::columns + j;
                 winograd::transform_products<float>(
-                    [&](int i, int l) { return Lanes::load(m + (4 * i + l) * kBlock * Tile<float>::columns); }, y);
+                    [&](int i, int l) { return Lanes::load(m + (4 * i + l) * p.block * Tile<float>::columns); }, y);
                 unroll<4>([&](auto i) {
                     y[i].store(tile + i * Tile<float>::columns + j);
                     lost += y[i] - y[i];  // NaN where it is not finite
@@ -231,27 +241,27 @@ struct Job {
     }
 };
 
-// The call for one picture, whose workspace begins after the flags.
-struct OnePicture {
+// The call for pictures [first, last), whose workspace begins after the flags.
+struct Pictures {
     View views[4];
     int places[5] = {0, 1, 2, 3, 4};
     Call call;
 
-    OnePicture(const Call& whole, const Plain& plain, int64_t n, const Workspace& space) : call(whole) {
+    Pictures(const Call& whole, const Plain& plain, int64_t first, int64_t last, const Workspace& space) : call(whole) {
         for (int i = 0; i < plain.views; i++) views[i] = whole.view(i);
         for (int i = 0; i < 2; i++) {
-            views[i].data = views[i].ptr<float>() + n * views[i].strides[0];
-            views[i].shape[0] = 1;
+            views[i].data = views[i].ptr<float>() + first * views[i].strides[0];
+            views[i].shape[0] = last - first;
         }
         call.views = views, call.first = places;
         call.workspace = space.picture, call.workspace_bytes = whole.workspace_bytes - space.flags_bytes;
     }
-    OnePicture(const OnePicture&) = delete;
+    Pictures(const Pictures&) = delete;
 };
 
 size_t bytes(const Call& call, const Problem& p, const Plain& plain) {
     Workspace space(nullptr, p, p.slots);
-    return p.N == 0 ? 0 : std::max(space.bytes, space.flags_bytes + plain.bytes(OnePicture(call, plain, 0, space).call));
+    return p.N == 0 ? 0 : std::max(space.bytes, space.flags_bytes + plain.bytes(Pictures(call, plain, 0, p.N, space).call));
 }
 
 void run(const Call& call, const Problem& p, const Plain& plain, const Epilogue<float>& epilogue) {
@@ -268,14 +278,18 @@ void run(const Call& call, const Problem& p, const Plain& plain, const Epilogue<
     std::atomic<int64_t> next{0};
     parallel_for(slots, 1, [&](int64_t begin, int64_t end) {
         for (int64_t slot = begin; slot < end; slot++)
-            for (int64_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < p.groups * p.blocks();) {
-                Job job(p, space, epilogue, at / p.blocks(), at % p.blocks() * kBlock, slot);
+            for (int64_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < p.groups * p.blocks * p.cuts;) {
+                int64_t cut = at % p.cuts, block = at / p.cuts;
+                Job job(p, space, epilogue, block / p.blocks, block % p.blocks * p.block, slot);
                 job.transform_pixels();
-                for (int64_t panel = 0; panel < p.panels; panel++) job.multiply(panel), job.write_outputs(panel);
+                for (int64_t panel = cut * p.panels / p.cuts; panel < (cut + 1) * p.panels / p.cuts; panel++)
+                    job.multiply(panel), job.write_outputs(panel);
             }
     });
-    for (int64_t n = 0; n < p.N; n++)
-        if (space.again[n]) plain.run(OnePicture(call, plain, n, space).call);
+    for (int64_t first = 0, last; first < p.N; first = last + 1) {
+        for (last = first; last < p.N && space.again[last];) last++;
+        if (first < last) plain.run(Pictures(call, plain, first, last, space).call);
+    }
 }
 
 constexpr Plain kForward{4, implicit_gemm_forward<float>, implicit_gemm_forward_bytes<float>};
@@ -289,14 +303,14 @@ void forward(const Call& call) {
 size_t forward_bytes(const Call& call) { return bytes(call, Problem::forward(call), kForward); }
 bool takes_forward(const Call& call) {
     Conv2d g = Conv2d::forward(call);
-    return winograd::fits(g, g.Kg);
+    return winograd::fits(g, g.Kg, g.h.out, g.w.out);
 }
 
 void backward_x(const Call& call) { run(call, Problem::backward(call), kBackwardX, {nullptr, 0, 0, Activation::none}); }
 size_t backward_x_bytes(const Call& call) { return bytes(call, Problem::backward(call), kBackwardX); }
 bool takes_backward_x(const Call& call) {
     Conv2d g = Conv2d::backward_x(call);
-    return winograd::fits(g, g.Cg);
+    return winograd::fits(g, g.Cg, g.h.in, g.w.in);
 }
 
 constexpr uint32_t kFloat32 = dtype_bit(DType::float32);

@@ -9,10 +9,11 @@
 // gradient to g is the adjoint, G' [ (A dY A') * (B' d B) ] G.
 //
 // Accuracy. Entries of B and A are 0 and +-1, those of G powers of two: integers stay exact as long as sums fit in the mantissa. An
-// output is made of the pixels under its own parts of the filter alone (the matrices are such that y0 is made of x0 to x2, y1 of x1
-// to x3), so neighbours do not leak into it, not even NaN; but its error is relative to the largest pixel and weight there, where
-// that of a plain sum is relative to the terms. Sums over channels are nine times shorter than those of a plain sum: on random data
-// the error is no larger. Where an infinity would be lost (infinity minus itself), callers compute again by implicit_gemm.
+// output is made of the pixels under its own parts of the filter alone (y0 of x0 to x2, y1 of x1 to x3), so others do not leak into
+// it, not even NaN; but the error is relative to the largest pixel and weight there, where that of a plain sum is relative to the
+// terms: a weight of zero does not hide a pixel, which cancels but for rounding. Sums over channels are nine times shorter than
+// those of a plain sum: on dense random data the error is no larger. Where an infinity would be lost (infinity minus itself),
+// callers compute again by implicit_gemm.
 #pragma once
 
 #include "kernels/common/brgemm.h"
@@ -31,15 +32,24 @@ inline int64_t parts(const ConvAxis& axis) { return (axis.filter + 2) / 3; }
 
 constexpr int64_t kMostTaps = 9 * kMostParts;
 
-// What pays: enough channels on both sides for the products to outweigh the transformations. Filters of several parts, which gain
-// less, want more of them, and outputs (the lanes of the product) that fill vectors.
-inline bool fits(const Conv2d& g, int64_t outputs) {
+// The products that a plain sum makes along one axis: taps outside the picture are none of its.
+inline int64_t plain_products(const ConvAxis& axis) {
+    int64_t found = 0;
+    for (int64_t r = 0; r < axis.filter; r++) found += std::max<int64_t>(0, axis.last_output(r) - axis.first_output(r));
+    return found;
+}
+
+// What pays: clearly fewer products over a lattice of rows x columns outputs, and enough channels on both sides for them to
+// outweigh the transformations. Filters of several parts, which gain less, want more channels, and outputs (the lanes of the
+// product) that fill vectors. The number of pictures has no say: a sample has the same bits alone and in a batch.
+inline bool fits(const Conv2d& g, int64_t outputs, int64_t rows, int64_t columns) {
     for (const ConvAxis& a : {g.h, g.w})
         if (a.stride != 1 || a.dilation != 1 || a.padding >= a.filter) return false;
-    const int64_t count = parts(g.h) * parts(g.w), plain = 4 * g.h.filter * g.w.filter, channels = std::min(g.Cg, g.Kg);
-    if (plain >= 2 * kPoints * count) return channels >= 16 && count <= kMostParts;
-    const bool full = 16 * round_to_lanes<float>(outputs) <= 17 * outputs;
-    return 2 * plain >= 3 * kPoints * count && channels >= 32 && full && count <= kMostParts;
+    const int64_t count = parts(g.h) * parts(g.w), channels = std::min(g.Cg, g.Kg);
+    if (count > kMostParts || channels < (count == 1 ? 16 : 32)) return false;
+    if (count > 1 && 16 * round_to_lanes<float>(outputs) > 17 * outputs) return false;
+    const double products = static_cast<double>(kPoints * count) * static_cast<double>((rows + 1) / 2 * ((columns + 1) / 2));
+    return products <= 0.8 * static_cast<double>(plain_products(g.h)) * static_cast<double>(plain_products(g.w));
 }
 
 // The tiles of 2 x 2 outputs that cover pictures of P x Q; the last of a row or column may hang over.

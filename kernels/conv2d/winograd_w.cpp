@@ -184,7 +184,7 @@ size_t bytes(const Call& call) {
 
 bool accepts(const Call& call) {
     Conv2d g = Conv2d::backward_w(call);
-    return winograd::fits(g, g.Kg);
+    return winograd::fits(g, g.Kg, g.h.out, g.w.out);
 }
 
 constexpr Kernel kernels[] = {

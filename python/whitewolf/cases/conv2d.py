@@ -170,7 +170,7 @@ CASES = (
     _case("same, even filter", (2, 3, 5, 6), (4, 3, 2, 4), padding="same", dilation=(1, 3)),
     _case("valid", (2, 3, 5, 7), (4, 3, 3, 5), padding="valid"),
     _case("groups", (2, 6, 6, 5), (10, 3, 3, 3), groups=2, padding=1),
-    _case("groups, wide vectors", (2, 34, 3, 4), (36, 17, 3, 3), groups=2, padding=(2, 0)),
+    _case("groups, wide vectors", (2, 34, 6, 4), (36, 17, 3, 3), groups=2, padding=1),
     _case("three groups, stride", (2, 9, 7, 7), (6, 3, 3, 2), groups=3, stride=2),
     _case("depthwise", (2, 11, 6, 7), (11, 1, 3, 3), groups=11, padding=1),
     _case("depthwise, stride, dilation", (2, 37, 9, 11), (37, 1, 3, 2), groups=37, stride=(2, 1), dilation=(1, 2), padding=(2, 1)),
@@ -222,7 +222,7 @@ CASES_TRANSPOSED = (
     _transposed("depthwise", (2, 9, 4, 5), (9, 1, 3, 3), groups=9, stride=2, padding=1),
     _transposed("wide vectors", (2, 33, 4, 5), (33, 17, 3, 3), stride=2, padding=1),
     _transposed("narrow vectors", (2, 33, 4, 5), (33, 5, 2, 3)),
-    _transposed("wide vectors, stride 1", (2, 17, 3, 4), (17, 16, 3, 3), padding=1),
+    _transposed("wide vectors, stride 1", (2, 17, 4, 4), (17, 16, 3, 3), padding=1),
     _transposed("empty batch", (0, 3, 4, 4), (3, 2, 3, 3)),
     _transposed("empty picture", (2, 3, 2, 1), (3, 2, 3, 2), padding=1),
 )
