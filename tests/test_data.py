@@ -349,3 +349,8 @@ def test_a_random_shift_moves_each_image_by_its_own_and_fills_with_zeros() -> No
     corner = np.ones((50, 1, 4, 4), "f4")
     assert {float(i.sum()) for i in RandomShift(1)(corner, np.random.default_rng(1))} == {9.0, 12.0, 16.0}
     assert np.array_equal(RandomShift(0)(images, np.random.default_rng(0)), images)
+
+
+def test_a_dataset_of_arrays_takes_slices_as_its_arrays_do() -> None:
+    found = ww.data.TensorDataset(np.arange(5), np.arange(10).reshape(5, 2))[1:3]
+    assert [a.tolist() for a in found] == [[1, 2], [[2, 3], [4, 5]]]

@@ -58,7 +58,7 @@ class TensorDataset(Dataset):
     def __len__(self) -> int:
         return len(self.arrays[0])
 
-    def __getitem__(self, index: int) -> tuple[Any, ...]:
+    def __getitem__(self, index: int | slice) -> tuple[Any, ...]:
         return tuple(array[index] for array in self.arrays)
 
     def batch(self, indices: Array) -> tuple[Array, ...]:
