@@ -419,7 +419,7 @@ def public() -> set[str]:
                 classes.add(value)
                 found |= {f"new {room}.{name}"} if inspect.signature(value).parameters else set()
                 found |= {f"call {room}.{name}"} if issubclass(value, nn.Module) else set()
-            elif inspect.signature(value).parameters and value is not getattr(ww, name, None):
+            elif (inspect.isbuiltin(value) or inspect.signature(value).parameters) and value is not getattr(ww, name, None):
                 found.add(f"function {room}.{name}")
     for cls in classes:
         for name in dir(cls):
