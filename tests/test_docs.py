@@ -66,7 +66,9 @@ def test_each_name_of_a_room_has_a_docstring_with_an_example(room: str) -> None:
     bare = []
     for name in names:
         value = getattr(module, name)
-        own = getattr(value, "__module__", "").startswith(("whitewolf.optim", module.__name__)) or hasattr(module, "__all__")
+        own = (getattr(value, "__module__", "") or "").startswith(("whitewolf.optim", module.__name__)) or hasattr(
+            module, "__all__"
+        )
         if callable(value) and own and name not in WITHOUT_EXAMPLE and ">>>" not in (inspect.getdoc(value) or ""):
             bare.append(name)
     assert not bare, f"whitewolf.{room}: expected an example of each, got none of {', '.join(bare)}"
