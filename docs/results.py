@@ -29,8 +29,8 @@ says so, with the reason. `DATA` stands for the folder of the data.
 OPEN = {
     "alexnet": "Dropout and augmentation help where the net learns its pictures by heart: with neither it reaches 73.1 % (20,000 "
     "pictures of CIFAR-10, one seed), with dropout alone 75.3 %, with augmentation alone 79.8 %. With both, 20 epochs are too few (75.5 "
-    "%; 74 % of the pictures it learns from): that both together help is not shown. Not run: the ablation of ReLU; the full network to "
-    "convergence (one step of it is a test).",
+    "%; 74 % of the pictures it learns from): that both together help is not shown. With ReLU 75.5 %, with tanh in its place 73.3 %. Not run: the full "
+    "network to convergence (one step of it is a test).",
     "pretrain": "The gain of denoising autoencoders is not shown on the digits; they were not run on MNIST, nor was the deep autoencoder.",
     "dqn": "Atari games were played for a few steps only, to see that they play.",
     "glimpse": "Not run: cluttered MNIST.",
