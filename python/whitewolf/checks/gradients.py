@@ -100,7 +100,7 @@ def _raw_tolerance(table: OpTable, case: Case, terms: int, dtype: Any, expected:
 
 
 def kernels(table: OpTable, context: Context) -> float:
-    """Each raw kernel call of forward and backward, on each variant with each argument in each layout, gives the same values.
+    """Each kind of raw kernel call of forward and backward, on each variant with each argument in each layout, gives the same values.
 
     On the simulator float32 and float64 take the layouts of each argument in turn, since each call is hundreds of times slower.
     And the table tells the truth: each kernel that it lists is registered, and each of its variants runs in one of its cases.

@@ -1,9 +1,9 @@
 """Watching each kernel call that an op makes: every call of every device goes through `device.kernels`, so the checks hang there.
 
 Watch counts calls. With `guard`, outputs and workspaces get NaN on both sides and inside, and inputs are compared after the call.
-With `retry`, each call is run again on every variant that takes it, in every layout, and must give the same values; with `half`, 0 or
-1, those that take float32 and float64 do so in every other layout of each argument, starting there. With `record`,
-calls are kept, each kind of call once, to be run again later (replay.py).
+With `retry`, each kind of call (replay.RawCall.kind: all but the values) is run again on every variant that takes it, in every layout,
+and must give the same values; with `half`, 0 or 1, those that take float32 and float64 do so in every other layout of each argument,
+starting there. With `record`, calls are kept, each kind of call once, to be run again later (replay.py).
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Watch:
         self.calls: Counter[tuple[str, str]] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
         self.worst = 0.0
+        self.tried: set[str] = set()  # kinds of calls that were run again
         self.blocks: list[tuple[Array, int, str]] = []  # guarded memory, bytes of it in use, what it is
         self._variants: dict[str, list[str]] = {}
         self.looser: dict[tuple[str, str], float] = {}  # of each (kernel, variant): LOOSER
@@ -147,7 +148,11 @@ class _Watched:
             if not any(_may_share(now, out) for out in outs) and host(now).tobytes() != host(was).tobytes():
                 raise CheckFailure(f"{self.op}: expected its inputs unchanged, got other values in input {at}")
         aliased = any(_may_share(a, o) for a in arrays_of(read) for o in outs)
-        if watch.retry is not None and not aliased and sum(a.size for a in outs) < 1 << 16:
+        if watch.retry is None or aliased or sum(a.size for a in outs) >= 1 << 16:
+            return
+        kind = RawCall(self.op, views, directions, args[n:], attrs).kind
+        if kind not in watch.tried:
+            watch.tried.add(kind)
             self._again(views, directions, args[n:], attrs, initial)
 
     def _again(
