@@ -188,3 +188,12 @@ def test_an_eps_that_is_no_number_is_refused() -> None:
     }.items():
         with pytest.raises(ValueError, match=f"{name}: expected eps to be a number, got nan"):
             call()
+
+
+@pytest.mark.parametrize("name", ["running_mean", "running_var"])
+@pytest.mark.parametrize("call", ["batch_norm", "instance_norm"])
+def test_running_statistics_are_not_differentiated(call: str, name: str) -> None:
+    stats = {"running_mean": ww.zeros(2), "running_var": ww.ones(2)}
+    stats[name].requires_grad_()
+    with pytest.raises(ValueError, match=f"{call}: expected {name} that requires no grad"):
+        getattr(ww.nn.functional, call)(ww.ones((3, 2, 4)), **stats)

@@ -278,6 +278,12 @@ def test_shallow_copy_shares_memory() -> None:
     assert x.tolist() == [1, 0]
 
 
+def test_a_shallow_copy_of_a_result_stays_in_the_graph() -> None:
+    x = ww.ones(2, requires_grad=True)
+    copy.copy(x * 3).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [3, 3]
+
+
 def test_contiguous_and_clone() -> None:
     x = ww.tensor([[1.0, 2.0], [3.0, 4.0]]).T
     dense = x.contiguous()

@@ -145,3 +145,33 @@ def test_sampling_takes_NaN_for_minus_1_and_infinity_for_far_outside(mode: str, 
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
     np.testing.assert_array_equal(found[0][2], np.where(np.isfinite(strange), found[1][2], 0))
+
+
+@pytest.mark.parametrize("norm_type", [math.inf, -math.inf])
+@pytest.mark.parametrize(("kernel", "stride", "ceil"), [(2, None, False), ((3, 2), (2, 1), True)])
+def test_the_limits_of_lp_pool_are_the_largest_and_the_smallest_size(
+    norm_type: float, kernel: Any, stride: Any, ceil: bool
+) -> None:
+    data = np.random.default_rng(0).standard_normal((2, 3, 6, 7))
+    x, t = ww.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
+    y = ww.nn.functional.lp_pool2d(x, norm_type, kernel, stride, ceil)
+    sizes = t.abs() if norm_type > 0 else -t.abs()
+    expected = torch.nn.functional.max_pool2d(sizes, kernel, stride, ceil_mode=ceil) * (1 if norm_type > 0 else -1)
+    y.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_array_equal(y.detach().numpy(), expected.detach().numpy())
+    np.testing.assert_array_equal(x.grad.numpy(), t.grad.numpy())
+    line = ww.nn.functional.lp_pool1d(ww.asarray(data[0]), norm_type, 3).numpy()
+    windows = np.abs(data[0, :, :, :6].reshape(3, 6, 2, 3))
+    np.testing.assert_array_equal(line, windows.max(-1) if norm_type > 0 else windows.min(-1))
+
+
+@pytest.mark.parametrize("alpha", [-0.5, -2.0, 0.7])
+def test_celu_bends_below_zero_whatever_the_sign_of_alpha(alpha: float) -> None:
+    data = np.array([-3.0, -1.0, -0.0, 0.0, 0.3, 800.0, math.nan])
+    x, t = ww.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
+    y, expected = ww.nn.functional.celu(x, alpha), torch.nn.functional.celu(t, alpha)
+    y.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), rtol=1e-7)  # PyTorch's 1 / alpha is float32
+    np.testing.assert_allclose(x.grad.numpy()[:-1], t.grad.numpy()[:-1], rtol=1e-7)  # at NaN, PyTorch's is 1

@@ -274,7 +274,9 @@ class Tensor(TensorMethods):
     # ---- copies ----
 
     def __copy__(self) -> Tensor:
-        return self.detach().requires_grad_(self._requires_grad)
+        copy = self.detach()
+        copy._requires_grad, copy._node, copy._output = self._requires_grad, self._node, self._output
+        return copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:

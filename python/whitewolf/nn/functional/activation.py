@@ -11,6 +11,7 @@ from ...ops._common import check_tensor, normalize_axis
 from ...ops.activation import gelu, sigmoid, softplus
 from ...ops.elementwise import abs, add, divide, multiply, negative, subtract
 from ...ops.joining import split
+from ...ops.select import where
 from ...tensor import Tensor
 
 
@@ -76,7 +77,11 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise ValueError("celu: expected alpha != 0, got 0")
-    return multiply(ops.elu(divide(check_tensor("celu", "input", input), alpha), 1.0), alpha)
+    scaled = divide(check_tensor("celu", "input", input), alpha)
+    if alpha > 0:
+        return multiply(ops.elu(scaled, 1.0), alpha)
+    bent = input <= 0  # where the exponent is positive: elsewhere it might overflow for nothing
+    return where(bent, multiply(elementwise.expm1(where(bent, scaled, 0)), alpha), input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:

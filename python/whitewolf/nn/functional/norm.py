@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._uninterrupted import Uninterrupted
+from ...graph import is_grad_enabled
 from ...ops import norm as ops
 from ...ops._common import check_same_device, check_same_dtype, check_tensor
 from ...ops.local_response_norm import local_response_norm
@@ -62,6 +63,7 @@ def _batch_norm(
     counter: Tensor | None,
 ) -> Tensor:
     """`batch_norm`; in training, the batches in `counter` become one more together with the running statistics."""
+    _refuse_gradients("batch_norm", running_mean, running_var)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: expected running_mean and running_var when not training, got None")
@@ -78,6 +80,15 @@ def _batch_norm(
         changes.append((counter, counter._data + 1))
     _replace(changes)
     return y
+
+
+def _refuse_gradients(op: str, running_mean: Tensor | None, running_var: Tensor | None) -> None:
+    """Nothing is differentiated in the running statistics, and in training they are written to."""
+    for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if isinstance(running, Tensor) and running._requires_grad and is_grad_enabled():
+            raise ValueError(
+                f"{op}: expected {name} that requires no grad, in which nothing is differentiated; {name}.detach() is one"
+            )
 
 
 def _check_running(op: str, x: Tensor, running_mean: Tensor | None, running_var: Tensor | None) -> None:
@@ -132,6 +143,7 @@ def instance_norm(
     >>> ww.nn.functional.instance_norm(ww.asarray([[[1.0, 3.0]]]), eps=0.0)
     tensor([[[-1.,  1.]]])
     """
+    _refuse_gradients("instance_norm", running_mean, running_var)
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise ValueError("instance_norm: expected running_mean and running_var without use_input_stats, got None")

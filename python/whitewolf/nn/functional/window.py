@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,13 @@ import numpy as np
 from ...ops._common import check_float, check_same_device, check_tensor, pair
 from ...ops.binary import pow
 from ...ops.creation import zeros
-from ...ops.elementwise import abs, multiply, sign
+from ...ops.elementwise import abs, multiply, negative, sign
 from ...ops.gather import gather, index_add, index_select, last_terms
 from ...ops.manipulation import pad_constant, reshape, squeeze, unsqueeze
 from ...ops.select import where
 from ...tensor import Tensor, wrap
 from .activation import relu
-from .pooling import _batched, _restored, _row, avg_pool1d, avg_pool2d
+from .pooling import _batched, _restored, _row, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 
 
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
@@ -87,7 +88,8 @@ def _spans(n: int, windows: int) -> tuple[Any, Any]:
 
 
 def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
-    """(the sum of input^norm_type over each window)^(1 / norm_type) (Sermanet et al. 2012), negative sums as 0.
+    """(the sum of input^norm_type over each window)^(1 / norm_type) (Sermanet et al. 2012), negative sums as 0; for infinity the largest
+    abs(input) of the window, for minus infinity the smallest.
 
     Args:
         input: float32 or float64 [N, C, H, W], or [C, H, W].
@@ -101,6 +103,8 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
     [[[5.0]]]
     """
     size = pair("lp_pool2d", "kernel_size", kernel_size)
+    if math.isinf(norm_type):
+        return _extreme(max_pool2d, input, norm_type, kernel_size, stride, ceil_mode)
     mean = avg_pool2d(pow(input, norm_type), kernel_size, stride, 0, ceil_mode)
     return _root(mean, size[0] * size[1], norm_type)
 
@@ -116,7 +120,16 @@ def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
     tensor([[5.]])
     """
     (size,) = pair("lp_pool1d", "kernel_size", kernel_size, 1)
+    if math.isinf(norm_type):
+        return _extreme(max_pool1d, input, norm_type, kernel_size, stride, ceil_mode)
     return _root(avg_pool1d(pow(input, norm_type), kernel_size, stride, 0, ceil_mode), size, norm_type)
+
+
+def _extreme(pool: Callable[..., Any], input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
+    """The limit of the norm for norm_type to plus or minus infinity."""
+    size = abs(input)
+    largest: Tensor = pool(size if norm_type > 0 else negative(size), kernel_size, stride, ceil_mode=ceil_mode)
+    return largest if norm_type > 0 else negative(largest)
 
 
 def _root(mean: Tensor, count: int, norm_type: float) -> Tensor:
