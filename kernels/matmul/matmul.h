@@ -1,6 +1,7 @@
 // Matrix product: out[..., i, j] = activation(sum over l of x[..., i, l] w[..., l, j] + bias[j]).
 //
-// This folder is a ladder: each rung computes the same, faster than the one before, and says what it adds. In order:
+// This folder is a ladder: each rung computes the same with less traffic than the one before (mma in other precisions, too), and
+// says what it adds. In order:
 //
 //   CUDA  problem.cuh        a call as the kernels see it, the end they share, and the source that says where an operand lies
 //         naive.cu           one thread an output, everything from global memory

@@ -1,7 +1,7 @@
 """Matrix product in Numba: out[..., i, j] = activation(sum over l of x[..., i, l] w[..., l, j] + bias[j]).
 
 The tiled rung of the ladder (tiled.cu): a block computes a T x T tile of `out` and walks along k tile by tile. Each thread loads one
-element of x and one of w into shared memory, where T threads use each: global memory is read 2 / T as often as with one thread an
+element of x and one of w into shared memory, where T threads use each: global memory is read 1 / T as often as with one thread an
 output. T = 16: 256 threads, 2 KiB of shared memory in float32. Bound by reading shared memory, twice a multiply-add.
 """
 

@@ -1,4 +1,4 @@
-// The first rung of the ladder on a GPU: one thread an output, three steps any reader knows. Any strides, any floating type.
+// The first rung of the ladder on a GPU: one thread an output, three steps any reader knows. Any strides, float32 and float64.
 //   out[i, j] = activation(sum over l of x[i, l] w[l, j] + bias[j])
 // Bound by the latency of global memory: each multiply-add waits for two loads, and nothing is used twice.
 #include "kernels/matmul/problem.cuh"

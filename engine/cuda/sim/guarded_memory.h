@@ -1,5 +1,5 @@
 // Global memory of the simulated device: each block lies between pages that nobody may touch, as many as the block itself has, at
-// least 1 MiB, so that a kernel which reads or writes beside its arrays is stopped at once, without a sanitizer. Under one half of
+// least 64 KiB, so that a kernel which reads or writes beside its arrays is stopped at once, without a sanitizer. Under one half of
 // the orders (options.h) a block ends where they begin, to the byte; under the others it begins where they end. What the pages
 // leave beside a block holds NaN and is looked at after each launch.
 //
