@@ -127,6 +127,6 @@ def test_what_is_no_number_is_named() -> None:
     with pytest.raises(TypeError, match=r"einsum: expected operands\[0\] of numbers, got dtype bool"):
         ww.einsum("i->", ww.asarray([True]))
     with pytest.raises(TypeError, match="einsum: expected equation to be a string, got int"):
-        ww.einsum(3, ww.ones(2))  # type: ignore[arg-type]
+        ww.einsum(3, ww.ones(2))  # type: ignore[arg-type]  # the wrong type is the test
     with pytest.raises(TypeError, match=r"einsum: expected operands\[0\] that requires no grad beside complex"):
         ww.einsum("i,i", ww.ones(2, requires_grad=True), ww.asarray([1j, 2j]))

@@ -22,7 +22,8 @@ pytest.importorskip("expecttest", reason="PyTorch's databases need expecttest")
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
 
 from helpers import torch_differences as differences  # noqa: E402
-from helpers.torch_database import TYPED, check, flat, ours, reason_of, to_numpy  # noqa: E402
+from helpers.misuse import TYPED  # noqa: E402
+from helpers.torch_database import check, flat, ours, reason_of, to_numpy  # noqa: E402
 from torch.testing._internal.common_modules import ModuleErrorEnum, module_db  # noqa: E402
 
 MODULES = {info.name.split(".")[-1]: info for info in module_db if hasattr(nn, info.name.split(".")[-1])}

@@ -18,8 +18,9 @@ pytest.importorskip("expecttest", reason="PyTorch's databases need expecttest")
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
 
 from helpers import torch_differences as differences  # noqa: E402
+from helpers.misuse import TYPED  # noqa: E402
 from helpers.torch_adapters import ADAPTERS  # noqa: E402
-from helpers.torch_database import TYPED, ours, reason_of, run_sample  # noqa: E402
+from helpers.torch_database import ours, reason_of, run_sample  # noqa: E402
 from torch.testing._internal.common_methods_invocations import op_db  # noqa: E402
 
 VARIANTS: dict[str, list[Any]] = {}

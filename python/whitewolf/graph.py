@@ -203,7 +203,7 @@ def set_grad_enabled(mode: bool) -> _GradMode:
 
 
 # tensor.py imports this module, so it is complete by here.
-from .device import Device  # noqa: E402
+from .device import Device  # noqa: E402  # for prepare_record alone, and beside what must come last
 from .tensor import Tensor, wrap  # noqa: E402
 
 _cpu.prepare_record(Tensor, Node, Device, _mode, _numbers, wrap)

@@ -88,7 +88,7 @@ def set_poison(on: bool) -> None:
     if not isinstance(on, bool):
         raise TypeError(f"set_poison: expected on to be True or False, got {type(on).__name__}")
     for module in _modules():
-        module.memory_set_poison(on)  # type: ignore[attr-defined]
+        module.memory_set_poison(on)  # type: ignore[attr-defined]  # a module by its name
 
 
 def isa() -> str:

@@ -10,8 +10,6 @@ import numpy as np
 import torch
 import whitewolf as ww
 
-TYPED = (ValueError, TypeError, IndexError, OverflowError, MemoryError, BufferError, ZeroDivisionError, NotImplementedError)
-
 _DTYPES = {getattr(torch, n): n for n in (
     "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128")}  # fmt: skip
 

@@ -126,7 +126,7 @@ def _bounded(x: Tensor, bound: Operand, extreme: Any, holds: Any, breaks: Any) -
             unbroadcast(where(breaks(a, b), grad, 0), b.shape) if needs[1] else None,
         )
 
-    return record("clip", extreme(a.detach(), b.detach())._data, (a, b), backward, (a, b))  # type: ignore[no-any-return]
+    return record("clip", extreme(a.detach(), b.detach())._data, (a, b), backward, (a, b))  # type: ignore[no-any-return]  # of one array, one Tensor
 
 
 def _bound(name: str, bound: Any, x: Tensor) -> Any:
