@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing t
 pytest.importorskip("expecttest", reason="PyTorch's databases need expecttest")
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
 
-from helpers.torch_database import TYPED, ours  # noqa: E402
+from helpers.misuse import TYPED  # noqa: E402
+from helpers.torch_database import ours  # noqa: E402
 from torch.testing._internal.common_optimizers import optim_db  # noqa: E402
 
 OPTIMIZERS = {info.optim_cls.__name__: info for info in optim_db if hasattr(ww.optim, info.optim_cls.__name__)}
