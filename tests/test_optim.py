@@ -111,6 +111,26 @@ def test_state_goes_on_where_it_stopped(name, options):
         assert p.numpy().tobytes() == q.numpy().tobytes()
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_state_from_before_decoupled_weight_decay_goes_on(name):
+    whole, halves = parameters(), parameters()
+    a, b = getattr(ww.optim, name)(whole, weight_decay=0.1), getattr(ww.optim, name)(halves, weight_decay=0.1)
+    for step in range(4):
+        if step == 2:
+            state = b.state_dict()
+            groups = [{k: v for k, v in g.items() if k != "decoupled_weight_decay"} for g in state["param_groups"]]
+            b.load_state_dict(state | {"param_groups": groups})
+        for params, optimizer in ((whole, a), (halves, b)):
+            give_grads(params, step)
+            optimizer.step()
+    assert b.param_groups[0]["decoupled_weight_decay"] == (name == "AdamW")
+    for p, q in zip(whole, halves):
+        assert p.numpy().tobytes() == q.numpy().tobytes()
+    groups = [{k: v for k, v in g.items() if k != "eps"} for g in state["param_groups"]]
+    with pytest.raises(ValueError, match=rf"{name}: expected param_groups\[0\] with .*, got none of eps"):
+        b.load_state_dict(state | {"param_groups": groups})
+
+
 @pytest.mark.parametrize(("name", "options"), ALGORITHMS, ids=str)
 def test_any_strides_give_the_same_numbers(name, options):
     base = np.random.default_rng(3).standard_normal((6, 10))

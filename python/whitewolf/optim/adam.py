@@ -36,6 +36,7 @@ class Adam(Optimizer):
     _checks = {"lr": POSITIVE, "eps": POSITIVE, "weight_decay": POSITIVE, "betas": _BETAS}
     _flags = ("amsgrad", "maximize", "decoupled_weight_decay")
     _choices = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
+    _later = {"decoupled_weight_decay": False}
     _state_names = frozenset({"step", *_MOMENTS})
 
     def __init__(
@@ -109,6 +110,8 @@ class AdamW(Adam):
     >>> ww.optim.AdamW([ww.ones(2, requires_grad=True)], lr=0.1).param_groups[0]["lr"]
     0.1
     """
+
+    _later = {"decoupled_weight_decay": True}
 
     def __init__(
         self,

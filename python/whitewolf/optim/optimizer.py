@@ -59,6 +59,8 @@ class Optimizer:
     _flags: tuple[str, ...] = ()
     # Options of PyTorch that choose how a step is computed, with their defaults: one kernel does all parameters whatever they say.
     _choices: dict[str, bool | None] = {}
+    # Options that came after the first files were written, with what an optimizer did before it had them.
+    _later: dict[str, bool] = {}
     # What a parameter's state may hold; None where a subclass does not say.
     _state_names: frozenset[str] | None = None
 
@@ -211,7 +213,7 @@ class Optimizer:
                 raise TypeError(
                     f"{name}: expected param_groups[{position}] to be a dict with a list 'params', got {type(group).__name__}"
                 )
-        groups = [self._choices | g for g in groups]  # files from before these options have none of them
+        groups = [self._choices | self._later | g for g in groups]  # files from before these options have none of them
         sizes, wanted = [len(g["params"]) for g in groups], [len(g["params"]) for g in self.param_groups]
         if sizes != wanted:
             raise StateMismatch(f"{name}: expected groups of {wanted} parameters, got groups of {sizes}")
