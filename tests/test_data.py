@@ -305,13 +305,14 @@ def test_mnist_reads_a_folder(tmp_path: Path, end: str) -> None:
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (idx(8, (3, 28, 27), bytes(3 * 28 * 27)), None, r"train-images.*\(n, 28, 28\), got uint8 of shape \(3, 28, 27\)"),
+        (idx(8, (3, 28, 27), bytes(3 * 28 * 27)), None, r"train-images.*\(n, 28, 28\), n >= 1, got uint8 of shape \(3, 28, 27\)"),
+        (idx(8, (0, 28, 28), b""), idx(8, (0,), b""), r"train-images.*\(n, 28, 28\), n >= 1, got uint8 of shape \(0, 28, 28\)"),
         (idx(9, (3, 28, 28), bytes(3 * 784)), None, "train-images.*expected uint8.*got int8"),
         (None, idx(8, (2,), bytes(2)), r"train-labels.*\(3,\), a label for each image, got uint8 of shape \(2,\)"),
         (None, idx(8, (3,), b"\1\2\x0a"), "train-labels.*from 0 to 9, got 10"),
         (None, b"nonsense", "train-labels.*magic"),
     ],
-    ids=["size", "dtype", "count", "label", "magic"],
+    ids=["size", "empty", "dtype", "count", "label", "magic"],
 )
 def test_mnist_names_the_file_that_is_wrong(tmp_path: Path, images: Any, labels: Any, words: str) -> None:
     write_mnist(tmp_path, images, labels)

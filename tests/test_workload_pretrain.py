@@ -78,6 +78,19 @@ def test_the_labels_are_as_many_of_each_class_and_differ_from_copy_to_copy() -> 
     assert not np.array_equal(made.labelled[0][0], made.labelled[1][0])
 
 
+def test_labels_that_are_not_there_are_named() -> None:
+    images, labels = np.zeros((20, 1, 8, 8), np.float32), np.arange(20) % 9
+    with pytest.raises(ValueError, match="pretrain: expected 1 images of each digit for 10 labels, got 0 of 9"):
+        pretrain._few(ww.data.TensorDataset(images, labels), 10, 0)
+
+
+def test_a_denoising_autoencoder_starts_like_the_net_from_random_numbers_and_an_rbm_smaller() -> None:
+    spread = {m: float(task("--method", m).model["stacks"][0][0].up.weight.numpy().std()) for m in ("rbm", "denoising")}
+    made = task("--method", "denoising")
+    assert spread["denoising"] == pytest.approx(float(made.model["random"][0].ups[0].weight.numpy().std()), rel=0.03)
+    assert spread["rbm"] == pytest.approx(0.05, rel=0.03)
+
+
 def test_unrolling_keeps_the_reconstruction_of_the_stack() -> None:
     made = task("--method", "autoencoder")
     v = ww.asarray(np.random.default_rng(0).random((3, 64)).astype(np.float32))

@@ -56,7 +56,7 @@ def mnist(folder: str | os.PathLike[str], train: bool = True) -> TensorDataset:
     which = "train" if train else "t10k"
     images_path, labels_path = _find(folder, f"{which}-images-idx3-ubyte"), _find(folder, f"{which}-labels-idx1-ubyte")
     images, labels = read_idx(images_path), read_idx(labels_path)
-    _check(images_path, images, images.ndim == 3 and images.shape[1:] == (28, 28), "(n, 28, 28)")
+    _check(images_path, images, images.ndim == 3 and images.shape[1:] == (28, 28) and len(images) > 0, "(n, 28, 28), n >= 1")
     _check(labels_path, labels, labels.shape == images.shape[:1], f"({len(images)},), a label for each image")
     if labels.size and labels.max() > 9:
         raise FileFormatError(f"mnist: {labels_path}: expected labels from 0 to 9, got {labels.max()}")

@@ -52,11 +52,14 @@ def curves(history: list[dict[str, Any]], path: Path, panels: Panels = LOSS_AND_
     return path
 
 
-def filters(weight: Array, path: Path) -> Path:
-    """The first layer's filters [K, C, R, S], one tile each: in colour where C is 3, else their mean over C with zero in grey."""
+def filters(weight: Array, path: Path, names: Sequence[str] = ()) -> Path:
+    """The first layer's filters [K, C, R, S], one tile each: in colour where C is 3, else their mean over C with zero in grey.
+
+    `names` stand above them.
+    """
     columns = min(len(weight), 10 if len(weight) <= 50 else 16)
     rows = -(-len(weight) // columns)
-    page = figure(columns * 0.7, rows * 0.7)
+    page = figure(columns * 0.7, rows * (0.9 if names else 0.7))
     limit = float(abs(weight).max()) or 1.0
     for at, axes in enumerate(page.subplots(rows, columns, squeeze=False).flat):
         axes.axis("off")
@@ -64,6 +67,8 @@ def filters(weight: Array, path: Path) -> Path:
             axes.imshow(weight[at].transpose(1, 2, 0) / (2 * limit) + 0.5)
         elif at < len(weight):
             axes.imshow(weight[at].mean(axis=0), cmap="gray", vmin=-limit, vmax=limit)
+        if at < len(names):
+            axes.set_title(names[at], fontsize=8)
     page.savefig(path, dpi=120)
     return path
 

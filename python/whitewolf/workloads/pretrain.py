@@ -28,6 +28,7 @@ from .frame import Task, Workload
 PRETRAIN = 0.6  # of all steps, shared by the layers from the bottom up; the rest fine-tunes
 MASKED = 0.25  # of the inputs of a denoising autoencoder
 DENOISING_RATE = 0.1  # of the loss summed over the inputs, with momentum 0.9
+LOGISTIC = 4.0  # times Glorot's range: the slope of a logistic unit at 0 is a quarter
 COPIES = 3  # of the experiment, each with its own numbers and labels
 
 
@@ -37,16 +38,20 @@ class Layer(Module):
     Args:
         visible, hidden: numbers of units.
         linear: hidden units are their input with normal noise, instead of logistic: the code layer of Hinton and Salakhutdinov.
+        wide: weights start in Glorot's range, as for a denoising autoencoder: from small ones, many filters stay flat.
     """
 
-    def __init__(self, visible: int, hidden: int, linear: bool = False) -> None:
+    def __init__(self, visible: int, hidden: int, linear: bool = False, wide: bool = False) -> None:
         from .. import nn
         from ..ops.creation import zeros
 
         super().__init__()
         self.linear = linear
         self.up = nn.Linear(visible, hidden)
-        nn.init.normal_(self.up.weight, 0.0, 0.01 if linear else 0.05)
+        if wide:
+            nn.init.xavier_uniform_(self.up.weight, gain=LOGISTIC)
+        else:  # Hinton 2010, section 8
+            nn.init.normal_(self.up.weight, 0.0, 0.01 if linear else 0.05)
         self.visible_bias = nn.Parameter(zeros(visible))
         self.register_buffer("velocity", zeros((hidden, visible)))
 
@@ -91,12 +96,13 @@ class Layer(Module):
             return error
 
 
-def stack(sizes: list[int], linear_code: bool) -> Any:
-    """Layers from each size to the next."""
+def stack(sizes: list[int], method: str) -> Any:
+    """Layers from each size to the next, as the method wants them."""
     from .. import nn
 
     last = len(sizes) - 2
-    return nn.ModuleList([Layer(sizes[i], sizes[i + 1], linear_code and i == last) for i in range(last + 1)])
+    coding, wide = method == "autoencoder", method == "denoising"
+    return nn.ModuleList([Layer(sizes[i], sizes[i + 1], coding and i == last, wide) for i in range(last + 1)])
 
 
 class Classifier(Module):
@@ -109,7 +115,7 @@ class Classifier(Module):
         if layers is None:
             ups = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])]
             for up in ups:
-                nn.init.xavier_uniform_(up.weight, gain=4.0)  # of logistic units: their slope at 0 is a quarter
+                nn.init.xavier_uniform_(up.weight, gain=LOGISTIC)
         else:
             ups = [layer.up for layer in layers]
         self.ups = nn.ModuleList(ups)
@@ -322,7 +328,7 @@ class Pretrain(Workload):
             raise ValueError(f"pretrain: expected --labels to be a multiple of 10 from 10 to {len(train)}, got {few}")
         epochs, batch, lr = options.epochs or epochs, options.batch_size or batch, options.lr or (1e-3 if coding else 0.1)
         copies = 1 if coding else COPIES
-        stacks = [stack(sizes, coding) for _ in range(copies)]
+        stacks = [stack(sizes, options.method) for _ in range(copies)]
         parts: dict[str, Any] = {"stacks": ww.nn.ModuleList(stacks)}
         if coding:
             parts["autoencoder"] = Autoencoder(stacks[0])
@@ -348,8 +354,15 @@ class Pretrain(Workload):
 
 
 def _few(dataset: Any, n: int, seed: int) -> tuple[Array, Array]:
-    """n images with labels, as many of each class."""
+    """n images with labels, as many of each class.
+
+    Raises:
+        ValueError: there are not so many of a class.
+    """
     images, labels = dataset.arrays
+    there = np.bincount(labels, minlength=10)
+    if there.min() < n // 10:
+        raise ValueError(f"pretrain: expected {n // 10} images of each digit for {n} labels, got {there.min()} of {there.argmin()}")
     rng = np.random.Generator(np.random.Philox(key=np.array([seed, 6], np.uint64)))
     rows = np.concatenate([rng.permutation(np.flatnonzero(labels == digit))[: n // 10] for digit in range(10)])
     return images[rows].reshape(len(rows), -1), labels[rows]

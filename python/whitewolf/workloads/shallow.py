@@ -80,7 +80,7 @@ class _ShallowTask(Task):
         lines: Any = {text: itemgetter(f"{name}_error") for name, text in CLASSIFIERS.items()}
         weight = self.model["pixels"].weight.detach().numpy()
         size = math.isqrt(weight.shape[1])
-        templates = filters(weight.reshape(-1, 1, size, size), folder / "templates.png")
+        templates = filters(weight.reshape(-1, 1, size, size), folder / "templates.png", [str(digit) for digit in range(10)])
         return [curves(history, folder / "curves.png", {"error (fraction)": lines}), templates]
 
 

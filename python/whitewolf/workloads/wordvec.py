@@ -156,7 +156,9 @@ class WordTask(Task):
             flat, how = flattened(vectors[chosen])
             for number, (x, y) in zip(chosen, flat):
                 axes.text(x, y, symbols[number], fontsize=7, color="tab:red" if symbols[number].lower() in COUNTRIES else "black")
-            axes.set(xlim=(flat[:, 0].min(), flat[:, 0].max() * 1.05), ylim=(flat[:, 1].min(), flat[:, 1].max()), title=how)
+            least, most = flat.min(axis=0), flat.max(axis=0)
+            edge = 0.05 * (most - least)  # text does not count as data: without it, words at the edge are cut
+            axes.set(xlim=(least[0] - edge[0], most[0] + 2 * edge[0]), ylim=(least[1] - edge[1], most[1] + edge[1]), title=how)
         page.savefig(folder / "map.png", dpi=120)
         loss = {"training": lambda e: e["loss"], "held out": lambda e: e["valid_loss"]}
         return [folder / "map.png", plots.curves(history, folder / "curves.png", {"loss (nats)": loss})]
