@@ -13,6 +13,7 @@ from helpers.devices import check_cudasim
 from helpers.resume import check_resume
 from whitewolf import cli
 from whitewolf.workloads import glimpse, plots
+from whitewolf.workloads.finite import NotFinite
 
 
 def test_a_glimpse_is_the_patch_around_its_place() -> None:
@@ -63,6 +64,14 @@ def test_reinforce_is_the_gradient_of_the_expected_reward(towards: float) -> Non
     expected = (looks(towards + 0.02)[0] - looks(towards - 0.02)[0]) / 0.04
     assert model.look.bias.grad is not None
     np.testing.assert_allclose(model.look.bias.grad.numpy()[0], expected, rtol=0.01)
+
+
+def test_places_that_are_not_finite_stop_a_step() -> None:
+    model = glimpse.Glimpses(patch=4, hidden=16)
+    with ww.no_grad():
+        model.look.bias[0] = np.nan
+    with pytest.raises(NotFinite, match="finite places to look at"):
+        model(np.zeros((2, 12, 12), np.float32), np.zeros((2, 2, 2), np.float32))
 
 
 def test_reinforce_finds_where_the_reward_is() -> None:

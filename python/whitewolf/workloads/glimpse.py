@@ -19,6 +19,7 @@ from ..autograd import no_grad
 from ..device import Array
 from ..nn.module import Module
 from ..ops.creation import asarray
+from .finite import NotFinite
 from .frame import Task, Workload
 
 SPREAD = 0.11  # standard deviation of the places drawn, where 2 is the width of the picture
@@ -77,6 +78,9 @@ class Glimpses(Module):
         Returns:
             The scores of the answer [N, classes]; for each glimpse but the first, log p(place) [N] and the expected reward [N]; and the
             places [glimpses, N, 2].
+
+        Raises:
+            NotFinite: the places are not: so are the weights, or what was seen.
         """
         from ..nn.functional import relu
         from ..ops.joining import concat
@@ -96,6 +100,8 @@ class Glimpses(Module):
                 values.append(self.value(known).reshape((-1,)))
                 # The density is that of the place drawn: looking at the edge instead of beyond it is what the world does with it.
                 drawn = (mean.detach().numpy() + SPREAD * draws[time + 1]).astype(np.float32)
+                if not np.isfinite(drawn).all():
+                    raise NotFinite("finite places to look at, got others")
                 places = np.clip(drawn, -1, 1)
                 apart = (asarray(drawn, device=device) - mean) / SPREAD
                 log_p.append((apart * apart).sum(axis=1) * -0.5)

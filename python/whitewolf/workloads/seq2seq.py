@@ -266,7 +266,7 @@ class Seq2Seq(Workload):
 
         attention, reverse = not options.no_attention, options.reverse
         embedding, units, dropout, epochs, limit = (
-            (48, 96, 0.0, 2, 4000) if options.quick else (96, 256, 0.2, 10, 8000) if options.data else (64, 160, 0.1, 5, 4000)
+            (48, 96, 0.0, 3, 4000) if options.quick else (96, 256, 0.2, 10, 8000) if options.data else (64, 160, 0.1, 5, 4000)
         )
         if options.data:
             pairs, name = read_pairs(options.data, LONGEST), Path(options.data).name
