@@ -4,11 +4,12 @@
 // the microkernel of kernels/common/brgemm.h. The output is cut into blocks of m_block x n_block, which are the parallel jobs; k is
 // cut into blocks of k_block, whose partial sums are added up in the output itself, in order.
 //
-//   k_block   <= 384, so that a panel of B (k_block x a tile's columns) stays in L1 while the rows of A pass by it; 512 with
+//   k_block   <= 384, so that a panel of B (k_block x a tile's columns) stays in L1 while the rows of A pass by it; 1024 with
 //             AVX-512, whose panels come from L2 as fast as they are used, so that partial sums go to the output less often; half
 //             as much again where k is then not cut at all. It depends on k alone (and the instruction set), so the order of every
 //             sum does.
-//   m_block   72 KiB of A, m_block x k_block, stay in L2 beside a strip of B, k_block x n_block
+//   m_block   four tiles of A, m_block x k_block, or 72 KiB: it stays in L2 beside
+//   n_block   a strip of B, k_block x n_block, of 384 KiB
 //
 // Large products pack each block of their operands once for all jobs. Nothing is packed that is read once or is small: rows of A
 // are read in place when k is their unit stride, B when n is and it is small, or its panels are, or it meets three tiles of rows at
@@ -28,9 +29,11 @@
 namespace ww::WW_ISA {
 namespace {
 
-constexpr int64_t kLongestBlock = Tile<float>::columns > 32 ? 512 : 384;  // of k
-constexpr int64_t kSingleBlock = kLongestBlock * 3 / 2;                   // but so long a k is not cut: the output is written once
-constexpr int64_t kBlockBytes = 72 * 1024;                                // of A: m_block x k_block
+constexpr bool kWide = Tile<float>::columns > 32;
+constexpr int64_t kLongestBlock = kWide ? 1024 : 384;    // of k
+constexpr int64_t kSingleBlock = kLongestBlock * 3 / 2;  // but so long a k is not cut: the output is written once
+constexpr int64_t kBlockBytes = 72 * 1024;               // of A: m_block x k_block
+constexpr int64_t kStripBytes = 384 * 1024;              // of B: k_block x n_block
 // A B this small is read in place, for panels come from the second-level cache and the next as fast as wide vectors use them.
 constexpr int64_t kInPlaceBytes = (Tile<float>::lanes >= 16 ? 2200 : Tile<float>::lanes >= 8 ? 512 : 256) * 1024;
 constexpr int64_t kPanelBytes = 16 * 1024;
@@ -157,7 +160,11 @@ Plan make_plan(const Call& call, int threads) {
         p.m_blocks = ceil_div(p.m, p.m_block), p.n_blocks = ceil_div(p.n, p.n_block);
         p.jobs = p.batch * p.m_blocks * p.n_blocks;
     };
-    cut(std::max(rows, kBlockBytes / (size * std::max<int64_t>(p.k_block, 64))), 1024 / size);
+    const int64_t row_bytes = size * std::max<int64_t>(p.k_block, 64);
+    // Few rows stay together: each job packs the strip of B that it multiplies by all of them, and finds it in its cache. A that
+    // is turned as it is packed is packed less often, for wider strips.
+    const int64_t together = (p.a_k == 1 ? 24 : 8) * rows, strip_bytes = (p.a_k == 1 ? 1 : 2) * kStripBytes;
+    cut(p.m <= together ? together : std::max(4 * rows, kBlockBytes / row_bytes), std::min(1024 / size, strip_bytes / row_bytes));
 
     // What is packed, and how much room it takes, must not depend on the number of threads: it may change before the call.
     // In place B is read once for each tile of rows: from the caches, unless it is larger or its rows share a few of their sets.
@@ -253,39 +260,62 @@ Step<T> make_step(const Plan& p, const Operands<T>& o, int64_t index) {
             index == p.k_blocks - 1};
 }
 
-// Large products: for each block of k, all threads pack the operands, then all threads multiply.
+// Calls body(slot, job) for each job of [0, jobs), one at a time as threads come free, which no bit depends on; calls at one time
+// have different slots of [0, slots).
+template <class Body>
+void hand_out(int64_t slots, int64_t jobs, Body&& body) {
+    std::atomic<int64_t> next{0};
+    parallel_for(std::min(slots, jobs), 1, [&](int64_t begin, int64_t end) {
+        for (int64_t slot = begin; slot < end; slot++)
+            for (int64_t job; (job = next.fetch_add(1, std::memory_order_relaxed)) < jobs;) body(slot, job);
+    });
+}
+
+// Large products. Operands are packed once for all jobs, a block of k ahead of the products: packing, which waits for memory, is
+// handed out among the products of the block before, and while one thread packs the others multiply.
 template <class T>
 void run_shared(const Plan& p, const Call& call) {
-    auto* packed_a = static_cast<T*>(call.workspace);
-    T* packed_b = packed_a + p.a_elements;
-    int64_t b_group = 8 * Tile<T>::columns, b_tasks = ceil_div(p.n, b_group);
-    int64_t a_group = 8 * Tile<T>::rows, a_tasks = p.pack_a ? ceil_div(p.m, a_group) : 0;
-    for (int64_t product = 0; product < p.batch; product++) {
-        Operands<T> o = operands<T>(p, call, product);
-        for (int64_t index = 0; index < p.k_blocks; index++) {
-            Step<T> step = make_step(p, o, index);
-            RowsOfA<T> packed = step.a;
-            if (p.pack_a) packed = RowsOfA<T>::packed(packed_a, step.k, p.a_k);
-            parallel_for(a_tasks + b_tasks, 1, [&](int64_t begin, int64_t end) {
-                for (int64_t task = begin; task < end; task++) {
-                    if (task < a_tasks) {
-                        int64_t i0 = task * a_group;
-                        packed.fill(step.a, i0, std::min(p.m, i0 + a_group), step.k);
-                    } else {
-                        int64_t j0 = (task - a_tasks) * b_group;
-                        pack(packed_b + j0 / Tile<T>::columns * panel_step<T>(step.k), step.b + j0 * p.b_column, step.k,
-                             std::min(b_group, p.n - j0), p.b_k, p.b_column);
-                    }
-                }
-            });
-            step.a = packed, step.b = packed_b, step.b_panel = panel_step<T>(step.k);
-            parallel_for(p.m_blocks * p.n_blocks, 1, [&](int64_t begin, int64_t end) {
-                for (int64_t job = begin; job < end; job++) {
-                    int64_t i0 = job % p.m_blocks * p.m_block, j0 = job / p.m_blocks * p.n_block;
-                    multiply(p, step, i0, std::min(p.m_block, p.m - i0), j0, std::min(p.n_block, p.n - j0), p.n, o.c, o.epilogue);
-                }
-            });
+    constexpr int64_t rows = Tile<T>::rows, columns = Tile<T>::columns;
+    auto* half = static_cast<T*>(call.workspace);
+    const int64_t b_group = 4 * columns, b_tasks = ceil_div(p.n, b_group);
+    const int64_t a_group = 8 * rows, a_tasks = p.pack_a ? ceil_div(p.m, a_group) : 0;
+    const int64_t tasks = a_tasks + b_tasks, products = p.m_blocks * p.n_blocks, steps = p.batch * p.k_blocks;
+    Operands<T> o[2];
+    Step<T> step[2], packed[2];
+    auto prepare = [&](int64_t s) {
+        const int64_t side = s % 2;
+        T* to = half + side * p.slot_elements;
+        o[side] = operands<T>(p, call, s / p.k_blocks);
+        step[side] = packed[side] = make_step(p, o[side], s % p.k_blocks);
+        if (p.pack_a) packed[side].a = RowsOfA<T>::packed(to, step[side].k, p.a_k);
+        packed[side].b = to + p.a_elements, packed[side].b_panel = panel_step<T>(step[side].k);
+    };
+    auto pack_task = [&](int64_t side, int64_t task) {
+        const Step<T>&from = step[side], &to = packed[side];
+        if (task >= b_tasks) {
+            const int64_t i0 = (task - b_tasks) * a_group;
+            return to.a.fill(from.a, i0, std::min(p.m, i0 + a_group), from.k);
         }
+        const int64_t j0 = task * b_group;
+        pack(const_cast<T*>(to.b) + j0 / columns * to.b_panel, from.b + j0 * p.b_column, from.k, std::min(b_group, p.n - j0), p.b_k,
+             p.b_column);
+    };
+    auto multiply_job = [&](int64_t side, int64_t job) {
+        const int64_t i0 = job % p.m_blocks * p.m_block, j0 = job / p.m_blocks * p.n_block;
+        multiply(p, packed[side], i0, std::min(p.m_block, p.m - i0), j0, std::min(p.n_block, p.n - j0), p.n, o[side].c,
+                 o[side].epilogue);
+    };
+    prepare(0);
+    hand_out(num_threads(), tasks, [&](int64_t, int64_t task) { pack_task(0, task); });
+    for (int64_t s = 0; s < steps; s++) {
+        const int64_t side = s % 2, ahead = s + 1 < steps ? tasks : 0, jobs = products + ahead;
+        if (ahead) prepare(s + 1);
+        // Packing task i comes before job i * jobs / ahead of the two together.
+        hand_out(num_threads(), jobs, [&](int64_t, int64_t job) {
+            const int64_t before = job * ahead / jobs, after = (job + 1) * ahead / jobs;
+            if (after > before) pack_task(1 - side, before);
+            else multiply_job(side, job - before);
+        });
     }
 }
 
@@ -320,19 +350,16 @@ void forward(const Call& call) {
     if (p.shared) return run_shared<T>(p, call);
     int64_t slot_bytes = p.slot_elements * static_cast<int64_t>(sizeof(T));
     if (slot_bytes) p.slots = std::min(p.slots, static_cast<int64_t>(call.workspace_bytes) / slot_bytes);
-    // One slot of workspace a thread; jobs are handed out as threads come free, which no bit depends on.
-    std::atomic<int64_t> next{0};
-    parallel_for(p.slots, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t slot = begin; slot < end; slot++)
-            for (int64_t job; (job = next.fetch_add(1, std::memory_order_relaxed)) < p.jobs;)
-                run_job<T>(p, call, job, static_cast<T*>(call.workspace) + slot * p.slot_elements);
+    hand_out(p.slots, p.jobs, [&](int64_t slot, int64_t job) {
+        run_job<T>(p, call, job, static_cast<T*>(call.workspace) + slot * p.slot_elements);
     });
 }
 
 template <class T>
 size_t workspace_bytes(const Call& call) {
     Plan p = make_plan<T>(call, num_threads());
-    return p.jobs == 0 ? 0 : static_cast<size_t>(p.slot_elements * (p.shared ? 1 : p.slots)) * sizeof(T);
+    const int64_t slots = p.shared ? std::min<int64_t>(2, p.batch * p.k_blocks) : p.slots;
+    return p.jobs == 0 ? 0 : static_cast<size_t>(p.slot_elements * slots) * sizeof(T);
 }
 
 constexpr Kernel kernels[] = {{&kMatmulForward, "brgemm", WW_ISA_NAME, kFloats, by_float<forward<float>, forward<double>>, 10,

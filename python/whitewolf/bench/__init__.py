@@ -12,8 +12,9 @@ from ..device import Device
 from ..device import device as find_device
 from ..environment import has
 from ..verify import select
+from .apart import apart
 from .contests import GPU_LIBRARIES, LIBRARIES, Contest, from_table
-from .core import STEPS, SUITES, Step
+from .core import STEPS, SUITES, builder
 from .run import bench
 from .timing import QUICK, Plan
 from .variants import every_variant
@@ -53,22 +54,21 @@ def run_bench(
     if unknown:
         raise ValueError(f"bench: expected references among {', '.join(known)}, got {', '.join(unknown)}")
     here = [name for name in against if has(name)]
-    builders = list(_named(names, where, here, seed, quick) if names else _suite(suite, quick, where, here, seed))
-    return bench(builders, against, QUICK if quick else Plan(), device, progress)
+    plan = QUICK if quick else Plan()
+    builders: Sequence[Callable[[], Contest | dict[str, Any] | None]]
+    if suite in SUITES and where == "cpu" and not (names or quick):
+        builders = apart(suite, here, seed, plan)
+    else:
+        builders = list(_named(names, where, here, seed, quick) if names else _suite(suite, quick, where, here, seed))
+    return bench(builders, against, plan, device, progress)
 
 
 def _suite(name: str, quick: bool, device: Device, libraries: Sequence[str], seed: int) -> Iterator[Callable[[], Contest | None]]:
     if name == "variants":
         yield from every_variant(device, libraries, seed, quick)
         return
-    tables = {table.op: table for table in cases.tables()}
-    rows = SUITES[name]
-    for row in [row for row in rows if row.quick] if quick and name == "core" else rows:
-        if isinstance(row, Step):
-            yield partial(row.build, *row.arguments, device, libraries, seed)
-        else:
-            (case,) = [c for c in tables[row.op].cases if c.name == row.case]
-            yield partial(from_table, tables[row.op], case, "float32", device, libraries, row.train, seed)
+    for row in [row for row in SUITES[name] if row.quick] if quick and name == "core" else SUITES[name]:
+        yield builder(row, device, libraries, seed)
 
 
 def _quick_cases(found: list[Case]) -> list[Case]:

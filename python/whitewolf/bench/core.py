@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from .contests import Contest
+from .. import cases
+from ..device import Device
+from .contests import Contest, from_table
 from .networks import network, small_multiply
 from .sequences import lstm
 from .steps import optimizer
@@ -95,3 +98,12 @@ PAPER: tuple[Row | Step, ...] = (
 )
 
 SUITES: dict[str, tuple[Row | Step, ...]] = {"core": (*CORE, *(step for steps in STEPS.values() for step in steps)), "paper": PAPER}
+
+
+def builder(row: Row | Step, device: Device, libraries: Sequence[str], seed: int) -> Callable[[], Contest]:
+    """What makes the contest of a row."""
+    if isinstance(row, Step):
+        return partial(row.build, *row.arguments, device, libraries, seed)
+    (table,) = (table for table in cases.tables() if table.op == row.op)
+    (case,) = (case for case in table.cases if case.name == row.case)
+    return partial(from_table, table, case, "float32", device, libraries, row.train, seed)

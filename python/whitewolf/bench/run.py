@@ -27,20 +27,20 @@ def variants_of(call: Callable[[], Any], device: Device) -> str:
     return "+".join(sorted(seconds, key=lambda v: -seconds[v]))
 
 
-def run_contest(contest: Contest, machine: Machine, plan: Plan) -> dict[str, Any]:
+def run_contest(contest: Contest, device: Device, plan: Plan) -> dict[str, Any]:
     """One row; without times, and with "wrong", where our result is wrong before or after."""
-    row: dict[str, Any] = {"op": contest.op, "case": contest.case, "device": machine.device.name, "dtype": contest.dtype}
+    row: dict[str, Any] = {"op": contest.op, "case": contest.case, "device": device.name, "dtype": contest.dtype}
     try:
         row["error"] = contest.check()
         calls: dict[str, Callable[[], Any]] = {}
         for library, ways in {"": contest.ours, **contest.references}.items():
             calls |= {f"{library}/{way}": call for way, call in ways.items()}
-        timings = interleave(calls, plan, stopwatch(machine.device))
+        timings = interleave(calls, plan, stopwatch(device))
         row["error"] = max(row["error"], contest.check())
     except CheckFailure as failure:
         return row | {"wrong": str(failure)}
     row["way"], ours = _best(timings, "")
-    row["variant"] = variants_of(contest.ours[row["way"]], machine.device)
+    row["variant"] = variants_of(contest.ours[row["way"]], device)
     row |= {"ms": 1e3 * ours.median, "spread": ours.spread, "blocks": len(ours.seconds), "seconds": ours.median}
     row |= {"flops": contest.flops, "bytes": contest.bytes}
     row |= {"gflops": contest.flops / ours.median / 1e9, "gbps": contest.bytes / ours.median / 1e9}
@@ -59,7 +59,7 @@ def _best(timings: dict[str, Timing], library: str) -> tuple[str, Timing]:
 
 
 def bench(
-    contests: Iterable[Callable[[], Contest | None]],
+    contests: Iterable[Callable[[], Contest | dict[str, Any] | None]],
     libraries: Sequence[str],
     plan: Plan,
     device: str = "cpu",
@@ -68,7 +68,7 @@ def bench(
     """Runs the contests, each built when its turn comes, and returns {"environment", "machine", "rows", "ok"}.
 
     Args:
-        contests: builders; one that gives None is left out.
+        contests: builders; one that gives None is left out, one that gives a row has run its contest itself (`bench.apart`).
         libraries: references to run; those that are not installed are named in the environment, not silently left out.
         plan: how long to measure.
         device: whose kernels.
@@ -86,7 +86,7 @@ def bench(
         contest = build()
         if contest is None:
             continue
-        rows.append(run_contest(contest, machine, plan))
+        rows.append(contest if isinstance(contest, dict) else run_contest(contest, where, plan))
         if progress is not None:
             progress(rows[-1])
     machine.sample()

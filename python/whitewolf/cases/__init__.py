@@ -30,6 +30,7 @@ class Input:
         high: exclusive upper bound of an index.
         grad: whether the op is differentiable in it.
         batch: the axis along which samples are independent, or None; forward bits must not depend on who else is in the batch.
+        scale: what floating values are multiplied by.
     """
 
     shape: tuple[int, ...]
@@ -37,6 +38,7 @@ class Input:
     high: int = 0
     grad: bool = True
     batch: int | None = None
+    scale: float = 1.0
 
     def make(self, rng: np.random.Generator, dtype: Any) -> Array:
         """The array; floating kinds in `dtype`."""
@@ -56,7 +58,7 @@ class Input:
             values = rng.standard_normal(self.shape) + (1e4 if self.kind == "far" else 0)
         else:
             raise ValueError(f"Input: expected a known kind, got {self.kind!r}")
-        return np.asarray(values).astype(dtype)
+        return np.asarray(values * self.scale).astype(dtype)
 
 
 @dataclass(frozen=True)

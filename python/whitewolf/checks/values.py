@@ -17,7 +17,7 @@ def _against_reference(table: OpTable, case: Case, arrays: list[Array], dtype: s
     return compare(got, reference(table, case, arrays), partial(table.tolerance, case, dtype), dtype)
 
 
-@each_case("value")
+@each_case("value", heavy=True)
 def value(table: OpTable, case: Case, dtype: str, context: Context) -> float:
     """The result is the float64 reference's within the tolerance, and the inputs are as they were."""
     arrays = context.inputs(table, case, dtype)
