@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from whitewolf.autograd import record
+from whitewolf.nn import functional as F
 
 
 def leaf(*values: float, dtype: str = "float64") -> ww.Tensor:
@@ -182,6 +183,35 @@ def test_grad_with_unused_inputs() -> None:
     assert used.item() == 2 and unused is None
 
 
+def test_grad_materializes_zeros_where_it_is_asked_to() -> None:
+    x, y = ww.ones(2, requires_grad=True), ww.ones((3, 1), requires_grad=True)
+    a, b = ww.grad((x * 2).sum(), (x, y), materialize_grads=True)
+    assert a.tolist() == [2, 2] and b.tolist() == [[0], [0], [0]]
+
+
+PIECES = {
+    "relu": F.relu, "leaky_relu": F.leaky_relu, "hardtanh": F.hardtanh, "relu6": F.relu6, "hardsigmoid": F.hardsigmoid, "threshold": lambda x: F.threshold(x, 0, 1.0),
+    "abs": ww.abs, "max": ww.max, "clip": lambda x: ww.clip(x, -1, 1), "maximum": lambda x: ww.maximum(x, 0.0), "sort": ww.sort, "sum": ww.sum, "floor": ww.floor,
+    "max_pool1d": lambda x: F.max_pool1d(x[None], 2), "l1_loss": lambda x: F.l1_loss(x, x.detach() * 2), "product with a weight": lambda x: F.relu(x * W),
+}  # fmt: skip
+W = ww.tensor([1.0, -2.0, 3.0, 0.5], requires_grad=True)
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_the_second_derivative_of_straight_lines_is_zero_and_no_error(name: str) -> None:
+    x = ww.tensor([-4.0, -0.3, 0.7, 4.0], requires_grad=True)
+    with ww.no_grad():
+        first = ww.grad(with_grad(PIECES[name], x), x, create_graph=True)
+    assert first.requires_grad and ww.grad((first * first).sum(), x).tolist() == [0, 0, 0, 0]
+    with pytest.raises(ValueError, match="expected outputs that depend on inputs"):
+        ww.grad(first.sum(), ww.ones(2, requires_grad=True))
+
+
+@ww.enable_grad()
+def with_grad(function: Any, x: ww.Tensor) -> ww.Tensor:
+    return function(x).sum()
+
+
 def test_grad_of_several_outputs_adds_them() -> None:
     a = leaf(1, 2)
     weights = [ww.tensor([1.0, 1.0], dtype="float64"), ww.tensor([10.0, 20.0], dtype="float64")]
@@ -309,6 +339,32 @@ def test_no_grad_decorates() -> None:
         return square(x, depth - 1) if depth else x * x
 
     assert not square(leaf(2.0), 3).requires_grad and ww.is_grad_enabled()
+
+
+def test_set_grad_enabled_holds_from_the_call_on_in_a_scope_until_its_end_and_as_a_decorator_inside() -> None:
+    seen = []
+    try:
+        ww.set_grad_enabled(False)
+        assert not ww.is_grad_enabled() and not (ww.ones(2, requires_grad=True) * 2).requires_grad
+        with ww.set_grad_enabled(True) as nothing:
+            assert ww.is_grad_enabled() and nothing is None
+        assert not ww.is_grad_enabled()
+    finally:
+        ww.set_grad_enabled(True)
+
+    scope = ww.set_grad_enabled(False)
+    for _ in range(2):
+        with scope:
+            assert not ww.is_grad_enabled()
+        assert ww.is_grad_enabled()
+
+    @ww.set_grad_enabled(False)
+    def inside() -> None:
+        seen.append(ww.is_grad_enabled())
+
+    assert ww.is_grad_enabled()
+    inside()
+    assert seen == [False] and ww.is_grad_enabled()
 
 
 def test_recording_is_a_thread_s_own_affair() -> None:

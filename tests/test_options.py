@@ -37,7 +37,7 @@ def arguments(name: str, given: Callable[[inspect.Parameter], Any]) -> tuple[lis
 
 
 def run(made: Any) -> Any:
-    """A scope does nothing before it is entered."""
+    """A scope does nothing before it is entered, or has to be left."""
     if isinstance(made, contextlib.AbstractContextManager):
         with made:
             pass

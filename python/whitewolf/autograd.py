@@ -221,11 +221,28 @@ def grad(
     *,
     retain_graph: bool | None = None,
     allow_unused: bool = False,
+    materialize_grads: bool = False,
 ) -> Any:
-    """d(sum of outputs * grad_outputs)/d(inputs): a tensor for a tensor, a tuple for a sequence of inputs. No `.grad` is touched.
+    """d(sum of outputs * grad_outputs)/d(inputs), without touching any `.grad`.
+
+    Unlike PyTorch's, which always returns a tuple and whose fourth argument by place is retain_graph: one tensor gives one tensor, and
+    create_graph is the fourth. By name, its arguments are PyTorch's, but for is_grads_batched.
+
+    Args:
+        outputs: a tensor, or a sequence of them.
+        inputs: tensors that require grad, leaves or not.
+        grad_outputs: a gradient for each output, of its shape and dtype; for a scalar, None is 1.
+        create_graph: record the walk itself, so that the gradients can be differentiated again.
+        retain_graph: keep what the graph saved for another walk; defaults to `create_graph`.
+        allow_unused: None, not an error, for an input on which no output depends.
+        materialize_grads: zeros there.
+
+    Returns:
+        A tensor for a tensor, a tuple for a sequence of inputs.
 
     Raises:
-        ValueError: an input does not require grad, or the outputs do not depend on it (None instead with `allow_unused`).
+        ValueError: an input does not require grad, or the outputs do not depend on it (see `allow_unused`).
+        ww.StaleTensorError: a value that the walk needs was overwritten.
 
     >>> import whitewolf as ww
     >>> x = ww.tensor(3.0, requires_grad=True)
@@ -237,7 +254,9 @@ def grad(
     given = (None,) * len(outs) if grad_outputs is None else _tensors("grad_outputs", grad_outputs, optional=True)
     if len(given) != len(outs):
         raise ValueError(f"grad: expected len(grad_outputs) == {len(outs)} (the outputs), got {len(given)}")
-    for name, flag in (("create_graph", create_graph), ("allow_unused", allow_unused), ("retain_graph", retain_graph)):
+    for name, flag in (
+        ("create_graph", create_graph), ("allow_unused", allow_unused), ("materialize_grads", materialize_grads), ("retain_graph", retain_graph)
+    ):  # fmt: skip
         if not isinstance(flag, bool) and (flag is not None or name != "retain_graph"):
             raise TypeError(f"grad: expected {name} to be True or False, got {type(flag).__name__}")
     for position, tensor in enumerate(ins):
@@ -247,10 +266,32 @@ def grad(
             )
     results = _run("grad", outs, given, ins, create_graph, create_graph if retain_graph is None else retain_graph)
     found = tuple(results.get(_key(edge_of(t))) for t in ins)
+    if any(g is None for g in found):
+        starts = [t._node for t in outs if t._node is not None]
+        # Where the graph leads to an input and yet nothing came, each way there has ended in a derivative that is zero everywhere.
+        found = tuple(
+            zeros_like(t) if g is None and (materialize_grads or _reaches(starts, {_key(edge_of(t))})) else g
+            for t, g in zip(ins, found)
+        )
     for position, result in enumerate(found):
         if result is None and not allow_unused:
             raise ValueError(f"grad: expected outputs that depend on inputs[{position}], got none; allow_unused=True gives None")
+    if create_graph:
+        with enable_grad():
+            found = tuple(None if g is None else _function_of(ins, g) for g in found)
     return found[0] if isinstance(inputs, Tensor) else found
+
+
+def _function_of(inputs: tuple[Tensor, ...], gradient: Tensor) -> Tensor:
+    """The gradient, for the graph a function of the inputs also where it does not vary with them, as that of a ReLU: its derivative is
+    then found to be zero, and not taken for an error."""
+    result: Tensor = record("gradient", gradient._data, (gradient, *inputs), _through)
+    result._version = gradient._version
+    return result
+
+
+def _through(node: Node, grad: Tensor) -> tuple[Tensor | None, ...]:
+    return (grad, *(None,) * (len(node.edges) - 1))
 
 
 def _tensors(name: str, value: Any, optional: bool = False) -> tuple[Any, ...]:
@@ -265,6 +306,7 @@ def _tensors(name: str, value: Any, optional: bool = False) -> tuple[Any, ...]:
 from ._precision import precision  # noqa: E402
 from .function import Function  # noqa: E402
 from .gradcheck import gradcheck, gradgradcheck  # noqa: E402
+from .ops.creation import zeros_like  # noqa: E402
 from .ops.elementwise import add  # noqa: E402
 from .tensor import Tensor, wrap  # noqa: E402
 

@@ -189,17 +189,43 @@ def enable_grad() -> _GradMode:
     return _GradMode(True)
 
 
+class _SetGradMode(_GradMode):
+    """Sets it at once; as a scope it ends what began with the call."""
+
+    __slots__ = ()
+
+    def __init__(self, to: bool) -> None:
+        super().__init__(to)
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        if not self._before:  # entered again
+            super().__enter__()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if self._before:  # a decorator: inside the function alone
+            self.__exit__(None, None, None)
+        return super().__call__(function)
+
+
 def set_grad_enabled(mode: bool) -> _GradMode:
-    """A scope in which ops record if `mode` is True.
+    """Sets whether ops record in this thread: from the call on; as a scope, until its end; as a decorator, inside the function.
+
+    Args:
+        mode: True to record.
 
     >>> import whitewolf as ww
     >>> with ww.set_grad_enabled(False):
     ...     ww.is_grad_enabled()
     False
+    >>> _ = ww.set_grad_enabled(False)
+    >>> ww.is_grad_enabled()
+    False
+    >>> _ = ww.set_grad_enabled(True)
     """
     if not isinstance(mode, bool):
         raise TypeError(f"set_grad_enabled: expected mode to be True or False, got {type(mode).__name__}")
-    return _GradMode(mode)
+    return _SetGradMode(mode)
 
 
 # tensor.py imports this module, so it is complete by here.

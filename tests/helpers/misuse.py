@@ -157,7 +157,7 @@ def find(name: str) -> Callable[..., Any]:
 
 def functional() -> list[str]:
     """The functions of nn.functional; those that the top namespace has as well are there."""
-    return [f"nn.functional.{name}" for name in ww.nn.functional.__all__ if not hasattr(ww, name)]
+    return [f"nn.functional.{name}" for name in ww.nn.functional.__all__ if name not in dir(ww)]
 
 
 def functions() -> list[str]:
@@ -201,7 +201,8 @@ def calls(name: str) -> Iterator[tuple[str, str, Callable[[], Any], list[ww.Tens
             places = [p for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
             if wrong in places and len(positional) <= places.index(wrong):  # an optional one before it was left out
                 continue
-            changed = {"running_mean", "running_var"} | ({"weight"} if wrong.name == "max_norm" else set())  # as documented
+            # As documented.
+            changed = {"running_mean", "running_var"} | {"max_norm": {"weight"}, "inplace": {"input"}}.get(wrong.name, set())
             given = [*zip(parameters, positional), *keywords.items()]
             tensors = [v for name_, v in given if isinstance(v, ww.Tensor) and name_ not in changed]
             yield wrong.name, what, lambda p=positional, k=keywords: function(*p, **k), tensors
@@ -249,7 +250,7 @@ def limit_memory() -> None:
 def main(names: list[str]) -> None:
     limit_memory()
     warnings.simplefilter("ignore")
-    threads = ww.get_num_threads()
+    threads, recording = ww.get_num_threads(), ww.is_grad_enabled()
     for name in names:
         print(json.dumps({"function": name}), flush=True)
         count = 0
@@ -274,6 +275,7 @@ def main(names: list[str]) -> None:
                 print(json.dumps({"function": name, "argument": argument, "value": what, "problem": problem[:300]}), flush=True)
         ww.set_num_threads(threads)
         ww.set_poison(False)
+        ww.set_grad_enabled(recording)
         print(json.dumps({"function": name, "calls": count}), flush=True)
 
 
