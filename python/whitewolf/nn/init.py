@@ -17,7 +17,7 @@ from .._named import checked
 from .._precision import run_rounded
 from ..dtypes import float32, is_sixteen_bit
 from ..ops._common import check_count, check_float, check_tensor
-from ..ops.creation import asarray
+from ..ops.creation import asarray, fill
 from ..ops.elementwise import erf, exp, log, sign, sqrt
 from ..ops.logic import less
 from ..ops.ranges import eye
@@ -76,11 +76,17 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fills with one value.
 
+    Raises:
+        TypeError: it is a fraction, NaN or infinite, and the tensor holds integers.
+
     >>> import whitewolf as ww
     >>> ww.nn.init.constant_(ww.empty(2), 3.0)
     tensor([3., 3.])
     """
-    check_tensor("constant_", "tensor", tensor)._data.fill(val)
+    tensor = check_tensor("constant_", "tensor", tensor)
+    if tensor.dtype.kind in "biu" and not (math.isfinite(val) and val == int(val)):
+        raise TypeError(f"constant_: expected val to be an integer for a tensor of dtype {tensor.dtype}, got {val}")
+    fill("constant_", "val", tensor._data, val)
     tensor._overwritten()
     return tensor
 

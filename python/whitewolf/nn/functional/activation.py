@@ -1,6 +1,7 @@
 """Activations under PyTorch's arguments; formulas and gradients are in ops/activation.py.
 
-`inplace` is taken for the sake of code written for PyTorch and changes nothing: a new tensor is returned.
+With `inplace`, the result is written into the input's memory, and the input is what is returned: as `x += y` (see `ww.Tensor`), it is
+refused, in a graph, for a leaf and for memory that another tensor shares.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from ...ops import elementwise
 from ...ops._common import check_tensor, normalize_axis
 from ...ops.activation import gelu, sigmoid, softplus
 from ...ops.elementwise import abs, add, divide, multiply, negative, subtract
+from ...ops.in_place import in_place
 from ...ops.joining import split
 from ...ops.select import where
 from ...tensor import Tensor
@@ -22,7 +24,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.relu(ww.asarray([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return ops.relu(input)
+    return in_place("relu", input, ops.relu) if inplace else ops.relu(input)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -32,6 +34,8 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> ww.nn.functional.leaky_relu(ww.asarray([-1.0, 2.0]))
     tensor([-0.01,  2.  ])
     """
+    if inplace:
+        return in_place("leaky_relu", input, lambda x: leaky_relu(x, negative_slope))
     return ops.leaky_relu(input, negative_slope)
 
 
@@ -42,6 +46,8 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.elu(ww.asarray([0.0, 2.0]))
     tensor([0., 2.])
     """
+    if inplace:
+        return in_place("elu", input, lambda x: elu(x, alpha))
     return ops.elu(input, alpha)
 
 
@@ -52,6 +58,8 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.silu(ww.asarray(0.0))
     tensor(0.)
     """
+    if inplace:
+        return in_place("silu", input, silu)
     return ops.silu(input)
 
 
@@ -62,6 +70,8 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.selu(ww.asarray(1.0))
     tensor(1.0507)
     """
+    if inplace:
+        return in_place("selu", input, selu)
     return multiply(ops.elu(input, _SELU_ALPHA), _SELU_SCALE)
 
 
@@ -75,6 +85,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.celu(ww.asarray(2.0), 0.5)
     tensor(2.)
     """
+    if inplace:
+        return in_place("celu", input, lambda x: celu(x, alpha))
     if alpha == 0:
         raise ValueError("celu: expected alpha != 0, got 0")
     scaled = divide(check_tensor("celu", "input", input), alpha)
@@ -91,6 +103,8 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.mish(ww.asarray(0.0))
     tensor(0.)
     """
+    if inplace:
+        return in_place("mish", input, mish)
     return multiply(input, elementwise.tanh(softplus(input, 1.0, 50.0)))
 
 

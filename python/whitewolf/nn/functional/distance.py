@@ -43,7 +43,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
-    """|x1 - x2 + eps|_p along the last dimension; the two broadcast.
+    """|x1 - x2 + eps|_p along the last dimension, for p = 0 the number of elements that are not zero; the two broadcast.
 
     >>> import whitewolf as ww
     >>> ww.nn.functional.pairwise_distance(ww.asarray([3.0, 4.0]), ww.zeros(2), eps=0.0)
@@ -54,10 +54,12 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     if p == 2:
         return elementwise.sqrt(reduce.sum_squares(difference, axis=-1, keepdims=keepdim))
     size = elementwise.abs(difference)
-    if p == math.inf:
-        return reduce.max(size, axis=-1, keepdims=keepdim)
+    if p in (math.inf, -math.inf):
+        return (reduce.max if p > 0 else reduce.min)(size, axis=-1, keepdims=keepdim)
     if p == 1:
         return reduce.sum(size, axis=-1, keepdims=keepdim)
+    if p == 0:
+        return reduce.sum(elementwise.sign(size), axis=-1, keepdims=keepdim)
     return pow(reduce.sum(pow(size, p), axis=-1, keepdims=keepdim), 1 / p)
 
 

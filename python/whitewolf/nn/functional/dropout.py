@@ -1,4 +1,4 @@
-"""Dropout under PyTorch's arguments."""
+"""Dropout under PyTorch's arguments; `inplace` as in activation.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from ...ops import dropout as ops
 from ...ops._common import check_tensor
 from ...ops.creation import ones
 from ...ops.elementwise import add, multiply
+from ...ops.in_place import in_place
 from ...tensor import Tensor
 
 
@@ -23,7 +24,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         input: float32 or float64, any shape.
         p: the share of elements to drop, in [0, 1].
         training: without it, the input is returned.
-        inplace: taken for the sake of code written for PyTorch; a new tensor is returned.
+        inplace: write the result into the input's memory, as `x += y` does, and return the input.
 
     Raises:
         ValueError: p is outside.
@@ -32,6 +33,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     >>> ww.nn.functional.dropout(ww.ones(2), training=False)
     tensor([1., 1.])
     """
+    if inplace and training and p:
+        return in_place("dropout", input, lambda x: dropout(x, p, training), saves=False)
     _check_p("dropout", p)
     x = check_tensor("dropout", "input", input)
     return ops.dropout(x, p) if training and p else x
@@ -47,6 +50,8 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     >>> ww.nn.functional.dropout1d(ww.ones((1, 2, 3)), training=False).shape
     (1, 2, 3)
     """
+    if inplace and training and p:
+        return in_place("dropout1d", input, lambda x: dropout1d(x, p, training))
     _check_p("dropout1d", p)
     x = check_tensor("dropout1d", "input", input)
     if x.ndim not in (2, 3):
@@ -64,6 +69,8 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     >>> ww.nn.functional.dropout2d(ww.ones((1, 2, 3, 3)), training=False).shape
     (1, 2, 3, 3)
     """
+    if inplace and training and p:
+        return in_place("dropout2d", input, lambda x: dropout2d(x, p, training))
     _check_p("dropout2d", p)
     x = check_tensor("dropout2d", "input", input)
     if x.ndim < 2:
@@ -83,7 +90,9 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     >>> ww.nn.functional.dropout3d(ww.ones((1, 2, 3, 3, 3)), training=False).shape
     (1, 2, 3, 3, 3)
     """
-    return dropout2d(input, p, training, inplace)
+    if inplace and training and p:
+        return in_place("dropout3d", input, lambda x: dropout3d(x, p, training))
+    return dropout2d(input, p, training)
 
 
 def _mask_like(x: Tensor, lead: tuple[int, ...], p: float) -> Tensor:
@@ -104,6 +113,8 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     >>> ww.nn.functional.alpha_dropout(ww.ones(3), training=False)
     tensor([1., 1., 1.])
     """
+    if inplace and training and p:
+        return in_place("alpha_dropout", input, lambda x: alpha_dropout(x, p, training))
     return _alpha_dropout("alpha_dropout", input, p, training, whole_channels=False)
 
 
@@ -117,6 +128,8 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
     >>> ww.nn.functional.feature_alpha_dropout(ww.ones((1, 2, 3)), training=False).shape
     (1, 2, 3)
     """
+    if inplace and training and p:
+        return in_place("feature_alpha_dropout", input, lambda x: feature_alpha_dropout(x, p, training))
     return _alpha_dropout("feature_alpha_dropout", input, p, training, whole_channels=True)
 
 

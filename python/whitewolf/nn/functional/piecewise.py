@@ -1,12 +1,13 @@
 """Activations made of straight lines (and hardswish, of a parabola) under PyTorch's arguments.
 
-NaN stays NaN. `inplace` is taken for the sake of code written for PyTorch and changes nothing: a new tensor is returned.
+NaN stays NaN. `inplace` as in activation.py.
 """
 
 from __future__ import annotations
 
 from ...ops._common import check_float, check_same_device, check_tensor
 from ...ops.elementwise import abs, add, divide, multiply, sign, subtract
+from ...ops.in_place import in_place
 from ...ops.logic import greater, less, less_equal
 from ...ops.manipulation import reshape
 from ...ops.random import uniform
@@ -24,6 +25,8 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     >>> ww.nn.functional.hardtanh(ww.asarray([-2.0, 0.5]))
     tensor([-1. ,  0.5])
     """
+    if inplace:
+        return in_place("hardtanh", input, lambda x: hardtanh(x, min_val, max_val))
     x = check_tensor("hardtanh", "input", input)
     if min_val > max_val:
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
@@ -41,6 +44,8 @@ def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     >>> ww.nn.functional.rrelu(ww.asarray([-2.0, 2.0]), 0.25, 0.75)
     tensor([-1.,  2.])
     """
+    if inplace:
+        return in_place("rrelu", input, lambda x: rrelu(x, lower, upper, training))
     x = check_tensor("rrelu", "input", input)
     check_float("rrelu", "input", x)
     if not lower <= upper:
@@ -56,6 +61,8 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.relu6(ww.asarray([-1.0, 7.0]))
     tensor([0., 6.])
     """
+    if inplace:
+        return in_place("relu6", input, relu6)
     return hardtanh(input, 0.0, 6.0)
 
 
@@ -66,6 +73,8 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.hardsigmoid(ww.asarray([-4.0, 0.0]))
     tensor([0. , 0.5])
     """
+    if inplace:
+        return in_place("hardsigmoid", input, hardsigmoid)
     return divide(relu6(add(check_tensor("hardsigmoid", "input", input), 3)), 6)
 
 
@@ -76,6 +85,8 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> ww.nn.functional.hardswish(ww.asarray([-4.0, 3.0]))
     tensor([-0.,  3.])
     """
+    if inplace:
+        return in_place("hardswish", input, hardswish)
     return multiply(input, hardsigmoid(input))
 
 
@@ -86,8 +97,12 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     >>> ww.nn.functional.threshold(ww.asarray([1.0, 2.0]), 1.0, -5.0)
     tensor([-5.,  2.])
     """
+
+    def kept(x: Tensor) -> Tensor:
+        return where(less_equal(x, threshold), value, x)
+
     x = check_tensor("threshold", "input", input)
-    return where(less_equal(x, threshold), value, x)
+    return in_place("threshold", x, kept) if inplace else kept(x)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
