@@ -220,20 +220,64 @@ def test_nonsense_is_refused(make, error, words):
         ("LambdaLR", {"lr_lambda": lambda t: 1 / (1 + t)}),
         ("OneCycleLR", {"max_lr": 1.0, "total_steps": 14}),
         ("OneCycleLR", {"max_lr": 1.0, "total_steps": 14, "anneal_strategy": "linear", "pct_start": 0.5}),
+        ("OneCycleLR", {"max_lr": [1.0], "epochs": 7, "steps_per_epoch": 2, "three_phase": True, "base_momentum": 0.5}),
+        ("OneCycleLR", {"max_lr": 0.5, "total_steps": 13, "cycle_momentum": False, "div_factor": 3.0}),
+        ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.6, "step_size_up": 3}),
+        ("CyclicLR", {"base_lr": [0.1], "max_lr": 0.6, "step_size_up": 2, "step_size_down": 3, "mode": "triangular2"}),
+        (
+            "CyclicLR",
+            {"base_lr": 0.1, "max_lr": 0.6, "step_size_up": 3, "mode": "exp_range", "gamma": 0.9, "cycle_momentum": False},
+        ),
+        ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.05}),
+        ("CosineAnnealingWarmRestarts", {"T_0": 5}),
+        ("MultiplicativeLR", {"lr_lambda": lambda t: 1 - 1 / (2 + t)}),
     ],
     ids=str,
 )
 def test_schedules_are_pytorchs(name, options):
     torch = pytest.importorskip("torch")
-    a = ww.optim.SGD([ww.ones(1, requires_grad=True)], lr=0.4)
+    a = ww.optim.SGD([ww.ones(1, requires_grad=True)], lr=0.4, momentum=0.9)
     b = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.4, momentum=0.9)
     s, t = getattr(ww.optim.lr_scheduler, name)(a, **options), getattr(torch.optim.lr_scheduler, name)(b, **options)
     for _ in range(12):
         np.testing.assert_allclose(s.get_last_lr(), t.get_last_lr(), rtol=1e-12)
+        np.testing.assert_allclose(a.param_groups[0]["momentum"], b.param_groups[0]["momentum"], rtol=1e-12)
         a.step()
         b.step()
         s.step()
         t.step()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("milestones", [[3], [2, 7], [1, 2]])
+def test_schedules_after_each_other_are_pytorchs_and_go_on_where_they_stopped(milestones):
+    torch = pytest.importorskip("torch")
+
+    def schedule(n, x):
+        optimizer = n.optim.SGD([x], lr=0.4)
+        kinds = n.optim.lr_scheduler
+        parts = [kinds.LinearLR(optimizer, 0.1, total_iters=3), kinds.ExponentialLR(optimizer, 0.8), kinds.StepLR(optimizer, 2)]
+        return optimizer, kinds.SequentialLR(optimizer, parts[: len(milestones) + 1], milestones)
+
+    a, s = schedule(ww, ww.ones(1, requires_grad=True))
+    b, t = schedule(torch, torch.ones(1, requires_grad=True))
+    for i in range(12):
+        np.testing.assert_allclose(s.get_last_lr(), [b.param_groups[0]["lr"]], rtol=1e-12)
+        b.step()
+        t.step()
+        s.step()
+        if i == 5:
+            state = s.state_dict()
+            a, s = schedule(ww, ww.ones(1, requires_grad=True))
+            s.load_state_dict(state)
+
+
+def test_restarts_take_a_place_between_two_steps():
+    schedule = ww.optim.lr_scheduler.CosineAnnealingWarmRestarts(ww.optim.SGD([ww.ones(1, requires_grad=True)], lr=1.0), T_0=4)
+    schedule.step(6.0)
+    assert schedule.get_last_lr() == [pytest.approx(0.5)] and schedule.last_epoch == 6
+    schedule.step(4.5)
+    assert schedule.get_last_lr() == [pytest.approx(0.9619397662556434)]
 
 
 @pytest.mark.torch

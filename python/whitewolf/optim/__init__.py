@@ -6,10 +6,12 @@ from .._named import check_methods
 from . import lr_scheduler
 from .adam import Adam, AdamW
 from .algorithms import SGD, Adagrad, RMSprop
+from .composed import Adadelta, Adamax, NAdam, RAdam
 from .optimizer import Optimizer
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop", "lr_scheduler"]
 
 check_methods(
-    SGD, Adagrad, Adam, AdamW, RMSprop, Optimizer, methods=("__init__", "add_param_group", "load_state_dict", "zero_grad")
-)
+    SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RMSprop, Optimizer,
+    methods=("__init__", "add_param_group", "load_state_dict", "zero_grad"),
+)  # fmt: skip

@@ -202,47 +202,6 @@ class CosineAnnealingLR(LRScheduler):
         return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
 
 
-class OneCycleLR(LRScheduler):
-    """From max_lr / div_factor up to max_lr in the first pct_start of total_steps, then down to that start / final_div_factor, along
-    cosines or lines (Smith and Topin 2018).
-
-    Raises:
-        ValueError: stepped more than total_steps times.
-
-    >>> import whitewolf as ww
-    >>> ww.optim.lr_scheduler.OneCycleLR(ww.optim.SGD([ww.ones(2, requires_grad=True)], lr=1.0), max_lr=1.0, total_steps=4, div_factor=4.0).get_last_lr()
-    [0.25]
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float,
-        total_steps: int,
-        pct_start: float = 0.3,
-        anneal_strategy: str = "cos",
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        last_epoch: int = -1,
-    ) -> None:
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"OneCycleLR: expected anneal_strategy to be 'cos' or 'linear', got {anneal_strategy!r}")
-        self.max_lr, self.total_steps, self.cosine = max_lr, total_steps, anneal_strategy == "cos"
-        self.start, self.end = max_lr / div_factor, max_lr / div_factor / final_div_factor
-        self.top = pct_start * total_steps - 1
-        super().__init__(optimizer, last_epoch)
-
-    def rate(self, base: float, t: int, group: int) -> float:
-        if t > self.total_steps:
-            raise ValueError(f"OneCycleLR: expected at most total_steps == {self.total_steps} steps, got {t}")
-        if t <= self.top:
-            return self._between(self.start, self.max_lr, t / self.top)
-        return self._between(self.max_lr, self.end, (t - self.top) / (self.total_steps - 1 - self.top))
-
-    def _between(self, a: float, b: float, done: float) -> float:
-        return b + (a - b) / 2 * (1 + math.cos(math.pi * done)) if self.cosine else a + (b - a) * done
-
-
 class ReduceLROnPlateau:
     """Multiplies the learning rate by `factor` when the metric has not improved for `patience` steps: `step(metric)`.
 
@@ -321,31 +280,26 @@ class ReduceLROnPlateau:
             setattr(self, key, state_dict[key])
 
 
+# This module is complete by here, and cycles.py imports it.
+from .cycles import CosineAnnealingWarmRestarts, CyclicLR, MultiplicativeLR, OneCycleLR, SequentialLR  # noqa: E402
+
 __all__ = [
     "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "OneCycleLR",
     "PolynomialLR",
     "ReduceLROnPlateau",
+    "SequentialLR",
     "StepLR",
 ]
 
-_SCHEDULES = (
-    ConstantLR,
-    CosineAnnealingLR,
-    ExponentialLR,
-    LambdaLR,
-    LinearLR,
-    MultiStepLR,
-    OneCycleLR,
-    PolynomialLR,
-    ReduceLROnPlateau,
-    StepLR,
-)
-check_methods(LRScheduler, *_SCHEDULES, methods=("__init__", "load_state_dict"))
-check_methods(ReduceLROnPlateau, methods=("step",))
+check_methods(*(globals()[name] for name in __all__), methods=("__init__", "load_state_dict"))
+check_methods(ReduceLROnPlateau, CosineAnnealingWarmRestarts, methods=("step",))

@@ -63,6 +63,8 @@ class Optimizer:
     _later: dict[str, bool] = {}
     # What a parameter's state may hold; None where a subclass does not say.
     _state_names: frozenset[str] | None = None
+    # Names of the state that are numbers, beside "step".
+    _numbers: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         name = type(self).__name__
@@ -70,7 +72,7 @@ class Optimizer:
             raise TypeError(f"{name}: expected params to be an iterable of tensors or dicts, got a {type(params).__name__}")
         given = list(params)
         if not given:
-            raise ValueError(f"{name}: expected at least one parameter, got none")
+            raise ValueError(f"{name}: expected params to hold at least one parameter, got none")
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
@@ -249,6 +251,11 @@ class Optimizer:
                 if not _is_number(step) or step < 0 or step != int(step):
                     raise ValueError(f"{where} to have a step >= 0, got {step!r}")
                 entry[key] = int(step)
+            elif key in self._numbers:
+                number = value.item() if isinstance(value, Tensor) and value.size == 1 else value
+                if not _is_number(number):
+                    raise ValueError(f"{where} to have a number {key!r}, got {number!r}")
+                entry[key] = float(number)
             elif isinstance(value, Tensor):
                 if value.shape != p.shape:
                     raise StateMismatch(f"{where}, {key!r}, of shape {p.shape}, got {value.shape}")
