@@ -90,4 +90,8 @@ def __getattr__(name: str) -> _Any:
         from .dtypes import bfloat16
 
         return bfloat16()
-    raise AttributeError(f"module 'whitewolf' has no attribute {name!r}")
+    if name.startswith("_"):
+        raise AttributeError(f"module 'whitewolf' has no attribute {name!r}")
+    from ._pytorch import find
+
+    return find(name)

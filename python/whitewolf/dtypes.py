@@ -50,6 +50,11 @@ def is_sixteen_bit(dtype: DType) -> Any:
     return dtype.itemsize == 2 and dtype.kind in "fV"
 
 
+def is_tensors(dtype: DType) -> Any:
+    """Whether tensors have this dtype."""
+    return dtype in _ALL or is_bfloat16(dtype)
+
+
 def find_dtype(op: str, dtype: Any, name: str = "dtype") -> DType:
     """The dtype that a name, a Python type or a dtype stands for.
 
@@ -61,7 +66,7 @@ def find_dtype(op: str, dtype: Any, name: str = "dtype") -> DType:
             found: DType = bfloat16() if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype)
         except TypeError:
             found = np.dtype(object)
-        if found in _ALL or is_bfloat16(found):
+        if is_tensors(found):
             return found
     got = repr(dtype) if isinstance(dtype, (np.dtype, str, type)) else f"an object of type {type(dtype).__name__}"
     raise TypeError(f"{op}: expected {name} to be bool or an integer, floating or complex dtype, got {got}")
@@ -72,13 +77,14 @@ def promote(a: DType, b: DType) -> DType:
     """The dtype that an operation on `a` and `b` computes and returns.
 
     Raises:
-        TypeError: the standard gives them no common dtype (uint64 with a signed integer).
+        TypeError: the standard gives them no common dtype (uint64 with a signed integer); the caller adds op and arguments.
     """
     if a == b:
         return a
-    rank_a, rank_b = _KIND_RANK.get(a.kind), _KIND_RANK.get(b.kind)
-    if rank_a is None or rank_b is None:
-        raise TypeError(f"promote: expected numeric dtypes, got {a} and {b}")
+    for dtype in (a, b):
+        if not is_tensors(dtype):
+            raise TypeError(f"no tensor has dtype {dtype}")
+    rank_a, rank_b = _KIND_RANK[a.kind], _KIND_RANK[b.kind]
     if is_bfloat16(a) or is_bfloat16(b):
         if rank_a == rank_b:  # bfloat16 with float16 has no narrower home than float32
             other = b if is_bfloat16(a) else a
@@ -89,7 +95,7 @@ def promote(a: DType, b: DType) -> DType:
         return np.promote_types(wide, narrow) if wide.kind == "c" and narrow.kind == "f" else wide
     result = np.promote_types(a, b)
     if result.kind == "f" and a.kind in "iu":
-        raise TypeError(f"promote: expected integer dtypes with a common integer dtype, got {a} and {b}")
+        raise TypeError(f"no integer dtype holds both {a} and {b}")
     return result
 
 

@@ -62,7 +62,7 @@ class Elementwise:
 
     def _operands(self, args: tuple[Operand, ...]) -> tuple[list[Tensor], Any]:
         """The arguments as tensors of one device, and the dtype that they promote to."""
-        from .ops._common import _from_scalar, check_same_device, check_tensor
+        from .ops._common import check_same_device, check_tensor, from_scalar
 
         if len(args) != len(self.names):
             raise TypeError(f"{self.__name__}: expected {len(self.names)} arguments ({', '.join(self.names)}), got {len(args)}")
@@ -81,7 +81,7 @@ class Elementwise:
         if not is_floating(dtype):
             first = next(name for name, value in given.items() if isinstance(value, Tensor))
             raise TypeError(f"{self.__name__}: expected {first} of a floating dtype, got {dtype}; ww.astype converts")
-        tensors = {n: v if isinstance(v, Tensor) else _from_scalar(self.__name__, n, v, beside) for n, v in given.items()}
+        tensors = {n: v if isinstance(v, Tensor) else from_scalar(self.__name__, n, v, beside) for n, v in given.items()}
         for name, tensor in tensors.items():
             if tensor.dtype.kind == "c":
                 raise TypeError(f"{self.__name__}: expected {name} of real numbers, got dtype {tensor.dtype}")

@@ -141,10 +141,15 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
     if not dtypes:
         raise ValueError("result_type: expected arrays_and_dtypes to hold at least one tensor or dtype, got none")
     found = dtypes[0]
-    for dtype in dtypes[1:]:
-        found = promote(found, dtype)
-    for scalar in (a for a in arrays_and_dtypes if isinstance(a, (int, float, complex))):
-        found = scalar_dtype(scalar, found)
+    try:
+        for dtype in dtypes[1:]:
+            found = promote(found, dtype)
+        for scalar in (a for a in arrays_and_dtypes if isinstance(a, (int, float, complex))):
+            found = scalar_dtype(scalar, found)
+    except TypeError as error:
+        raise TypeError(
+            f"result_type: expected arrays_and_dtypes that combine, got {', '.join(map(str, dtypes))}: {error}"
+        ) from None
     return found
 
 

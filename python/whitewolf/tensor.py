@@ -281,7 +281,9 @@ class Tensor(TensorMethods):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
             raise ValueError("deepcopy: expected a leaf, got a tensor that an op made; detach() gives one without a graph")
-        copy = wrap(self._data.copy(order="K"), self.device)
+        from ._copying import copy_of
+
+        copy = copy_of(self, memo)
         copy._requires_grad = self._requires_grad
         memo[id(self)] = copy
         copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)

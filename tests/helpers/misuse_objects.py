@@ -36,14 +36,20 @@ def _optimizer() -> Any:
     return optim.SGD(_weights(), lr=0.1)
 
 
+@functools.cache
+def _one_optimizer() -> Any:
+    """For schedules over schedules, which are all over one."""
+    return _optimizer()
+
+
 # A good value for each argument of a constructor, by its name...
 MADE_OF: dict[str, Callable[[], Any]] = {
     **dict.fromkeys(("in_features", "in_channels", "out_channels", "num_features", "num_channels", "normalized_shape", "input_size",
                      "embed_dim", "d_model", "in1_features", "in2_features", "num_embeddings"), lambda: 4),
     **dict.fromkeys(("out_features", "embedding_dim", "hidden_size"), lambda: 3),
     **dict.fromkeys(("kernel_size", "output_size", "num_groups", "groups", "num_heads", "nhead", "upscale_factor", "downscale_factor", "size",
-                     "num_layers", "T_max", "step_size", "total_steps"), lambda: 2),
-    **dict.fromkeys(("padding", "dim"), lambda: 1), **dict.fromkeys(("value", "threshold", "norm_type", "gamma", "max_lr"), lambda: 1.0),
+                     "num_layers", "T_max", "T_0", "step_size", "total_steps"), lambda: 2),
+    **dict.fromkeys(("padding", "dim"), lambda: 1), **dict.fromkeys(("value", "threshold", "norm_type", "gamma", "max_lr", "base_lr"), lambda: 1.0),
     "unflattened_size": lambda: (2, 2), "args": lambda: nn.ReLU(), "encoder_layer": lambda: nn.TransformerEncoderLayer(4, 2, 8),
     "decoder_layer": lambda: nn.TransformerDecoderLayer(4, 2, 8), "optimizer": _optimizer, "params": _weights, "lr_lambda": lambda: lambda n: 1.0,
     "milestones": lambda: [2], "defaults": lambda: {"lr": 0.1}, "components": lambda: np.eye(3, dtype="f4"), "spread": lambda: np.ones(3, "f4"),
@@ -58,6 +64,8 @@ MADE_OF_FOR: dict[str, dict[str, Callable[[], Any]]] = {
     "ModuleDict": {"modules": lambda: {"a": nn.ReLU()}}, "Transformer": {"d_model": lambda: 4, "nhead": lambda: 2, "num_encoder_layers": lambda: 1,
     "num_decoder_layers": lambda: 1, "dim_feedforward": lambda: 8}, "UpsamplingBilinear2d": {"scale_factor": lambda: 2},
     "UpsamplingNearest2d": {"scale_factor": lambda: 2}, "RandomCrop": {"size": lambda: 2},
+    "SequentialLR": {"optimizer": _one_optimizer, "schedulers": lambda: [optim.lr_scheduler.StepLR(_one_optimizer(), 2)], "milestones": list},
+    "OneCycleLR": {"total_steps": lambda: 2},
     **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), {"dim_feedforward": lambda: 8}),
 }  # fmt: skip
 
@@ -92,10 +100,10 @@ def _inputs(name: str) -> dict[str, Any]:
 
 LAYERS = [name for name in nn.__all__ if inspect.isclass(getattr(nn, name)) and issubclass(getattr(nn, name), nn.Module)]
 CONTAINERS = ("Module", "ModuleDict", "ModuleList", "ParameterList", "Sequential")
-SCHEDULES = [n for n in dir(optim.lr_scheduler) if n.endswith(("LR", "Plateau"))]
+SCHEDULES = optim.lr_scheduler.__all__
 CLASSES = {
     **{f"nn.{n}": getattr(nn, n) for n in LAYERS if n != "Module"}, "nn.Parameter": nn.Parameter,
-    **{f"optim.{n}": getattr(optim, n) for n in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Optimizer")},
+    **{f"optim.{n}": getattr(optim, n) for n in optim.__all__ if n != "lr_scheduler"},
     **{f"optim.lr_scheduler.{n}": getattr(optim.lr_scheduler, n) for n in SCHEDULES if n != "LRScheduler"},
     **{f"data.{n}": getattr(data, n) for n in ("ColourJitter", "Compose", "DataLoader", "ImageFolder", "Normalize", "RandomCrop", "RandomShift",
                                                "TensorDataset")},
@@ -248,6 +256,9 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
     "LRScheduler.load_state_dict": (lambda: _schedule().load_state_dict, {"state_dict": lambda: _schedule().state_dict()}),
     "ReduceLROnPlateau.load_state_dict": (lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).load_state_dict,
                                           {"state_dict": lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).state_dict()}),
+    **{f"{n}.load_state_dict": (lambda n=n: build(f"optim.lr_scheduler.{n}", getattr(optim.lr_scheduler, n)).load_state_dict, {
+        "state_dict": lambda n=n: build(f"optim.lr_scheduler.{n}", getattr(optim.lr_scheduler, n)).state_dict()}) for n in ("MultiplicativeLR", "OneCycleLR", "SequentialLR")},
+    "CosineAnnealingWarmRestarts.step": (lambda: build("optim.lr_scheduler.CosineAnnealingWarmRestarts", optim.lr_scheduler.CosineAnnealingWarmRestarts).step, {}),
     "Transformer.generate_square_subsequent_mask": (lambda: nn.Transformer.generate_square_subsequent_mask, {"sz": lambda: 2}),
     "ReduceLROnPlateau.step": (lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).step, {"metrics": lambda: 1.0, "metric": lambda: 1.0}),
     "Module.load_state_dict": (lambda: _model().load_state_dict, {"state_dict": lambda: _model().state_dict()}),
@@ -358,7 +369,7 @@ def methods(name: str) -> Iterator[Call]:
     except ValueError:
         return
     good = GOOD | {"start_dim": lambda: 0, "target": lambda: "float64", "indices": lambda: ints(2), "x2": lambda: 2.0, "shape": lambda: (4,),
-                   "sizes": lambda: 4, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4}  # fmt: skip
+                   "sizes": lambda: 4, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4, "size": lambda: (2, 2)}  # fmt: skip
     good |= {"key": lambda: 0, "value": lambda: 1.0, "other": lambda: floats(2, 2)}
     good |= {"index": lambda: ints(2)} if name.startswith("index_") else {}
     for p in parameters:
@@ -385,7 +396,7 @@ def methods(name: str) -> Iterator[Call]:
                 what,
                 lambda x=x, a=args, k=kwargs: getattr(x, name)(*a, **k),
                 [q.name for q in parameters]
-                + ["x", "shape", "axis", "axes"]
+                + ["x", "x1", "x2", "shape", "axis", "axes"]
                 + (["an index", "a tensor", "result", "x1", "x2", "operands"] if name in OPERATORS else []),
                 keep,
             )
@@ -430,11 +441,11 @@ def public() -> set[str]:
             # What a layer computes is a call of it; what a subclass defines is its own business.
             if (
                 owner is ww.Tensor
-                or name in ("forward", "function", "rectified", "rate")
+                or name in ("forward", "function", "rectified", "rate", "momentum")
                 or len(inspect.signature(method).parameters) < 2
             ):
                 continue
-            place = {"Tree": "Module", "_Listed": "Sequential"}.get(owner.__name__, owner.__name__)
+            place = {"Tree": "Module", "_Listed": "Sequential", "_WithMomentum": "OneCycleLR"}.get(owner.__name__, owner.__name__)
             found.add(f"function {place}.{method.__name__}")
     return found
 

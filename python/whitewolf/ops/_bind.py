@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ..graph import _mode
 from . import elementwise, indexing, joining, logic, manipulation
-from ._common import SCALARS, check_ints, is_writable
+from ._common import SCALARS, check_ints
+from .in_place import in_place
 
 
 def bind_methods(tensor_class: Any) -> None:
@@ -50,32 +48,17 @@ def _comparison(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _in_place(name: str, op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    saves = name not in ("add", "sub")
+
     def run(x: Any, other: Any) -> Any:
-        recording = _mode.enabled and (x._requires_grad or getattr(other, "_requires_grad", False))
-        before = x
-        if recording:
-            indexing.check_alone(x, name)
-            # The op's backward may need x as it was, and x is about to be overwritten.
-            before = indexing.as_it_is(x, x._data if name in ("add", "sub") else x._data.copy(order="K"))
-        result = op(before, before if other is x else other)
-        if result.shape != x.shape or result.dtype != x.dtype:
-            raise ValueError(
-                f"{name}: expected a result of shape {x.shape} and dtype {x.dtype}, that of the tensor it is written to, "
-                f"got shape {result.shape} and dtype {result.dtype}"
-            )
-        if not is_writable(x):
-            raise ValueError(f"{name}: expected a tensor that can be written to, got one over read-only memory of shape {x.shape}")
-        np.copyto(x._data, result._data)
-        x._overwritten()
-        if recording:
-            x._requires_grad, x._node, x._output = True, result._node, 0
-        return x
+        return in_place(name, x, lambda before: op(before, before if other is x else other), other, saves=saves)
 
     run.__doc__ = f"""x = {name}(x, other), in x's memory.
 
     Raises:
-        ValueError: the result has another shape or dtype than x, or none, for these shapes; x is read-only, or, in a graph, a leaf or
-            shared by another tensor.
+        ValueError: the result has another shape than x, or none, for these shapes; x is read-only, or, in a graph, a leaf or shared by
+            another tensor.
+        TypeError: the result has another dtype than x.
     """
     return run
 
@@ -105,7 +88,7 @@ def _operators() -> dict[str, Callable[..., Any]]:
 
 
 def _methods() -> dict[str, Callable[..., Any]]:
-    from . import activation, binary, gather, reduce, search, select, topk
+    from . import _pytorch_methods, activation, binary, gather, reduce, search, select, topk
 
     found: dict[str, Callable[..., Any]] = {
         name: getattr(module, name)
@@ -143,4 +126,4 @@ def _methods() -> dict[str, Callable[..., Any]]:
     found["long"] = lambda x: manipulation.astype(x, "int64", copy=False)
     found["dim"] = lambda x: x.ndim
     found["numel"] = lambda x: x.size
-    return found
+    return found | _pytorch_methods.methods()

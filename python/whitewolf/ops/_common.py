@@ -168,13 +168,25 @@ def check_same_dtype(op: str, **tensors: Tensor | None) -> None:
             raise TypeError(f"{op}: expected {name}.dtype == {first[1].dtype} (as {first[0]}), got {tensor.dtype}")
 
 
-def _from_scalar(op: str, name: str, value: object, beside: Tensor) -> Tensor:
+def from_scalar(op: str, name: str, value: object, beside: Tensor) -> Tensor:
+    """A number as a 0-d tensor on the device of `beside`, in its dtype unless the number's kind is wider.
+
+    Raises:
+        TypeError: it is no number, or of a dtype that combines with none of ours.
+        OverflowError: it is an int outside the dtype's range.
+    """
     if not isinstance(value, SCALARS):
         check_tensor(op, name, value)
-    dtype = scalar_dtype(value, beside.dtype)
+    try:
+        dtype = scalar_dtype(value, beside.dtype)
+    except TypeError as error:  # NumPy's numbers of wide dtypes
+        raise TypeError(f"{op}: expected {name} of a dtype that combines with {beside.dtype}, got {value!r}: {error}") from None
     if dtype.kind in "iu" and isinstance(value, int) and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
         raise OverflowError(f"{op}: expected {name} in the range of {dtype}, got {value}")
-    return wrap(beside.device.xp.asarray(value, dtype), beside.device)
+    if isinstance(value, (int, float)) and -65504 <= value <= 65504:
+        return wrap(beside.device.xp.asarray(value, dtype), beside.device)
+    with np.errstate(over="ignore"):  # a number beyond a float's range is infinite
+        return wrap(beside.device.xp.asarray(value, dtype), beside.device)
 
 
 def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
@@ -186,11 +198,11 @@ def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
     """
     if isinstance(x1, Tensor):
         if not isinstance(x2, Tensor):
-            x2 = _from_scalar(op, "x2", x2, x1)
+            x2 = from_scalar(op, "x2", x2, x1)
         elif x1.device is not x2.device:
             check_same_device(op, x1=x1, x2=x2)
     elif isinstance(x2, Tensor):
-        x1 = _from_scalar(op, "x1", x1, x2)
+        x1 = from_scalar(op, "x1", x1, x2)
     else:
         x1 = check_tensor(op, "x1", x1)
     if x1._data.dtype is not x2._data.dtype and x1.dtype != x2.dtype:  # type: ignore[union-attr]
@@ -199,7 +211,8 @@ def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
         try:
             dtype = promote(x1.dtype, x2.dtype)  # type: ignore[union-attr]
         except TypeError as error:
-            raise TypeError(f"{op}: expected x1 and x2 of dtypes that combine; {error}") from None
+            given = f"{x1.dtype} and {x2.dtype}"  # type: ignore[union-attr]
+            raise TypeError(f"{op}: expected x1 and x2 of dtypes that combine, got {given}: {error}") from None
         if dtype.kind == "c" and is_grad_enabled():
             for name, x in (("x1", x1), ("x2", x2)):
                 if x._requires_grad:  # type: ignore[union-attr]  # both are Tensors here

@@ -12,9 +12,10 @@ from .._dlpack import borrow_bfloat16
 from .._errors import DeviceError
 from ..device import Array, Device
 from ..device import device as find_device
-from ..dtypes import DType, find_dtype, float32
+from ..dtypes import DType, find_dtype, float32, is_tensors
 from ..tensor import Tensor, wrap
 from ._common import MAX_NDIM, SCALARS, check_flag, check_ints, check_tensor, share_memory
+from ._lists import from_python
 
 if TYPE_CHECKING:
     Shape: TypeAlias = "int | Sequence[int]"
@@ -43,14 +44,20 @@ def _number(op: str, name: str, value: Any) -> Any:
     return value
 
 
-def _fill(op: str, data: Any, value: Any) -> None:
-    value = _number(op, "fill_value", value)
+def fill(op: str, name: str, data: Any, value: Any) -> None:
+    """Fills an array with a number, which the text of an error calls `name`.
+
+    Raises:
+        TypeError: it is no number, or a complex one for an array of real numbers.
+        OverflowError: it is outside the range of an integer dtype.
+    """
+    value = _number(op, name, value)
     if isinstance(value, complex) and data.dtype.kind != "c":
-        raise TypeError(f"{op}: expected fill_value of a real number for dtype {data.dtype}, got {value}")
+        raise TypeError(f"{op}: expected {name} of a real number for dtype {data.dtype}, got {value}")
     if data.dtype.kind in "iu" and not (
         math.isfinite(value.real) and np.iinfo(data.dtype).min <= value.real <= np.iinfo(data.dtype).max
     ):
-        raise OverflowError(f"{op}: expected fill_value in the range of {data.dtype}, got {value}")
+        raise OverflowError(f"{op}: expected {name} in the range of {data.dtype}, got {value}")
     with np.errstate(all="ignore"):
         data.fill(value)
 
@@ -63,7 +70,8 @@ def _finish(op: str, data: Any, device: Device, requires_grad: bool) -> Tensor:
 def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: bool | None = None) -> Tensor:
     """A tensor of `obj`: numbers, nested lists of them, a NumPy array, anything with `__array__`, or a Tensor.
 
-    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64.
+    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64. In lists, tensors and arrays keep
+    theirs, too, and the Python numbers beside them follow; tensors are copied outside the graph (`ww.stack` joins them inside).
 
     Args:
         copy: True always copies; False raises where a copy would be needed; None copies where it must.
@@ -71,6 +79,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: DeviceLike = None, copy: 
     Raises:
         TypeError: `obj` holds something else than numbers, or does not give them (a tensor of PyTorch's that requires grad, or on a GPU).
         ValueError: lists of unequal lengths, or copy=False where a copy is needed.
+        OverflowError: a Python int is outside the range of `dtype`, or of int64.
 
     >>> import whitewolf as ww
     >>> ww.asarray([[1, 2], [3, 4]], dtype=ww.float64)
@@ -107,29 +116,22 @@ def _convert(op: str, name: str, obj: Any, dtype: Any, device: DeviceLike, copy:
     else:
         if copy is False:
             raise ValueError(f"{op}: expected an array with copy=False, got {type(obj).__name__}, which must be copied")
-        try:
-            data = np.array([t.numpy() if isinstance(t, Tensor) else t for t in obj] if isinstance(obj, (list, tuple)) else obj)
-        except (ValueError, RuntimeError, RecursionError) as error:
-            raise ValueError(f"{op}: expected {name} of nested lists of equal lengths, got {error}") from None
-        if dtype is None:
-            has_arrays = isinstance(obj, (list, tuple)) and any(isinstance(t, (np.ndarray, np.generic, Tensor)) for t in obj)
-            if not has_arrays and data.dtype == np.float64:
-                data = data.astype(np.float32)
-            elif not has_arrays and data.dtype == np.complex128:
-                data = data.astype(np.complex64)
-    if data.dtype.kind not in "biufcV" or (data.dtype.kind == "V" and data.dtype.name != "bfloat16"):
-        raise TypeError(f"{op}: expected {name} of numbers, got {type(obj).__name__} of dtype {data.dtype}")
+        data = from_python(op, name, obj, wanted)
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
+    if not is_tensors(data.dtype) and (wanted is None or data.dtype.kind not in "fc"):
+        raise TypeError(
+            f"{op}: expected {name} of numbers of a dtype that tensors have, got {type(obj).__name__} of dtype {data.dtype}"
+        )
     if wanted is not None and data.dtype != wanted:
         if copy is False:
             raise ValueError(f"{op}: expected copy=None to change dtype {data.dtype} to {wanted}, got copy=False")
         if data.dtype.kind == "c" and wanted.kind not in "cb":
             raise TypeError(f"{op}: expected a complex dtype for complex numbers, got {wanted}")
         if not is_array and wanted.kind in "iu" and data.dtype.kind in "iuf" and data.size:
-            bounds = np.iinfo(wanted)
-            if not (data.min() >= bounds.min and data.max() <= bounds.max):  # NaN is in no bounds
-                raise OverflowError(f"{op}: expected {name} of numbers that {wanted} holds, got {data.min()} to {data.max()}")
+            low, high = data.min().item(), data.max().item()
+            if not np.iinfo(wanted).min <= low <= high <= np.iinfo(wanted).max:  # NaN is in no bounds
+                raise OverflowError(f"{op}: expected {name} of numbers that {wanted} holds, got {low} to {high}")
         with np.errstate(all="ignore"):
             data = data.astype(wanted)
     elif copy and is_array:
@@ -196,7 +198,7 @@ def _empty(op: str, where: Device, shape: tuple[int, ...], dtype: DType, layout:
 def _filled(op: str, shape: Shape, value: Any, dtype: DType, device: DeviceLike, requires_grad: bool) -> Tensor:
     where = find_device(device)
     data = _empty(op, where, _shape(op, shape), dtype)
-    _fill(op, data, value)
+    fill(op, "fill_value", data, value)
     return _finish(op, data, where, requires_grad)
 
 
@@ -223,7 +225,7 @@ def _like(op: str, x: Tensor, value: Any, dtype: Any, device: DeviceLike, requir
     where = x.device if device is None else find_device(device)
     data = _empty(op, where, x.shape, _dtype(op, dtype, x.dtype), x._data)
     if value is not None:
-        _fill(op, data, value)
+        fill(op, "fill_value", data, value)
     return _finish(op, data, where, requires_grad)
 
 

@@ -67,7 +67,7 @@ def _tensors(given: Sequence[object]) -> list[Tensor]:
         try:
             dtype = promote(dtype, x.dtype)
         except TypeError as error:
-            raise TypeError(f"einsum: expected operands of dtypes that combine; {error}") from None
+            raise TypeError(f"einsum: expected operands of dtypes that combine, got {dtype} and {x.dtype}: {error}") from None
     for i, x in enumerate(tensors):
         if dtype.kind == "c" and x._requires_grad and is_grad_enabled():
             raise TypeError(f"einsum: expected operands[{i}] that requires no grad beside complex numbers, in which nothing is "

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from .._precision import round_into, widened
-from ..dtypes import is_sixteen_bit
+from ..dtypes import is_sixteen_bit, promote
 from ..graph import Node, _mode, record
 from ..tensor import Tensor, wrap
-from ._common import check_same_device, check_tensor, is_writable, normalize_axis, operands, share_memory, unbroadcast
+from ._common import check_same_device, check_tensor, from_scalar, is_writable, normalize_axis, share_memory, unbroadcast
+from .manipulation import astype
 from .select import where
 
 
@@ -119,23 +120,23 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         TypeError: `value` has a dtype that does not promote to x's.
     """
     parts = _key("setitem", x, key)
-    _, new = operands("setitem", x, value)
+    new = _value(x, value)
     recording = _mode.enabled and (x._requires_grad or new._requires_grad)
     if recording:
         check_alone(x)
-    if new.dtype != x.dtype:
-        raise TypeError(f"setitem: expected a value of dtype {x.dtype}, got {new.dtype}")
     before = as_it_is(x, x._data)
     try:
         x._data[parts] = new._data
     except (IndexError, TypeError) as error:
-        raise IndexError(f"setitem: expected an index into shape {x.shape}, got {error}") from None
+        raise IndexError(f"setitem: expected key to be an index into x.shape == {x.shape}, got {error}") from None
     except ValueError as error:
         if not is_writable(x):
             raise ValueError(
                 f"setitem: expected x that can be written to, got one over read-only memory of shape {x.shape}"
             ) from None
-        raise ValueError(f"setitem: expected a value that fits x[key] of x.shape == {x.shape}, got {error}") from None
+        raise ValueError(
+            f"setitem: expected value of a shape that broadcasts to x[key], x.shape == {x.shape}, got value.shape == {new.shape}: {error}"
+        ) from None
     x._overwritten()
     if recording:
         saved = _tensors(key)
@@ -159,6 +160,28 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
 
         result: Tensor = record("setitem", x._data, (before, new), backward, saved)
         x._requires_grad, x._node, x._output = True, result._node, 0
+
+
+def _value(x: Tensor, value: Any) -> Tensor:
+    """What is to be written, on x's device and in x's dtype: a number, or a tensor of a dtype that promotes to x's."""
+    if not isinstance(value, Tensor):
+        new = from_scalar("setitem", "value", value, x)
+        dtype = new.dtype
+    else:
+        check_same_device("setitem", x=x, value=value)
+        try:
+            dtype = promote(x.dtype, value.dtype)
+        except TypeError as error:
+            raise TypeError(
+                f"setitem: expected value of a dtype that promotes to x's {x.dtype}, got {value.dtype}: {error}"
+            ) from None
+        if dtype.kind == "c" and value._requires_grad and _mode.enabled:
+            raise TypeError("setitem: expected value that requires no grad for a complex x, in which nothing is differentiated; "
+                            "value.detach() is one")  # fmt: skip
+        new = value
+    if dtype != x.dtype:
+        raise TypeError(f"setitem: expected value of a dtype that promotes to x's {x.dtype}, got {new.dtype}")
+    return astype(new, dtype, copy=False)
 
 
 def as_it_is(x: Tensor, data: Any) -> Tensor:

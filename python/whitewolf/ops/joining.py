@@ -39,7 +39,7 @@ def concat(arrays: Sequence[Tensor], /, *, axis: int | None = 0) -> Tensor:
         try:
             dtype = promote(dtype, x.dtype)
         except TypeError as error:
-            raise TypeError(f"concat: expected arrays of dtypes that combine; {error}") from None
+            raise TypeError(f"concat: expected arrays of dtypes that combine, got {dtype} and {x.dtype}: {error}") from None
     xs = [astype(x, dtype, copy=False) for x in xs]
     data = xs[0].device.xp.concatenate([x._data for x in xs], axis=at)
     ends = np.cumsum([x.shape[at] for x in xs]).tolist()

@@ -56,7 +56,9 @@ def reshape(x: Tensor, /, shape: int | Sequence[int], *, copy: bool | None = Non
         raise ValueError(f"reshape: expected a shape of {x.size} elements (x.shape == {before}), got {sizes}") from None
     shared = np.may_share_memory(data, x._data)
     if copy is False and not shared and x.size:
-        raise ValueError(f"reshape: expected strides that give {sizes} without a copy, got x.strides == {x.strides}")
+        raise ValueError(
+            f"reshape: expected copy=None or True for shape {sizes}, which x.strides == {x.strides} do not give as a view, got copy=False"
+        )
     if copy and shared:
         data = data.copy()
     return _view("reshape", x, data, lambda node, grad: (reshape(grad, before),))

@@ -200,6 +200,9 @@ def _extreme(name: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
 def var(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The variance over `axis`: the sum of (x - mean)^2 divided by n - correction, or by 0 where that is less.
 
+    Raises:
+        ValueError: `correction` is NaN.
+
     >>> import whitewolf as ww
     >>> ww.var(ww.asarray([1.0, 2.0, 3.0, 4.0]))
     tensor(1.25)
@@ -211,6 +214,8 @@ def _var(op: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> T
     x = _as_float(check_tensor(op, "x", x))
     check_float(op, "x", x)
     check_number(op, "correction", correction)
+    if correction != correction:
+        raise ValueError(f"{op}: expected correction to be a number, got {correction}")
     plan = _Plan(op, x, axis, keepdims)
     scale = plan.count - correction
 
@@ -225,6 +230,9 @@ def _var(op: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> T
 @takes_sixteen_bit
 def std(x: Tensor, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation over `axis`: the square root of `var`.
+
+    Raises:
+        ValueError: `correction` is NaN.
 
     >>> import whitewolf as ww
     >>> ww.std(ww.asarray([1.0, 1.0]))
