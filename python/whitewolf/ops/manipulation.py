@@ -27,10 +27,12 @@ from ._common import (
 )
 
 
-def _view(name: str, x: Tensor, data: Any, backward: Any) -> Tensor:
+def _view(name: str, x: Tensor, data: Any, backward: Any, shared: bool | None = None) -> Tensor:
     """A result that shares x's memory, and so its version; a copy (reshape of a transposed array) is recognised as such."""
     result: Tensor = record(name, data, (x,), backward)
-    if data is x._data or getattr(data, "base", None) is not None and np.may_share_memory(data, x._data):
+    if shared is None:
+        shared = data is x._data or getattr(data, "base", None) is not None and np.may_share_memory(data, x._data)
+    if shared:
         share_memory(x, result)
     return result
 
@@ -60,8 +62,8 @@ def reshape(x: Tensor, /, shape: int | Sequence[int], *, copy: bool | None = Non
             f"reshape: expected copy=None or True for shape {sizes}, which x.strides == {x.strides} do not give as a view, got copy=False"
         )
     if copy and shared:
-        data = data.copy()
-    return _view("reshape", x, data, lambda node, grad: (reshape(grad, before),))
+        data, shared = data.copy(), False
+    return _view("reshape", x, data, lambda node, grad: (reshape(grad, before),), shared)
 
 
 def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:

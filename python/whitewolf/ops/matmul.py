@@ -51,8 +51,10 @@ def matmul(x1: Operand, x2: Operand, /) -> Tensor:
         raise ValueError(
             f"matmul: expected x2.shape[-2] == {a.shape[-1]} (x1.shape[-1]), got x1.shape == {a.shape}, x2.shape == {b.shape}"
         )
+    lead = a.shape[:-2]
     try:
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        if b.shape[:-2] != lead:
+            lead = np.broadcast_shapes(lead, b.shape[:-2])
     except ValueError:
         raise ValueError(
             f"matmul: expected leading dimensions that broadcast, got x1.shape == {a.shape}, x2.shape == {b.shape}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class _Plan:
         self.before = x.shape
         self.kept = tuple(1 if i in self.axes else n for i, n in enumerate(self.before))
         self.after = self.kept if keepdims else tuple(n for i, n in enumerate(self.before) if i not in self.axes)
-        self.count = int(np.prod([self.before[i] for i in self.axes], dtype=np.int64))
+        self.count = math.prod(self.before[i] for i in self.axes)
 
     def spread(self, reduced: Tensor) -> Tensor:
         """A reduced tensor as one of x's shape: a view."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._uninterrupted import Uninterrupted
 from ..graph import _GradMode
-from ..ops._common import is_writable
+from ..ops._common import check_flag, is_writable
 from ..tensor import Tensor
 
 _REFUSED = {"capturable": "steps are counted on the host", "differentiable": "a step is not recorded in the graph"}
@@ -122,7 +122,13 @@ class Optimizer:
         return ()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients, or fills them with zeros."""
+        """Forgets the gradients, or fills them with zeros.
+
+        Raises:
+            TypeError: set_to_none is not a bool.
+        """
+        if set_to_none is not True and set_to_none is not False:
+            check_flag(f"{type(self).__name__}.zero_grad", "set_to_none", set_to_none)
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none or p._grad is None:
