@@ -31,7 +31,9 @@ OPEN = {
     "pictures of CIFAR-10, one seed), with dropout alone 75.3 %, with augmentation alone 79.8 %. With both, 20 epochs are too few (75.5 "
     "%; 74 % of the pictures it learns from): that both together help is not shown. With ReLU 75.5 %, with tanh in its place 73.3 %. Not run: the full "
     "network to convergence (one step of it is a test).",
-    "pretrain": "The gain of denoising autoencoders is not shown on the digits; they were not run on MNIST, nor was the deep autoencoder.",
+    "pretrain": "On the digits, denoising autoencoders gain less than RBMs: 0.22, 0.11 and 0.06 for three seeds, 0.13 in the mean of a "
+    "wanted 0.2. The masked pixels of 8x8 are told by their neighbours; salt-and-pepper noise in place of masking (0.11), half of the "
+    "pixels masked and other rates were no better. They were not run on MNIST, nor was the deep autoencoder.",
     "dqn": "Atari games were played for a few steps only, to see that they play.",
     "glimpse": "Not run: cluttered MNIST.",
     "lstm-lm": "Not run: Python's library source in full, Zaremba's models on the Penn Treebank (which was not at hand).",

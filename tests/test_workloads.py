@@ -21,6 +21,7 @@ from helpers.devices import check_cudasim
 from whitewolf import cli
 from whitewolf.workloads import frame, plots
 from whitewolf.workloads.interrupt import Interruption
+from whitewolf.workloads.lenet import lenet
 
 ROOT = str(Path(ww.__file__).resolve().parents[1])
 
@@ -224,6 +225,7 @@ def test_a_checkpoint_can_be_measured_alone(images: Path, tmp_path: Path, capsys
         (["--evaluate", "no-such-file"], "expected a checkpoint at no-such-file, found none"),
         (["--lr", "-1"], "expected --lr > 0, got -1"),
         (["--device", "cuda"], "cuda is not available"),
+        (["--device", "gpu"], "device: expected one of cpu, cudasim, cuda, got 'gpu'"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -232,6 +234,17 @@ def test_what_cannot_be_done_is_one_line(
     status = train("--data", str(images), "--out", str(tmp_path / "run"), *arguments)
     err = capsys.readouterr().err
     assert status == 1 and words in err and err.count("\n") == 1
+
+
+def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
+    path = tmp_path / "checkpoint.safetensors"
+    ww.save_checkpoint(path, model=lenet(8), step=3, state={})
+    for arguments in (["--resume", "--out", str(tmp_path)], ["--evaluate", str(path)]):
+        assert train(*arguments) == 1
+        err = capsys.readouterr().err
+        assert f"{path}: expected a checkpoint of whitewolf train, got one without loader, settings, task" in err
+        assert err.count("\n") == 1
 
 
 def test_missing_data_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .. import console
+from .._errors import FileFormatError
+from ..device import device
 from ..random import get_state, manual_seed, set_state
 from . import plots
 from .finite import NotFinite, origin, unsound
@@ -185,6 +187,7 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError("train: expected --epochs or --steps, got both")
     if options.lr is not None and not (options.lr > 0 and math.isfinite(options.lr)):
         raise ValueError(f"train: expected --lr > 0, got {options.lr}")
+    device(options.device)  # one that is not there is an error, before anything is read
     manual_seed(options.seed)
     folder = Path(options.out or f"runs/{workload.name}")
     if not options.evaluate:
@@ -202,7 +205,8 @@ def run(workload: Workload, options: argparse.Namespace) -> dict[str, Any]:
     else:
         for name in (CHECKPOINT, METRICS, RESULT):
             (folder / name).unlink(missing_ok=True)
-    console.line(f"{workload.name}: {task.data}; {count(task.model):,} parameters; {_length(task, options)}; folder {folder}")
+    length = f"{options.steps} steps" if options.steps else f"{task.epochs} epochs"
+    console.line(f"{workload.name}: {task.data}; {count(task.model):,} parameters; {length}; folder {folder}")
     _loop(workload, task, state, folder, options)
     found = _result(workload, task, state, options)
     console.write_json(folder / RESULT, found)
@@ -233,10 +237,6 @@ def _download(workload: Workload, options: argparse.Namespace) -> None:
     single = PUBLISHED[workload.published][0].of  # --data names the file in the archive
     for file in download(workload.published, path.parent if single and path.name == single else path):
         console.line(f"have {file}")
-
-
-def _length(task: Task, options: argparse.Namespace) -> str:
-    return f"{options.steps} steps" if options.steps else f"{task.epochs} epochs"
 
 
 def _loop(workload: Workload, task: Task, state: _State, folder: Path, options: argparse.Namespace) -> None:
@@ -328,7 +328,7 @@ def _resume(path: Path, task: Task, state: _State) -> None:
 
     if not path.is_file():
         raise FileNotFoundError(f"train: expected a checkpoint to resume at {path}, found none")
-    saved = ww.load_checkpoint(path)["settings"]
+    saved = _of_a_run(path, ww.load_checkpoint(path))["settings"]
     different = [f"{k} {saved.get(k)!r} (now {v!r})" for k, v in task.settings.items() if saved.get(k) != v]
     if different:
         raise ValueError(f"train: expected the settings of {path}: {', '.join(different)}")
@@ -339,12 +339,24 @@ def _resume(path: Path, task: Task, state: _State) -> None:
         setattr(state, name, value)
 
 
+def _of_a_run(path: str | Path, found: dict[str, Any]) -> dict[str, Any]:
+    """`found`, the content of a checkpoint, if it has what `_save` wrote.
+
+    Raises:
+        ww.FileFormatError: it is a checkpoint of something else.
+    """
+    lacking = {"task", "loader", "settings", "state"} - found.keys()
+    if lacking:
+        raise FileFormatError(f"train: {path}: expected a checkpoint of whitewolf train, got one without {', '.join(sorted(lacking))}")
+    return found
+
+
 def _evaluate(workload: Workload, task: Task, options: argparse.Namespace) -> dict[str, Any]:
     import whitewolf as ww
 
     if not Path(options.evaluate).is_file():
         raise FileNotFoundError(f"train: expected a checkpoint at {options.evaluate}, found none")
-    extra = ww.load_checkpoint(options.evaluate, model=task.model)
+    extra = _of_a_run(options.evaluate, ww.load_checkpoint(options.evaluate, model=task.model))
     task.load_state_dict(extra["task"])
     state = _State(**extra["state"])
     task.model.eval()

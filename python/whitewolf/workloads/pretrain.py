@@ -38,7 +38,7 @@ class Layer(Module):
     Args:
         visible, hidden: numbers of units.
         linear: hidden units are their input with normal noise, instead of logistic: the code layer of Hinton and Salakhutdinov.
-        wide: weights start in Glorot's range, as for a denoising autoencoder: from small ones, many filters stay flat.
+        wide: weights start in Glorot's range, as those of the nets that start from random numbers; else they start smaller.
     """
 
     def __init__(self, visible: int, hidden: int, linear: bool = False, wide: bool = False) -> None:
