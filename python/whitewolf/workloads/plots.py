@@ -44,6 +44,8 @@ def curves(history: list[dict[str, Any]], path: Path, panels: Panels = LOSS_AND_
         shown = [v for line in axes.lines for v in line.get_ydata()]
         axes.set_yscale("log" if 0 < 10 * min(shown) < max(shown) else "linear")
         axes.locator_params(axis="x", integer=True)
+        if len(epochs) == 1:
+            axes.set_xticks(epochs)
         axes.set_xlabel("epoch")
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
