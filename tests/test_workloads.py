@@ -19,7 +19,7 @@ import pytest
 import whitewolf as ww
 from helpers.devices import check_cudasim
 from whitewolf import cli
-from whitewolf.workloads import frame, plots
+from whitewolf.workloads import frame, plots, record
 from whitewolf.workloads.interrupt import Interruption
 from whitewolf.workloads.lenet import lenet
 
@@ -243,7 +243,7 @@ def test_a_checkpoint_of_something_else_is_one_line(tmp_path: Path, capsys: pyte
     for arguments in (["--resume", "--out", str(tmp_path)], ["--evaluate", str(path)]):
         assert train(*arguments) == 1
         err = capsys.readouterr().err
-        assert f"{path}: expected a checkpoint of whitewolf train, got one without loader, settings, task" in err
+        assert f"{path}: expected the checkpoint of a run, got one without loader, settings, task" in err
         assert err.count("\n") == 1
 
 
@@ -352,3 +352,22 @@ def test_lenet_reads_scikit_learn_s_digits(tmp_path: Path) -> None:
     assert train("--out", str(tmp_path / "run")) == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["test_accuracy"] >= 0.98 and result["reached"] and "8x8 form" in result["net"]
+
+
+def test_the_last_result_is_of_the_plain_command_where_that_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(record, "RECORDED", tmp_path)
+    common = {"metric": "gain", "reached": True, "date": "2026-11-26", "target": 0.2}
+    runs = [
+        common | {"command": "whitewolf train known", "value": 1},
+        common | {"command": "whitewolf train known --seed 1", "value": 2},
+        common | {"command": "whitewolf train known --quick", "value": 3, "quick": True},
+    ]
+    for kept, value in ((runs, 1), (runs[1:], 2), (runs[2:], 3)):
+        (tmp_path / "known.jsonl").write_text("".join(json.dumps(run) + "\n" for run in kept))
+        found = record.last("known")
+        assert found is not None and found["value"] == value and kept[0]["command"] in found["from"]
+    (tmp_path / "runs" / "known").mkdir(parents=True)
+    (tmp_path / "runs" / "known" / "result.json").write_text(json.dumps(common | {"value": 4}))
+    found = record.last("known")
+    assert found is not None and found["value"] == 4  # the user's own

@@ -347,7 +347,7 @@ def _of_a_run(path: str | Path, found: dict[str, Any]) -> dict[str, Any]:
     """
     lacking = {"task", "loader", "settings", "state"} - found.keys()
     if lacking:
-        raise FileFormatError(f"train: {path}: expected a checkpoint of whitewolf train, got one without {', '.join(sorted(lacking))}")
+        raise FileFormatError(f"train: {path}: expected the checkpoint of a run, got one without {', '.join(sorted(lacking))}")
     return found
 
 

@@ -50,7 +50,10 @@ def recorded(name: str) -> list[dict[str, Any]]:
 
 
 def last(name: str) -> dict[str, Any] | None:
-    """The last result of a workload: of runs/NAME in this folder, or of the last recorded run (a full one with a target, if any)."""
+    """The last result of a workload: of runs/NAME in this folder, or of the last recorded run.
+
+    Of the recorded ones, those without options come first, whose data and target are the ones listed; then full ones with a target.
+    """
     here = Path(f"runs/{name}/result.json")
     try:
         found: dict[str, Any] = json.loads(here.read_text())
@@ -60,6 +63,7 @@ def last(name: str) -> dict[str, Any] | None:
     runs = recorded(name)
     if not runs:
         return None
+    plain = [run for run in runs if run["command"] == f"whitewolf train {name}"]
     full = [run for run in runs if run["target"] is not None and not run.get("quick")]
-    run = (full or runs)[-1]
+    run = (plain or full or runs)[-1]
     return {**{key: run[key] for key in ("value", "metric", "reached")}, "from": f"recorded {run['date']}: {run['command']}"}
