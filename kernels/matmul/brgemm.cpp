@@ -40,6 +40,7 @@ constexpr int64_t kPanelBytes = 16 * 1024;
 constexpr int64_t kCachedBytes = 8 * 1024 * 1024;  // of B that is read in place more than once
 constexpr int64_t kJobWork = 256 * 1024;           // multiply-adds below which a job is not cut further
 constexpr int64_t kSharedWork = 2 * 1024 * 1024;   // from here on packing operands once for all jobs is worth its barriers
+constexpr int64_t kTurnedWork = 64 * 1024 * 1024;  // the same where B could be read in place
 constexpr int64_t kSerialWork = 32 * 1024;         // and below which waking a thread costs more than it gives
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -172,9 +173,13 @@ Plan make_plan(const Call& call, int threads) {
     const bool few_tiles = p.m <= (cached ? 3 * rows : rows);
     // A panel of few rows stays in the first-level cache wherever it lies.
     const bool short_panel = p.k * columns * size <= kPanelBytes && p.b_k * size % 2048 != 0;
-    p.pack_b = p.b_column != 1 || (!few_tiles && !short_panel && p.k * p.n * size > kInPlaceBytes);
+    // A that is turned as it is packed is packed once for all jobs, which packs B too, if it would be packed for several strips.
+    const bool turned_once = p.a_k != 1 && p.m > together && p.n_blocks > 2 && p.m * p.n * p.k > kTurnedWork;
+    p.pack_b = p.b_column != 1 || turned_once || (!few_tiles && !short_panel && p.k * p.n * size > kInPlaceBytes);
     p.shared = p.pack_b && p.m_blocks > 1 && p.batch < 8 && p.m * p.n * p.k > kSharedWork;
-    p.pack_a = p.a_k != 1 ? p.k > (p.a_row == 1 ? 128 : 32) && p.n > columns : p.shared && p.n >= 8 * columns;
+    // Rows of A that share a few sets of the cache are moved apart.
+    const bool crowded = p.shared && p.n >= 8 * columns && p.a_row * size % 1024 == 0;
+    p.pack_a = p.a_k == 1 ? crowded : p.k > (p.a_row == 1 ? 128 : 32) && p.n > columns;
     p.a_elements = p.pack_a ? RowsOfA<T>::packed_size(p.shared ? p.m : p.m_block, p.k_block) : 0;
     p.slot_elements = p.a_elements + (p.pack_b ? packed_size<T>(p.k_block, p.shared ? p.n : p.n_block) : 0);
 

@@ -46,6 +46,7 @@ PRODUCTS = (
     _product("rows together", (163, 801), (801, 701), batch=0, heavy=True),
     _product("shared", (251, 801), (801, 701), batch=0, heavy=True),
     _product("shared, deep", (225, 1601), (1601, 401), batch=0, heavy=True),
+    _product("shared, rows apart", (225, 1792), (1792, 401), batch=0, heavy=True),
     _product("shared, batch", (2, 231, 701), (2, 701, 801), batch=0, heavy=True),
     _product("batch", (3, 5, 7), (3, 7, 4), batch=0),
     _product("batch of rows", (3, 5, 7), (7, 4), batch=0),
