@@ -250,6 +250,7 @@ def limit_memory() -> None:
 def main(names: list[str]) -> None:
     limit_memory()
     warnings.simplefilter("ignore")
+    warnings.simplefilter("error", RuntimeWarning)  # NumPy's, which say nothing of the op
     threads, recording = ww.get_num_threads(), ww.is_grad_enabled()
     for name in names:
         print(json.dumps({"function": name}), flush=True)

@@ -508,6 +508,7 @@ def _late(number: int, frame: Any) -> None:
 def main(names: list[str]) -> None:
     limit_memory()
     warnings.simplefilter("ignore")
+    warnings.simplefilter("error", RuntimeWarning)  # NumPy's, which say nothing of the op
     signal.signal(signal.SIGALRM, _late)
     with tempfile.TemporaryDirectory() as folder:
         import os

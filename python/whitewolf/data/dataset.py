@@ -62,7 +62,13 @@ class TensorDataset(Dataset):
         return tuple(array[index] for array in self.arrays)
 
     def batch(self, indices: Array) -> tuple[Array, ...]:
-        """The samples at `indices`, stacked: one copy for each array."""
+        """The samples at `indices`, stacked: one copy for each array.
+
+        Raises:
+            TypeError: they are no integers.
+        """
+        if len(indices) and np.asarray(indices).dtype.kind not in "biu":
+            raise TypeError(f"batch: expected indices of integers, got dtype {np.asarray(indices).dtype}")
         return tuple(np.take(array, indices, axis=0) for array in self.arrays)
 
 

@@ -138,11 +138,14 @@ class ColourJitter:
         amount: 0.1 in the paper.
 
     Raises:
-        ValueError: the batch is not (images [N, C, H, W], ...).
+        ValueError: the batch is not (images [N, C, H, W], ...); components or spread are not finite.
         IndexError: components and spread are not of C colours.
     """
 
     def __init__(self, components: Array, spread: Array, amount: float = 0.1) -> None:
+        for name, given in (("components", components), ("spread", spread)):
+            if np.iscomplexobj(given) or not np.isfinite(given).all():
+                raise ValueError(f"ColourJitter: expected {name} of finite real numbers, got others")
         self.steps = np.asarray(components * spread, np.float32)
         self.amount = amount
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -182,16 +183,23 @@ any = _reduce_bool("any", "Whether any element along `axis` is true (not zero)."
 def allclose(x1: Operand, x2: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether |x1 - x2| <= atol + rtol |x2| everywhere; NaN is close to NaN with `equal_nan`.
 
+    Raises:
+        ValueError: rtol or atol is NaN.
+
     >>> import whitewolf as ww
     >>> ww.allclose(ww.asarray([1.0]), ww.asarray([1.0 + 1e-6]))
     True
     """
     a, b = operands("allclose", x1, x2)
     broadcast_shape("allclose", a, b)
-    check_number("allclose", "rtol", rtol)
-    check_number("allclose", "atol", atol)
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        check_number("allclose", name, value)
+        if value != value:
+            raise ValueError(f"allclose: expected {name} to be a number, got {value}")
     check_flag("allclose", "equal_nan", equal_nan)
-    return bool(np.allclose(a.numpy(), b.numpy(), float(rtol), float(atol), equal_nan))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy doubts infinite tolerances
+        return bool(np.allclose(a.numpy(), b.numpy(), float(rtol), float(atol), equal_nan))
 
 
 def array_equal(x1: Operand, x2: Operand) -> bool:

@@ -276,7 +276,8 @@ def pad_constant(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.
     inner = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, widths))
     outer = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths))
     data = x.device.empty(shape, x.dtype, x._data)
-    data.fill(value)
+    with np.errstate(over="ignore"):  # a number beyond a float's range is infinite
+        data.fill(value)
     data[inner] = x._data[outer]
     back = [(-a, -b) for a, b in widths]
     return record("pad", data, (x,), lambda node, grad: (pad_constant(grad, back),))  # type: ignore[no-any-return]

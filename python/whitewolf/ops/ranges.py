@@ -43,7 +43,8 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None,
         raise TypeError(f"arange: expected dtype of numbers, got {kind}")
     check_size("arange", int(n), kind, "stop")
     try:
-        data = np.arange(start, stop, step, dtype=kind)
+        with np.errstate(all="ignore"):
+            data = np.arange(start, stop, step, dtype=kind)
     except OverflowError:
         raise OverflowError(f"arange: expected start and stop in the range of {kind}, got {start} and {stop}") from None
     return wrap(data, where)
