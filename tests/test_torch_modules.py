@@ -26,7 +26,7 @@ from helpers.misuse import TYPED  # noqa: E402
 from helpers.torch_database import check, flat, ours, reason_of, to_numpy  # noqa: E402
 from torch.testing._internal.common_modules import ModuleErrorEnum, module_db  # noqa: E402
 
-MODULES = {info.name.split(".")[-1]: info for info in module_db if hasattr(nn, info.name.split(".")[-1])}
+MODULES = {name: info for info in module_db if hasattr(nn, name := info.name.split(".")[-1]) and not name.startswith("Lazy")}
 
 
 def samples(name: str, training: bool) -> list[Any]:

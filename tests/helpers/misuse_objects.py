@@ -112,8 +112,12 @@ CLASSES = {
 
 
 def build(name: str, cls: Any) -> Any:
-    args, kwargs = arguments_of(cls, MADE_OF | MADE_OF_FOR.get(name.split(".")[-1], {}), name.split(".")[-1])
-    return cls(*args, **kwargs)
+    short = name.split(".")[-1]
+    args, kwargs = arguments_of(cls, MADE_OF | MADE_OF_FOR.get(short, {}), short)
+    made = cls(*args, **kwargs)
+    if short.startswith("Lazy"):  # has its parameters, and computes as its class does, once it was called
+        use(made, short)
+    return made
 
 
 def arguments_of(
@@ -272,6 +276,7 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
     "Module.register_forward_pre_hook": (lambda: _model().register_forward_pre_hook, {"hook": lambda: lambda *given: None}),
     **{f"Module.{n}": (lambda n=n: _listed(getattr(_model(), n)), {}) for n in ("buffers", "named_buffers", "named_modules", "named_parameters", "parameters")},
     **{f"Module.{n}": (lambda n=n: getattr(_model(), n), {"target": lambda: "0"}) for n in ("get_buffer", "get_parameter", "get_submodule", "state_dict", "zero_grad")},
+    "Sequential.pop": (lambda: _model().pop, {}),
     **{f"Sequential.{n}": (lambda n=n: getattr(_model(), n), {"i": lambda: 0, "module": lambda: nn.ReLU(), "modules": lambda: [nn.ReLU()]})
        for n in ("append", "extend", "insert", "__getitem__", "__setitem__", "__delitem__")},
     **{f"ModuleList.{n}": (lambda n=n: getattr(nn.ModuleList([nn.ReLU()]), n), {"i": lambda: 0, "other": lambda: [nn.ReLU()]}) for n in ("__getitem__", "__add__")},
@@ -292,6 +297,8 @@ FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[
        for n in dir(nn.init) if n.endswith("_") and not n.startswith("_") or n == "calculate_gain"},
     **{f"utils.{n}": (lambda n=n: getattr(nn.utils, n), {"parameters": _weights, "max_norm": lambda: 1.0, "clip_value": lambda: 1.0, "vec": lambda: floats(4)})
        for n in ("clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters")},
+    **{f"utils.{n}": (lambda n=n: getattr(nn.utils, n), {"module": lambda: nn.Linear(2, 2)}) for n in ("spectral_norm", "weight_norm")},
+    **{f"utils.remove_{n}": (lambda n=n: getattr(nn.utils, f"remove_{n}"), {"module": lambda n=n: getattr(nn.utils, n)(nn.Linear(2, 2))}) for n in ("spectral_norm", "weight_norm")},
     **{f"rnn.{n}": (lambda n=n: getattr(nn.utils.rnn, n), {
         "input": lambda: floats(3, 2, 4), "lengths": lambda: ww.asarray([3, 2]), "sequence": _packed, "packed_sequences": _packed,
         "sequences": lambda: [floats(3, 2), floats(2, 2)], "padded_sequences": lambda: floats(3, 2, 4), "packed_sequence": _packed})

@@ -64,6 +64,17 @@ class _Listed(Module):
             self.append(module)
         return self
 
+    def pop(self, i: int = -1) -> Module:
+        """Takes a module out and returns it.
+
+        Raises:
+            IndexError: there is none at `i`.
+        """
+        modules = self._all()
+        found = modules.pop(_position(f"{type(self).__name__}.pop", i, len(modules)))
+        self._replace(modules)
+        return found
+
     def insert(self, i: int, module: Module) -> Any:
         """Puts a module before place `i`; returns self."""
         modules = self._all()

@@ -76,6 +76,11 @@ def _hooked(plain: type) -> type:
     return type(plain.__name__, (_Hooked, plain), {"_plain": plain, "__module__": plain.__module__, "__doc__": plain.__doc__})
 
 
+def rehooked(module: Module, plain: type) -> type:
+    """The class `plain`, as one with hooks where the module has some."""
+    return _hooked(plain) if isinstance(module, _Hooked) else plain
+
+
 def add_hook(op: str, where: str, module: Module, hook: Callable[..., Any], prepend: bool, with_kwargs: bool) -> Handle:
     """Lists a hook, and changes the module's class if it is the first."""
     if not callable(hook):

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 Self = TypeVar("Self", bound="Module")
 
+# Methods of PyTorch's modules that are absent, and what to use.
+_ABSENT = {
+    **dict.fromkeys(
+        ("register_backward_hook", "register_full_backward_hook", "register_full_backward_pre_hook"),
+        "ww.grad gives the gradient of any tensor; ww.autograd.Function changes it on its way",
+    ),
+    "compile": "kernels are compiled ahead; @ww.elementwise fuses a scalar function of your own",
+    "share_memory": "data.DataLoader's workers share memory by themselves",
+    "type": "to(dtype), float(), double(), half() or bfloat16()",
+}
+
 
 class Keys(NamedTuple):
     """What `load_state_dict(strict=False)` found missing in the state and left over."""
@@ -83,7 +94,8 @@ class Module(Tree):
                 return own["_modules"][name]
             if name in own["_buffers"]:
                 return own["_buffers"][name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        hint = f"; {_ABSENT[name]}" if name in _ABSENT else ""
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         registries = self.__dict__
@@ -268,7 +280,7 @@ class Module(Tree):
             if result._data is not tensor._data:
                 rebind(tensor, result._data, result.device)
 
-        for tensor in (*self.parameters(), *self.buffers()):
+        for _, tensor in (*self._named("_parameters", "", True, True), *self.named_buffers()):  # lazy layers wait
             if tensor._grad is not None:
                 grad = tensor._grad.detach()
                 convert(grad)
@@ -291,6 +303,18 @@ class Module(Tree):
     def bfloat16(self: Self) -> Self:
         """`to(ww.bfloat16)`."""
         return self.to("bfloat16")
+
+    def cpu(self: Self) -> Self:
+        """`to("cpu")`."""
+        return self.to("cpu")
+
+    def cuda(self: Self) -> Self:
+        """`to("cuda")`.
+
+        Raises:
+            ww.DeviceError: there is no such device here.
+        """
+        return self.to("cuda")
 
     # ---- state ----
 
@@ -323,6 +347,10 @@ class Module(Tree):
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected state_dict of names and tensors, got {type(state_dict).__name__}")
         check_flag("load_state_dict", "strict", strict)
+        for where, module in self.named_modules():
+            weight = state_dict.get(f"{where}.weight" if where else "weight")
+            if "_options" in module.__dict__ and weight is not None:  # a lazy layer: its size is in the state
+                module._become_as(asarray(weight))
         own = self.state_dict()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]

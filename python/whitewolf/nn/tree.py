@@ -63,11 +63,24 @@ class Tree:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Names and parameters, of this module and (recurse) of all below it; one that has two names comes once."""
+        """Names and parameters, of this module and (recurse) of all below it; one that has two names comes once.
+
+        Raises:
+            ValueError: a lazy layer among them has none before it is called.
+        """
+        for module in self.modules() if recurse else (self,):
+            if "_options" in module.__dict__:
+                raise ValueError(
+                    f"named_parameters: expected a call before the parameters of {type(module).__name__} are asked for, got none"
+                )
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters, each once: what an optimizer takes."""
+        """The parameters, each once: what an optimizer takes.
+
+        Raises:
+            ValueError: as `named_parameters`.
+        """
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 

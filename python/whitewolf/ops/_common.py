@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Operand: TypeAlias = "Tensor | complex"
 
 KERNEL_FLOATS = (np.dtype("float32"), np.dtype("float64"))
-MAX_LAYERS = 10_000  # of a stack made in one call: more would not end, whatever their size
+MAX_LAYERS = 10_000  # of a stack made in one call, or rounds of one: more would not end, whatever their size
 MAX_NDIM = 12  # what a kernel's View holds
 SCALARS = (int, float, complex, np.generic)  # bool is an int
 

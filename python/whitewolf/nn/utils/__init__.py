@@ -16,7 +16,8 @@ from ...ops.creation import full
 from ...ops.select import clip
 from ...tensor import Tensor
 from ..parameter import overwrite
-from . import rnn as rnn
+from . import rnn
+from .reparametrized import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 
 def _given(op: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -148,3 +149,15 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
 
 _FUNCTIONS = (clip_grad_norm_, clip_grad_value_, parameters_to_vector, vector_to_parameters)
 globals().update({_function.__name__: checked(_function) for _function in _FUNCTIONS})
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "parameters_to_vector",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "rnn",
+    "spectral_norm",
+    "vector_to_parameters",
+    "weight_norm",
+]
