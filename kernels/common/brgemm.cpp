@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "kernels/common/brgemm_on.h"
 #include "kernels/common/unroll.h"
 
 namespace ww::WW_ISA {
@@ -14,11 +15,17 @@ namespace {
 template <int Rows>
 using Stride = std::conditional_t<(Rows > 6), const volatile int64_t, const int64_t>;
 
+enum class Tiles { overwritten, added_to, gone_on_from };
+
 template <class T, int Rows, int Vectors, bool Masked>
-void kernel(const Blocks<T>& g, int last, bool add, T* tile) {
+void kernel(const Blocks<T>& g, int last, Tiles use, T* tile) {
     constexpr int lanes = Vec<T>::width;
     Vec<T> acc[Rows][Vectors];
-    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = Vec<T>::zero(); }); });
+    unroll<Rows>([&](auto r) {
+        unroll<Vectors>([&](auto v) {
+            acc[r][v] = use == Tiles::gone_on_from ? Vec<T>::load(tile + r * Tile<T>::columns + v * lanes) : Vec<T>::zero();
+        });
+    });
     Stride<Rows> a_stride = g.a_stride, b_stride = g.b_stride;
     for (int64_t t = 0; t < g.count; t++) {
         const T* a[Rows];
@@ -42,13 +49,13 @@ void kernel(const Blocks<T>& g, int last, bool add, T* tile) {
     unroll<Rows>([&](auto r) {
         unroll<Vectors>([&](auto v) {
             T* to = tile + r * Tile<T>::columns + v * lanes;
-            (add ? Vec<T>::load(to) + acc[r][v] : acc[r][v]).store(to);
+            (use == Tiles::added_to ? Vec<T>::load(to) + acc[r][v] : acc[r][v]).store(to);
         });
     });
 }
 
 template <class T>
-using Instance = void (*)(const Blocks<T>&, int, bool, T*);
+using Instance = void (*)(const Blocks<T>&, int, Tiles, T*);
 
 template <class T>
 struct Instances {
@@ -67,19 +74,31 @@ struct Instances {
     }
 };
 
-}  // namespace
-
 template <class T>
-void brgemm(const Blocks<T>& blocks, int rows, int columns, bool masked, bool add, T* tile) {
+void run(const Blocks<T>& blocks, int rows, int columns, bool masked, Tiles use, T* tile) {
     static constexpr Instances<T> instances;
     int height = 0;
     while (Tile<T>::heights[height] < rows) height++;
     int vectors = (columns + Tile<T>::lanes - 1) / Tile<T>::lanes;
     int last = columns - (vectors - 1) * Tile<T>::lanes;
-    instances.at[height][vectors - 1][masked && last < Tile<T>::lanes](blocks, last, add, tile);
+    instances.at[height][vectors - 1][masked && last < Tile<T>::lanes](blocks, last, use, tile);
+}
+
+}  // namespace
+
+template <class T>
+void brgemm(const Blocks<T>& blocks, int rows, int columns, bool masked, bool add, T* tile) {
+    run(blocks, rows, columns, masked, add ? Tiles::added_to : Tiles::overwritten, tile);
+}
+
+template <class T>
+void brgemm_on(const Blocks<T>& blocks, int rows, int columns, bool masked, T* tile) {
+    run(blocks, rows, columns, masked, Tiles::gone_on_from, tile);
 }
 
 template void brgemm<float>(const Blocks<float>&, int, int, bool, bool, float*);
 template void brgemm<double>(const Blocks<double>&, int, int, bool, bool, double*);
+template void brgemm_on<float>(const Blocks<float>&, int, int, bool, float*);
+template void brgemm_on<double>(const Blocks<double>&, int, int, bool, double*);
 
 }  // namespace ww::WW_ISA

@@ -13,18 +13,20 @@
 //
 // Large products pack each block of their operands once for all jobs. Nothing is packed that is read once or is small: rows of A
 // are read in place when k is their unit stride, B when n is and it is small, or its panels are, or it meets three tiles of rows at
-// most. x @ w is computed as (w^T @ x^T)^T when that spares the packing of a large operand, as in a linear layer, whose w is a
-// transposed view, on a small batch. An element's bits are the same either way (see brgemm.h).
-// Bound by arithmetic, or by reading w when m is small.
+// most; then a large B is streamed in the order in which it lies, with the sums of a strip waiting in memory. x @ w is computed as
+// (w^T @ x^T)^T when that spares the packing of a large operand, as in a linear layer, whose w is a transposed view, on a small
+// batch. An element's bits are the same either way (see brgemm.h). Bound by arithmetic, or by reading w when m is small.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 
 #include "engine/parallel.h"
 #include "engine/simd.h"
+#include "kernels/common/brgemm_on.h"
 #include "kernels/common/epilogue.h"
 #include "kernels/common/pack.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/matmul/rows_of_a.h"
 
 namespace ww::WW_ISA {
 namespace {
@@ -38,13 +40,12 @@ constexpr int64_t kStripBytes = 384 * 1024;              // of B: k_block x n_bl
 constexpr int64_t kInPlaceBytes = (Tile<float>::lanes >= 16 ? 2200 : Tile<float>::lanes >= 8 ? 512 : 256) * 1024;
 constexpr int64_t kPanelBytes = 16 * 1024;
 constexpr int64_t kCachedBytes = 8 * 1024 * 1024;  // of B that is read in place more than once
+// Of a larger B that few rows of A meet: the strip of a job at most, rows read side by side, and panels asked for ahead.
+constexpr int64_t kStreamBytes = 8 * 1024, kStreamRows = 16, kAhead = 4;
 constexpr int64_t kJobWork = 256 * 1024;           // multiply-adds below which a job is not cut further
 constexpr int64_t kSharedWork = 2 * 1024 * 1024;   // from here on packing operands once for all jobs is worth its barriers
 constexpr int64_t kTurnedWork = 64 * 1024 * 1024;  // the same where B could be read in place
 constexpr int64_t kSerialWork = 32 * 1024;         // and below which waking a thread costs more than it gives
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // One product of the batch, in elements: A(i, l) = a[i * a_row + l * a_k], and so on. Strides of the batch follow for each operand.
 struct Problem {
@@ -58,7 +59,8 @@ struct Problem {
 
 struct Plan : Problem {
     bool pack_a, pack_b;
-    bool shared;  // operands are packed once for all jobs, not by each for itself
+    bool shared;    // operands are packed once for all jobs, not by each for itself
+    bool streamed;  // B is read in place, once, in the order in which it lies
     int64_t k_blocks, k_block, m_block, n_block, m_blocks, n_blocks;
     int64_t jobs, slots;
     int64_t a_elements, slot_elements;  // of packed A, and of the workspace of a job (or of all of them, when shared)
@@ -92,44 +94,6 @@ Problem read(const Call& call) {
     return p;
 }
 
-// Where rows of A are read: row i begins at row(i), its elements are k_step apart.
-template <class T>
-struct RowsOfA {
-    static constexpr int64_t rows = Tile<T>::rows;
-    const T* base;
-    int64_t tile_step, row_step, k_step;
-
-    const T* row(int64_t i) const { return base + i / rows * tile_step + i % rows * row_step; }
-
-    // Packed rows keep the order in which A lies: whole rows, or tiles whose rows are side by side. Whole rows are kept a line
-    // apart, for rows of a power of two would share a few sets of the cache.
-    static RowsOfA packed(T* to, int64_t k, int64_t a_k) {
-        int64_t row = row_elements(k);
-        return a_k == 1 ? RowsOfA{to, rows * row, row, 1} : RowsOfA{to, rows * row, 1, rows};
-    }
-    static int64_t row_elements(int64_t k) {
-        constexpr int64_t line = 64 / sizeof(T);
-        return round_up(k, line) + line;
-    }
-    static int64_t packed_size(int64_t m, int64_t k) { return round_up(m, rows) * row_elements(k); }
-
-    // Copies rows [begin, end) of `from`, k long.
-    void fill(const RowsOfA& from, int64_t begin, int64_t end, int64_t k) const {
-        if (k_step == 1) {
-            size_t bytes = static_cast<size_t>(k) * sizeof(T);
-            for (int64_t i = begin; i < end; i++) std::memcpy(const_cast<T*>(row(i)), from.row(i), bytes);
-            return;
-        }
-        for (int64_t i = begin; i < end; i += rows) {
-            int64_t n = std::min(rows, end - i);
-            T* to = const_cast<T*>(row(i));
-            const T* source = from.row(i);
-            for (int64_t l = 0; l < k; l++, to += rows, source += from.k_step)
-                for (int64_t r = 0; r < n; r++) to[r] = source[r * from.row_step];
-        }
-    }
-};
-
 template <class T>
 bool better_transposed(const Problem& p) {
     bool w_by_k = p.b_k == 1 && p.b_column != 1;
@@ -161,6 +125,15 @@ Plan make_plan(const Call& call, int threads) {
         p.m_blocks = ceil_div(p.m, p.m_block), p.n_blocks = ceil_div(p.n, p.n_block);
         p.jobs = p.batch * p.m_blocks * p.n_blocks;
     };
+    p.streamed = p.b_column == 1 && p.m <= 3 * rows && p.k * p.n * size > kCachedBytes;
+    if (p.streamed) {
+        p.pack_a = p.pack_b = p.shared = false, p.a_elements = 0;
+        cut(3 * rows, kStreamBytes / size);
+        p.slot_elements = p.m_block * p.n_block;
+        while (p.jobs < threads && p.n_block > 4 * columns) cut(3 * rows, p.n_block / 2);
+        p.slots = std::max<int64_t>(1, std::min<int64_t>(p.jobs, threads));
+        return p;
+    }
     const int64_t row_bytes = size * std::max<int64_t>(p.k_block, 64);
     // Few rows stay together: each job packs the strip of B that it multiplies by all of them, and finds it in its cache. A that
     // is turned as it is packed is packed less often, for wider strips.
@@ -324,6 +297,45 @@ void run_shared(const Plan& p, const Call& call) {
     }
 }
 
+// A B beyond the caches that meets few rows: time is what reading it from memory takes, and memory is quick where addresses follow
+// one another. Rows of B are read from one end of the strip to the other, kStreamRows side by side, and the sums of the whole strip
+// wait in `sums` for the next.
+template <class T>
+void stream(const Plan& p, const Step<T>& step, int64_t n, T* c, const Epilogue<T>& epilogue, T* sums) {
+    constexpr int64_t rows = Tile<T>::rows, columns = Tile<T>::columns, size = sizeof(T);
+    const int64_t none = 0, panels = ceil_div(n, columns), tiles = ceil_div(p.m, rows);
+    auto for_tiles = [&](auto&& body) {
+        for (int64_t panel = 0; panel < panels; panel++)
+            for (int64_t at = 0; at < tiles; at++) {
+                const int height = static_cast<int>(std::min(rows, p.m - at * rows));
+                body(at * rows, height, panel * columns, static_cast<int>(std::min(columns, n - panel * columns)),
+                     sums + (panel * tiles + at) * Tile<T>::size);
+            }
+    };
+    for (int64_t l = 0; l < step.k; l += kStreamRows) {
+        const int64_t k = std::min(kStreamRows, step.k - l);
+        const T* const b = step.b + l * p.b_k;
+        for_tiles([&](int64_t i, int height, int64_t j, int width, T* tile) {
+            const T* row[rows];
+            for (int r = 0; r < rows; r++) row[r] = step.a.row(i + std::min(r, height - 1)) + l * step.a.k_step;
+            if (i == 0)
+                for (int64_t r = 0; r < k; r++)
+                    for (int64_t at = 0; at < columns; at += 64 / size)
+                        __builtin_prefetch(b + r * p.b_k + j + kAhead * columns + at, 0, 2);
+            const Blocks<T> blocks{1, k, row, 0, &none, step.a.k_step, b + j, &none, p.b_k};
+            if (l) brgemm_on(blocks, height, width, true, tile);
+            else brgemm(blocks, height, width, true, false, tile);
+        });
+    }
+    for_tiles([&](int64_t i, int height, int64_t j, int width, const T* tile) {
+        int64_t to[rows];
+        for (int r = 0; r < height; r++) to[r] = (i + r) * p.c_row;
+        Epilogue<T> end = epilogue;
+        if (end.bias) end.bias += i * end.row_stride + j * end.column_stride;
+        store_tile(tile, TileTarget<T>{c + j * p.c_column, to, p.c_column, height, width}, step.add, step.last ? &end : nullptr);
+    });
+}
+
 // Small or thin products, and batches of them: each job packs what it needs, and the matrices stay apart.
 template <class T>
 void run_job(const Plan& p, const Call& call, int64_t job, T* scratch) {
@@ -334,6 +346,10 @@ void run_job(const Plan& p, const Call& call, int64_t job, T* scratch) {
     if (o.epilogue.bias) o.epilogue.bias += i0 * p.bias_row + j0 * p.bias_column;
     for (int64_t index = 0; index < p.k_blocks; index++) {
         Step<T> step = make_step(p, o, index);
+        if (p.streamed) {
+            stream(p, step, n, o.c, o.epilogue, scratch);
+            continue;
+        }
         if (p.pack_a) {
             auto packed = RowsOfA<T>::packed(scratch, step.k, p.a_k);
             packed.fill(step.a, 0, m, step.k);

@@ -44,6 +44,7 @@ PRODUCTS = (
     _product("packed", (150, 40), (40, 270), batch=0),
     _product("deep", (5, 1601), (1601, 3), batch=0),
     _product("rows together", (163, 801), (801, 701), batch=0, heavy=True),
+    _product("streamed", (19, 1601), (1601, 1401), batch=0, heavy=True),
     _product("shared", (251, 801), (801, 701), batch=0, heavy=True),
     _product("shared, deep", (225, 1601), (1601, 401), batch=0, heavy=True),
     _product("shared, rows apart", (225, 1792), (1792, 401), batch=0, heavy=True),
