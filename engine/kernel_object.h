@@ -15,8 +15,13 @@
 
 namespace ww {
 
-// Calls that touch fewer bytes keep the GIL: giving it up and taking it back costs more than they do.
+// Calls that touch fewer bytes keep the GIL: giving it up and taking it back costs more than they do. Not so on the simulator,
+// where a kernel over the smallest array may never end.
+#if defined(WW_CUDASIM)
+constexpr int64_t kReleaseGilBytes = 0;
+#else
 constexpr int64_t kReleaseGilBytes = 32 * 1024;
+#endif
 constexpr int kMaxViews = 24;  // on the stack; longer sequences (optimizers over all parameters) go to the heap
 
 struct OpNames {  // interned attribute names, so that keywords compare by pointer
@@ -326,7 +331,7 @@ inline PyObject* kernel_call(PyObject* object, PyObject* const* args, size_t nar
         Py_RETURN_NONE;
 #if defined(WW_CUDASIM)
     } catch (const sim::Interrupted& error) {
-        return PyErr_CheckSignals() < 0 ? nullptr : raise(error);
+        return PyErr_CheckSignals() < 0 ? nullptr : raise(error);  // in other threads than the main one: a DeviceError
 #endif
     } catch (const OutOfMemory& error) {  // of the workspace
         return raise(named(error, self.names->op->contract->op));

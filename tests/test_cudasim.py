@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,16 @@ def test_a_schedule_is_a_scope() -> None:
     assert module.schedule() == before
 
 
+def test_a_scope_of_settings_is_that_of_its_thread() -> None:
+    module, seen = ww.device("cudasim").module, []
+    with ww.cudasim(order="reverse", seed=9):
+        thread = threading.Thread(target=lambda: seen.append(module.schedule()))
+        thread.start()
+        thread.join()
+        assert module.schedule()[0] == "reverse"
+    assert seen == [module.schedule()]  # as the environment says, like this thread's again
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
@@ -88,10 +99,15 @@ def test_a_wrong_setting_is_an_error_that_names_it_and_changes_nothing(
         ("SEED", "17", "('lockstep', 'late', 17) (80, 300.0)"),
         ("ARCH", "90", "('lockstep', 'late', 0) (90, 300.0)"),
         ("TIMEOUT", "2.5", "('lockstep', 'late', 0) (80, 2.5)"),
-        ("SEED", "-1", "WHITEWOLF_SIM_SEED: expected an integer >= 0, got '-1'"),
+        ("SEED", "-1", "WHITEWOLF_SIM_SEED: expected an integer in [0, 2^64), got '-1'"),
+        ("SEED", " -1", "WHITEWOLF_SIM_SEED: expected an integer in [0, 2^64), got ' -1'"),
+        ("SEED", str(2**64), f"WHITEWOLF_SIM_SEED: expected an integer in [0, 2^64), got '{2**64}'"),
         ("ORDER", "fast", "WHITEWOLF_SIM_ORDER: expected lockstep, forward, reverse or random, got 'fast'"),
         ("ARCH", "70", "WHITEWOLF_SIM_ARCH: expected 80, 86, 89 or 90, got '70'"),
         ("ARCH", "sm_80", "WHITEWOLF_SIM_ARCH: expected 80, 86, 89 or 90, got 'sm_80'"),
+        ("ARCH", " 90", "WHITEWOLF_SIM_ARCH: expected 80, 86, 89 or 90, got ' 90'"),
+        ("TIMEOUT", "inf", "('lockstep', 'late', 0) (80, inf)"),
+        ("TIMEOUT", " 2", "WHITEWOLF_SIM_TIMEOUT: expected seconds > 0, got ' 2'"),
         ("TIMEOUT", "1s", "WHITEWOLF_SIM_TIMEOUT: expected seconds > 0, got '1s'"),
     ],
 )

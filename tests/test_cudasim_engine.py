@@ -18,7 +18,17 @@ OUT = Path(__file__).parent.parent / "build" / "tests-cuda"
 )
 @pytest.mark.parametrize(
     "program",
-    ["conformance", "conformance_tiles", "conformance_hopper", "errors", "errors_hopper", "faults", "pipelines", "cooperation"],
+    [
+        "conformance",
+        "conformance_tiles",
+        "conformance_hopper",
+        "errors",
+        "errors_hopper",
+        "faults",
+        "stops",
+        "pipelines",
+        "cooperation",
+    ],
 )
 def test_program_passes(program: str) -> None:
     made = subprocess.run(["make", "-C", str(TESTS), f"OUT={OUT}", f"{OUT}/{program}"], capture_output=True, text=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import numpy as np
 import pytest
+import whitewolf as ww
 
 SETUP = """
 import signal
@@ -78,6 +81,55 @@ except KeyboardInterrupt:
 def test_what_is_updated_in_place_is_not_left_half_done() -> None:
     said, _ = run("import numpy as np\nimport whitewolf as ww\n" + UPDATES, 0.3)
     assert said == "whole\n", said
+
+
+THREADS_END = """
+import threading
+said = []
+
+def work():
+    try:
+        kernel(out, a, b)
+    except ww.DeviceError as error:
+        said.append(str(error))
+
+thread = threading.Thread(target=work)
+thread.start()
+print("begun", flush=True)
+try:
+    thread.join()
+except KeyboardInterrupt:
+    thread.join()
+    print(said, flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_launch_of_another_thread_with_a_device_error() -> None:
+    said, seconds = run("THREADS, VARIANT, M, K = 1, 'naive', 16, 10**9\n" + SETUP + THREADS_END, 0.3)
+    assert said == "['cudasim: kernel naive<float>: interrupted']\n", said
+    assert seconds < 10
+
+
+def test_a_launch_over_small_arrays_lets_other_threads_of_python_run() -> None:
+    """Else an endless kernel over them would stop the whole program, Ctrl-C's handler included."""
+    kernel = ww.kernels.get("matmul_forward", device="cudasim", variant="naive")
+    out, x = np.empty((4, 4), "f4"), np.ones((4, 4), "f4")
+    gate, ran = threading.Lock(), []
+    gate.acquire()
+    thread = threading.Thread(target=lambda: (gate.acquire(), ran.append(True)))
+    thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # nobody is asked to give the lock of the interpreter up
+    try:
+        gate.release()
+        end = time.monotonic() + 20
+        while not ran and time.monotonic() < end:
+            kernel(out, x, x)
+    finally:
+        sys.setswitchinterval(interval)
+        seen = bool(ran)
+        thread.join()
+    assert seen
 
 
 HANDLED = """

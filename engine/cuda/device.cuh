@@ -1,6 +1,6 @@
 // The one header of every .cu file: real CUDA under nvcc, the simulator under a C++ compiler.
 //
-//   launch<kernel>({grid, block, shared_bytes}, arguments...)     checked; an error names the kernel
+//   launch<kernel>({grid, block, shared_bytes}, arguments...)     checked; an error names the kernel (here, and the line of this)
 //   SharedMemory shared; float* tile = shared.take<float, 16>(n)  the only way to shared memory, same order in all threads
 //   SharedSize().take<float, 16>(n).bytes                         the bytes that those takes need, for the launch
 //   shared_address(pointer)                                       32-bit address, for the wrappers of engine/cuda/ptx.cuh
@@ -25,6 +25,10 @@ struct LaunchConfig {
     dim3 grid, block;
     size_t shared_bytes = 0;
     bool cooperative = false;  // all blocks are resident at once and may wait for each other
+#if !defined(__CUDACC__)
+    const char* file = __builtin_FILE();  // of the launch, for its errors
+    int line = __builtin_LINE();
+#endif
 };
 
 struct SharedSize {

@@ -36,7 +36,7 @@ HEADERS = (".h", ".hpp", ".cuh", ".inl")
 FLAGS = "-std=gnu++17 -fPIC -fvisibility=hidden -fvisibility-inlines-hidden".split()
 WARNINGS = "-ffp-contract=off -fno-math-errno -fno-trapping-math -Wall -Wextra -Wno-psabi -Wno-ignored-attributes".split()
 GNU_ALONE = "-fsanitize-undefined-trap-on-error --param=stack-clash-protection-guard-size=12".split()
-GNU_ALONE += "-fno-ipa-icf -fno-crossjumping -fno-tree-tail-merge".split()
+GNU_ALONE += "-fno-ipa-icf -fno-crossjumping -fno-tree-tail-merge -fno-isolate-erroneous-paths-dereference".split()
 AVX2 = "-mavx2 -mfma -mf16c -mbmi2".split()
 ISA_FLAGS = {
     "baseline": [],
@@ -133,8 +133,8 @@ def _recipe(where: Device, folder: Path) -> Recipe:
         isa = where.module.isa()
         command = [*compiler, *FLAGS, *WARNINGS, "-O3", *ISA_FLAGS[isa], f"-DWW_ISA={isa}"]
     elif where.name == "cudasim":
-        command = [*compiler, *FLAGS, *WARNINGS, "-O2", "-g1", f"-ffile-prefix-map={include}/=", "-Wno-unknown-pragmas"]
-        command += ["-fstack-clash-protection", "-fsanitize=alignment"]
+        command = [*compiler, *FLAGS, *WARNINGS, "-O2", "-g1", "-Wno-unknown-pragmas"]
+        command += ["-fno-optimize-sibling-calls", "-fstack-clash-protection", "-fsanitize=alignment"]
         command += ["-fsanitize-trap=alignment"] if "clang" in version else list(GNU_ALONE)
         command += ["-x", "c++"]
     else:

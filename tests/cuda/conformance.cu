@@ -89,6 +89,35 @@ void warps() {
     });
 }
 
+// Lanes that a warp reads with a lane, a distance or a mask of any size, in segments of each width: out[lane] = the lane it reads.
+__global__ void shuffle_far(int by, int width, int* out) {
+    const int lane = static_cast<int>(threadIdx.x);
+    out[lane] = __shfl_sync(kFullMask, lane, by, width);
+    out[32 + lane] = __shfl_up_sync(kFullMask, lane, static_cast<unsigned>(by), width);
+    out[64 + lane] = __shfl_down_sync(kFullMask, lane, static_cast<unsigned>(by), width);
+    out[96 + lane] = __shfl_xor_sync(kFullMask, lane, by, width);
+}
+
+// The pseudocode of the PTX ISA for shfl.sync, over the operands that CUDA's functions make.
+int lane_by_manual(int mode, int lane, int by, int width) {
+    const int bval = by & 31, segments = (32 - width) & 31, clamp = mode == 1 ? 0 : 31;
+    const int most = (lane & segments) | (clamp & ~segments & 31), least = lane & segments;
+    const int from = mode == 0 ? least | (bval & ~segments & 31) : mode == 1 ? lane - bval : mode == 2 ? lane + bval : lane ^ bval;
+    return (mode == 1 ? from >= most : from <= most) ? from : lane;
+}
+
+void far_shuffles() {
+    Array<int> out(128);
+    for (int width = 1; width <= 32; width *= 2)
+        for (int by : {0, 1, 5, 8, 16, 31, 32, 33, 40, 63, 64, 1000, -1, -5, -31, -32, -33, 1 << 30}) {
+            launch<shuffle_far>({1, 32}, by, width, out.data());
+            harness::wait();
+            bool right = true;
+            for (int i = 0; i < 128; i++) right &= out[static_cast<size_t>(i)] == lane_by_manual(i / 32, i % 32, by, width);
+            CHECK_IN((std::to_string(by) + " in segments of " + std::to_string(width)).c_str(), right);
+        }
+}
+
 // Warp 0 produces, warp 1 consumes, through one buffer and two named barriers.
 __global__ void hand_over(int rounds, int* out) {
     SharedMemory shared;
@@ -246,6 +275,7 @@ int main() {
     indices();
     sums();
     warps();
+    far_shuffles();
     named_barriers();
     atomics();
     grid_barriers();

@@ -1,4 +1,8 @@
 // Each mistake that the simulator knows gets an error that names kernel, block, thread, file and line, under every schedule.
+#include <array>
+#include <exception>
+#include <stdexcept>
+
 #include "tests/cuda/refused.cuh"
 
 namespace {
@@ -6,6 +10,7 @@ namespace {
 using namespace ww::cuda;
 using harness::Array;
 using harness::refused;
+using harness::refused_once;
 
 __global__ void divergent_barrier(int) {
     if (threadIdx.x < 64) {
@@ -55,6 +60,30 @@ __global__ void divergent_lanes(int* out) {
 __global__ void foreign_mask(int* out) { out[threadIdx.x] = __shfl_sync(0xffff0000u, 1, 20); }
 __global__ void lane_outside_mask(int* out) {
     if (threadIdx.x < 8) out[threadIdx.x] = __shfl_sync(0xffu, 1, threadIdx.x == 3 ? 9 : 0);
+}
+__global__ void odd_width(int width) { __shfl_down_sync(kFullMask, 1.0f, 1, width); }
+void __attribute__((noinline)) give_up(int how) {
+    if (how == 0) throw std::runtime_error("out of some");
+    if (how == 1) throw 5;
+    if (how == 2) std::terminate();
+    if (how == 3) exit(3);
+    if (how == 4) std::abort();
+    if (how == 5) ::_Exit(4);
+    if (how == 6) std::quick_exit(5);
+    std::array<int, 3>().at(static_cast<size_t>(how));
+}
+__global__ void gives_up(int how) {
+    if (threadIdx.x == 7) give_up(how);
+}
+__global__ void refuses_exceptions(int how) noexcept {
+    if (threadIdx.x == 7) give_up(how);
+}
+__global__ void catches(int* out) {
+    try {
+        give_up(0);
+    } catch (const std::runtime_error&) {
+        out[threadIdx.x] = 3;
+    }
 }
 __global__ void wrong_assertion(int limit) { assert(static_cast<int>(threadIdx.x) != limit); }
 template <class T, int which>
@@ -213,6 +242,9 @@ void barriers() {
     refused("exited lane", {NAMES("exited_lane"), "returned"}, [&] { launch<exited_lane>({1, 32}, out.data()); });
     refused("divergent lanes", {NAMES("divergent_lanes"), "divergent warp"}, [&] { launch<divergent_lanes>({1, 32}, out.data()); });
     refused("foreign mask", {NAMES("foreign_mask"), "names the calling lane"}, [&] { launch<foreign_mask>({1, 32}, out.data()); });
+    for (int width : {0, 3, 33, 64, -1})
+        refused_once("width", {NAMES("odd_width"), "__shfl_down_sync: expected a width that is a power of two of 1 to 32, got"},
+                     [&] { launch<odd_width>({1, 32}, width); });
     refused("lane outside",
             {"lane_outside_mask", "block (0, 0, 0), thread (3, 0, 0) (warp 0, lane 3), errors.cu:",
              "__shfl_sync: expected a lane that mask 000000ff names, got 9"},
@@ -233,6 +265,32 @@ void barriers() {
         counter.fill(0);
         launch<wait_for_ever>({3, 32, 0, true}, counter.data());
     });
+}
+
+// What would end the process in a program of the host's.
+void ends() {
+    const std::vector<std::vector<std::string>> words{{"a C++ exception left the kernel: std::runtime_error: out of some"},
+                                                      {"a C++ exception left the kernel: int"},
+                                                      {"std::terminate in a kernel"},
+                                                      {"exit(3) in a kernel"},
+                                                      {"abort() in a kernel"},
+                                                      {"_Exit(4) in a kernel"},
+                                                      {"quick_exit(5) in a kernel"},
+                                                      {"a C++ exception left the kernel: std::out_of_range", "at"}};
+    for (int how = 0; how < 8; how++) {
+        std::vector<std::string> all{NAMES("gives_up"), "thread (7, 0, 0)"};
+        all.insert(all.end(), words[static_cast<size_t>(how)].begin(), words[static_cast<size_t>(how)].end());
+        refused_once("end", all, [&] { launch<gives_up>({1, 64}, how); });
+        CHECK(!std::current_exception());
+    }
+    refused_once("noexcept", {NAMES("refuses_exceptions"), "thread (7, 0, 0)", "std::runtime_error: out of some"},
+                 [] { launch<refuses_exceptions>({1, 32}, 0); });
+    Array<int> out(32);
+    launch<catches>({1, 32}, out.data());
+    CHECK(out[31] == 3);
+    CHECK(check::in_child([] { exit(9); }) == 9 && check::in_child([] { std::_Exit(8); }) == 8);  // outside of kernels, as ever
+    CHECK(check::in_child([] { std::quick_exit(7); }) == 7 && check::in_child([] { abort(); }) == -SIGABRT);
+    CHECK(check::in_child([] { std::set_terminate([] { std::_Exit(6); }), launch<nothing>({1, 32}, 0), std::terminate(); }) == 6);
 }
 
 template <class T, int which>
@@ -307,7 +365,8 @@ void asynchronous() {
 }
 
 void limits() {
-    refused("no threads", {"nothing", "block.x of 1 to 1024, got 0"}, [] { launch<nothing>({1, 0}, 0); });
+    const std::string launched = "nothing, launched at errors.cu:" + std::to_string(__LINE__ + 1);
+    refused("no threads", {launched, "block.x of 1 to 1024, got 0"}, [] { launch<nothing>({1, 0}, 0); });
     refused("many threads", {"nothing", "threads a block of 1 to 1024, got 2048"}, [] { launch<nothing>({1, {1024, 2}}, 0); });
     refused("odd threads", {"nothing", "multiple of 32 threads a block, got 33"}, [] { launch<nothing>({1, 33}, 0); });
     refused("deep block", {"nothing", "block.z of 1 to 64, got 65"}, [] { launch<nothing>({1, {1, 1, 65}}, 0); });
@@ -340,6 +399,7 @@ void limits() {
 
 int main() {
     barriers();
+    ends();
     misaligned();
 #if !defined(__SANITIZE_ADDRESS__)
     addresses();

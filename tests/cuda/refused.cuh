@@ -13,6 +13,12 @@ inline void must_hold(const char* name, const std::string& text, const std::vect
     }
 }
 
+// `words` must be in the error of a launch, which no schedule changes: the thread that fails does nothing with others.
+template <class Launch>
+void refused_once(const char* name, std::vector<std::string> words, Launch launch_it) {
+    must_hold(name, check::text_of<ww::DeviceError>(launch_it), words, "lockstep, late");
+}
+
 // `words` must be in the error of a launch under each schedule.
 template <class Launch>
 void refused(const char* name, std::vector<std::string> words, Launch launch_it) {

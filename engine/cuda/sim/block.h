@@ -4,12 +4,14 @@
 // the runtime's files (scheduler, barrier, shared_memory, mbarrier, wgmma, launch) share it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/cuda/sim/code.h"
 #include "engine/cuda/sim/options.h"
 #include "engine/cuda/sim/types.h"
 
@@ -144,11 +146,13 @@ struct SharedArray {
     uint32_t address;  // that of PTX
 };
 
-// A signal that ended a thread in the middle of a kernel.
+// What ended a thread in the middle of a kernel: a signal, or, without one, what Machine::detail says.
 struct Fault {
     int signal = 0;
     const void *address = nullptr, *pc = nullptr;
-    Thread* thread = nullptr;
+    Thread* thread = nullptr;         // nullptr: nothing did
+    const void* library = nullptr;    // where in a function of the host's library, that `pc` called
+    const void* return_to = nullptr;  // of a tick: `pc` may be in a stub between the kernel and a library, which has no line
 };
 
 struct Random {
@@ -207,7 +211,10 @@ struct Machine {
     int64_t most_ticks = 0;               // of the timer
     volatile int64_t ticks = 0;           // since the gang began
     volatile bool expired = false;        // its time is over
-    bool interruptible = false;           // Ctrl-C ends the launch
+    volatile int64_t steps_left = 0;      // > 0: the thread goes by single instructions until it is back in the kernel
+    int64_t interrupts = -1;              // that had come before the launch; < 0: Ctrl-C does not end it
+    std::atomic<bool>* over = nullptr;    // the launch has failed, here or in a block on another OS thread
+    Code code, own_code;                  // the kernel's and the simulator's
     bool abandoned = false;               // fibres of a failed launch were left where they stood
     char start_order = 0, end_order = 0;  // what TSan synchronises the start and the end of a block on
 };

@@ -121,7 +121,16 @@ ww_sim_switch:
     add sp, sp, #160
     ret
     .size ww_sim_switch, .-ww_sim_switch
+
+    .globl ww_sim_begin
+    .hidden ww_sim_begin
+    .type ww_sim_begin, %function
+ww_sim_begin:
+    mov x30, xzr
+    br x19
+    .size ww_sim_begin, .-ww_sim_begin
 )");
+extern "C" __attribute__((visibility("hidden"))) void ww_sim_begin();
 
 namespace ww::sim {
 
@@ -130,7 +139,9 @@ void switch_context(void** save, void* to) { ww_sim_switch(save, to); }
 void* new_context(char*, char* top, void (*entry)(), void**) {
     auto** frame = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(top) & ~uintptr_t{15}) - 20;
     std::memset(frame, 0, 20 * sizeof *frame);
-    frame[11] = reinterpret_cast<void*>(entry);  // x30: where ret goes
+    frame[0] = reinterpret_cast<void*>(entry);          // x19
+    frame[11] = reinterpret_cast<void*>(ww_sim_begin);  // x30: where ret goes. It calls entry with no return address: there the
+                                                        // stack ends for whoever unwinds it
     return frame;
 }
 

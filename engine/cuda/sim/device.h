@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
@@ -13,6 +14,7 @@
 #include "engine/cuda/sim/block.h"
 #include "engine/cuda/sim/launch.h"
 #include "engine/cuda/sim/storage.h"
+#include "engine/cuda/sim/termination.h"
 
 #define __global__ static __attribute__((unused))  // static: see launch_bound
 #define __device__
@@ -37,6 +39,13 @@ extern "C" inline void ww_assert_fail(const char* condition, const char* file, u
     ww::sim::assert_failed(condition, file, line, function);
 }
 #endif
+
+extern "C" {  // what ends the process ends the launch, in a kernel
+decltype(::exit) exit __asm__("ww_sim_exit");
+decltype(::_Exit) _Exit __asm__("ww_sim_exit_now");
+decltype(::quick_exit) quick_exit __asm__("ww_sim_quick_exit");
+decltype(::abort) abort __asm__("ww_sim_abort");
+}
 
 constexpr int warpSize = 32;
 constexpr uint32_t kFullMask = 0xffffffffu;
@@ -98,8 +107,21 @@ inline uint32_t ballot(uint32_t mask, bool vote, const char* what, Location at) 
     return own.votes;
 }
 
-// Lanes are numbered within segments of `width`; one beyond its segment reads itself.
-inline int within_segment(int from, int lane, int width) { return (from & ~(width - 1)) == (lane & ~(width - 1)) ? from : lane; }
+enum class Shuffle : uint8_t { index, up, down, exclusive_or };
+
+// The lane that shfl.sync reads (PTX ISA, "shfl.sync"): `by` counts modulo 32, lanes are numbered within segments of `width`, and
+// one that would read beyond its segment (or, exclusive_or, in a later one) reads itself.
+inline int shuffled_lane(Shuffle mode, uint32_t by, int width, const char* what, Location at) {
+    if (width < 1 || width > 32 || (width & (width - 1)))
+        launch_fail(at, "%s: expected a width that is a power of two of 1 to 32, got %d", what, width);
+    const int lane = static_cast<int>(current->lane), offset = static_cast<int>(by % 32);
+    const int first = lane & ~(width - 1), last = first + width - 1;
+    const int from = mode == Shuffle::index  ? first + offset % width
+                     : mode == Shuffle::up   ? lane - offset
+                     : mode == Shuffle::down ? lane + offset
+                                             : lane ^ offset;
+    return from > last || (mode == Shuffle::up && from < first) ? lane : from;
+}
 
 // The compiler's check of plain loads and stores leaves atomic ones out.
 template <class T>
@@ -126,27 +148,17 @@ T atomic_update(T* address, F next, const char* what, Location at) {
 
 }  // namespace ww::sim
 
-template <class T>
-T __shfl_sync(uint32_t mask, T value, int from, int width = 32 WW_AT) {
-    int lane = static_cast<int>(ww::sim::current->lane);
-    return ww::sim::shuffle(mask, value, (lane & ~(width - 1)) + (from & (width - 1)), "__shfl_sync", at);
-}
-template <class T>
-T __shfl_xor_sync(uint32_t mask, T value, int with, int width = 32 WW_AT) {
-    int lane = static_cast<int>(ww::sim::current->lane), from = lane ^ with;
-    if ((from & ~(width - 1)) > (lane & ~(width - 1))) from = lane;
-    return ww::sim::shuffle(mask, value, from, "__shfl_xor_sync", at);
-}
-template <class T>
-T __shfl_down_sync(uint32_t mask, T value, unsigned by, int width = 32 WW_AT) {
-    int lane = static_cast<int>(ww::sim::current->lane);
-    return ww::sim::shuffle(mask, value, ww::sim::within_segment(lane + static_cast<int>(by), lane, width), "__shfl_down_sync", at);
-}
-template <class T>
-T __shfl_up_sync(uint32_t mask, T value, unsigned by, int width = 32 WW_AT) {
-    int lane = static_cast<int>(ww::sim::current->lane), from = lane - static_cast<int>(by);
-    return ww::sim::shuffle(mask, value, from < (lane & ~(width - 1)) ? lane : from, "__shfl_up_sync", at);
-}
+#define WW_SHUFFLE(name, mode, By)                                                                                    \
+    template <class T>                                                                                                \
+    T name(uint32_t mask, T value, By by, int width = 32 WW_AT) {                                                     \
+        const int from = ww::sim::shuffled_lane(ww::sim::Shuffle::mode, static_cast<uint32_t>(by), width, #name, at); \
+        return ww::sim::shuffle(mask, value, from, #name, at);                                                        \
+    }
+WW_SHUFFLE(__shfl_sync, index, int)
+WW_SHUFFLE(__shfl_up_sync, up, unsigned)
+WW_SHUFFLE(__shfl_down_sync, down, unsigned)
+WW_SHUFFLE(__shfl_xor_sync, exclusive_or, int)
+#undef WW_SHUFFLE
 inline uint32_t __ballot_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(mask, vote != 0, "__ballot_sync", at); }
 inline int __any_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(mask, vote != 0, "__any_sync", at) != 0; }
 inline int __all_sync(uint32_t mask, int vote WW_AT) { return ww::sim::ballot(mask, vote != 0, "__all_sync", at) == mask; }
@@ -248,8 +260,8 @@ template <auto kernel, class... Arguments>
 void launch(const LaunchConfig& config, Arguments&&... arguments) {
     static const unsigned most = sim::launch_bound(reinterpret_cast<const void*>(kernel), bounds_begin, bounds_end);
     auto bound = bind_arguments(kernel, std::forward<Arguments>(arguments)...);
-    sim::run_grid({config.grid, config.block, config.shared_bytes, config.cooperative, most}, __PRETTY_FUNCTION__,
-                  run_thread<kernel, decltype(bound)>, &bound);
+    sim::run_grid({config.grid, config.block, config.shared_bytes, config.cooperative, most, {config.file, config.line}},
+                  __PRETTY_FUNCTION__, run_thread<kernel, decltype(bound)>, &bound);
 }
 
 }  // namespace ww::cuda

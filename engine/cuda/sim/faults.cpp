@@ -1,6 +1,5 @@
 #include "engine/cuda/sim/faults.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -11,11 +10,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <iterator>
+#include <limits>
 #include <mutex>
 
+#include "engine/cuda/sim/code.h"
 #include "engine/cuda/sim/guarded_memory.h"
 #include "engine/cuda/sim/launch.h"
 #include "engine/cuda/sim/sanitizers.h"
@@ -32,7 +31,7 @@ constexpr int kTrap = SIGTRAP;  // of __builtin_trap, which stands where an addr
 #else
 constexpr int kTrap = SIGILL;
 #endif
-constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, kTrap};
+constexpr int kFaults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 struct sigaction before[5];
 WW_SIM_TLS int passing_on = 0;  // > 0: a handler from before or behind ours is at work
 int tick = 0;                   // the timer's signal; 0: none was free
@@ -50,17 +49,75 @@ const void* program_counter(void* context) {
 #endif
 }
 
-void end_thread(int number, const void* address, void* context) {
-    machine->fault = {number, address, program_counter(context), current};
-    machine->failed = true;
-    current->inside++;
+// The call that has just been made, where nothing has been put on the stack since.
+const void* return_address(void* context) {
+    [[maybe_unused]] auto* where = static_cast<ucontext_t*>(context);
+#if defined(__x86_64__)
+    return *reinterpret_cast<char**>(where->uc_mcontext.gregs[REG_RSP]) - 1;
+#elif defined(__aarch64__)
+    return reinterpret_cast<char*>(where->uc_mcontext.regs[30]) - 1;
+#else
+    return nullptr;
+#endif
+}
+
+// Where it is known whether an instruction is the kernel's: elsewhere all are taken for such.
+bool outside_kernel(const void* instruction) { return instruction && !in_kernel(instruction); }
+
+void end_thread(int number, const void* address, const void* instruction, void* context) {
+    if (!machine->failed) {  // else it is this very look at the stack that has failed
+        machine->failed = true;
+        machine->fault = {number, address, instruction, current};
+        current->inside++;
+        if (number == tick) machine->fault.return_to = return_address(context);
+        if (outside_kernel(instruction)) {
+            machine->fault.library = instruction;
+            machine->fault.pc = nullptr;
+            if (address != instruction) machine->fault.pc = caller_in_kernel();
+            else if (in_kernel(return_address(context))) machine->fault.pc = return_address(context);  // a jump to nowhere
+        }
+    }
+    sigset_t ticks;
+    sigemptyset(&ticks);
+    sigaddset(&ticks, tick);
+    if (tick) pthread_sigmask(SIG_UNBLOCK, &ticks, nullptr);
     switch_to_main();  // leaves this stack, and the handler with it
 }
 
+// ---- Leaving a function of the host's library (printf, malloc, ...), which may hold a lock: a thread whose time is over is not
+// ended in there. On x86-64 it goes on by single instructions until it is back in the kernel; elsewhere, until a tick sees it
+// there.
+
+constexpr int64_t kSteps = 20000;  // between two ticks: some 30 ms
+
+void step_out([[maybe_unused]] void* context) {
+#if defined(__x86_64__)
+    if (!machine->steps_left) machine->steps_left = kSteps;
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] |= 0x100;  // the trap flag
+#endif
+}
+
+// Whether a trap is that of such a step.
+bool stepped([[maybe_unused]] void* context) {
+#if defined(__x86_64__)
+    if (!machine || !machine->steps_left) return false;
+    const void* instruction = program_counter(context);
+    if (current && !current->inside && in_kernel(instruction)) {
+        machine->steps_left = 0;
+        end_thread(tick, nullptr, static_cast<const char*>(instruction) - 1, context);  // the call that has just returned
+    }
+    if (--machine->steps_left == 0) static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
+    return true;
+#else
+    return false;
+#endif
+}
+
 void on_fault(int number, siginfo_t* info, void* context) {
+    if (number == SIGTRAP && stepped(context)) return;
     // For an address that no process can have, the system gives 0 as the place.
     const void* address = info->si_code == SI_KERNEL ? reinterpret_cast<void*>(UINTPTR_MAX) : info->si_addr;
-    if (current && machine && info->si_code > 0) end_thread(number, address, context);
+    if (current && machine && info->si_code > 0) end_thread(number, address, program_counter(context), context);
     // Not a kernel's: as if this handler were not there.
     size_t i = 0;
     while (kFaults[i] != number) i++;
@@ -95,8 +152,10 @@ void on_tick(int number, siginfo_t*, void* context) {
         if (!machine->expired) set_timer(own_timer, 0.01);
         machine->expired = true;
     }
-    if (!why_end()) return;
-    if (current && !current->inside) end_thread(number, nullptr, context);
+    if (!why_end() || !current || current->inside) return;
+    const void* instruction = program_counter(context);
+    if (outside_kernel(instruction)) step_out(context);
+    else end_thread(number, nullptr, instruction, context);
 }
 
 void handle(int number, void (*handler)(int, siginfo_t*, void*), struct sigaction* old) {
@@ -105,6 +164,7 @@ void handle(int number, void (*handler)(int, siginfo_t*, void*), struct sigactio
     // NODEFER: the handler is left by a switch of stacks, and the signal must not stay blocked.
     action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK | SA_RESTART;
     sigemptyset(&action.sa_mask);
+    if (tick && number != tick) sigaddset(&action.sa_mask, tick);  // what it saw in here would be taken for the kernel's code
     sigaction(number, &action, old);
 }
 
@@ -152,34 +212,13 @@ Own& own() {
     return one;
 }
 
-// "kernels/a/b.cuh:12, inlined at kernels/a/c.cu:34": the instruction, and what it was inlined into, out to the kernel itself.
-std::string line_of(const void* code) {
-    Dl_info module;
-    if (!code || !dladdr(code, &module) || !module.dli_fname || std::strchr(module.dli_fname, '\'')) return "";
-    char command[1024], line[1024];
-    snprintf(command, sizeof command, "addr2line -i -e '%s' 0x%zx 2>/dev/null", module.dli_fname,
-             static_cast<size_t>(static_cast<const char*>(code) - static_cast<char*>(module.dli_fbase)));
-    FILE* pipe = popen(command, "r");
-    if (!pipe) return "";
-    std::string text;
-    while (fgets(line, sizeof line, pipe) && line[0] != '?') {
-        line[std::strcspn(line, "\n ")] = 0;
-        const char* path = line;
-        while (const char* up = std::strstr(path, "../")) path = up + 3;
-        text += (text.empty() ? "" : ", inlined at ") + std::string(path);
-        if (std::strstr(path, ".cu:")) break;
-    }
-    pclose(pipe);
-    const bool known = text.size() > 2 && text.compare(text.size() - 2, 2, ":0") != 0;
-    const size_t ours = text.find("engine/cuda/sim/"), source = text.find(".cpp:");
-    return known && (ours == std::string::npos || source < ours || source == std::string::npos) ? text : "";  // not of ours
-}
-
 std::string what_happened(const Fault& fault) {
+    if (!fault.signal) return machine->detail;
     if (fault.signal == kTrap)
         return "misaligned: expected an address that is a multiple of its type's size or alignment (or this is a trap of another "
                "kind)";
     if (fault.signal == SIGILL) return "illegal instruction";
+    if (fault.signal == SIGTRAP) return "a breakpoint";
     if (fault.signal == SIGFPE) return "integer division by zero, or of the smallest integer by -1 (on a GPU: any number)";
     if (fault.signal == tick) return why_end();
     if (in_stacks(*machine, fault.address)) return "this thread used more than " + std::to_string(kStackBytes) + " bytes of stack";
@@ -219,16 +258,20 @@ std::string describe_fault(const Fault& fault) {
     std::string text = name_of(*thread.block, &thread);
     // In the simulator's own code, the call is what matters.
     std::string line = thread.inside > 1 ? name_of(thread.at) : line_of(fault.pc);
+    if (line.empty()) line = line_of(fault.return_to);
     if (!line.empty()) text += ", " + line;
     else if (thread.at.line) text += ", after its " + std::string(thread.last) + " at " + name_of(thread.at);
-    return text + ": " + what_happened(fault);
+    const std::string library = thread.inside > 1 ? "" : function_of(fault.library);
+    return text + ": " + what_happened(fault) + (library.empty() ? "" : ", in " + library);
 }
 
 Watchdog::Watchdog(double timeout) {
-    armed_ = !kAsan && !kTsan && tick && timeout < 1e9 && own().have_timer();
-    const double period = std::min(kTick, timeout / 8);
-    most_ticks_ = armed_ ? static_cast<int64_t>(std::ceil(timeout / period)) : 0;
-    if (armed_) set_timer(own_timer, period);
+    armed_ = !kAsan && !kTsan && tick && own().have_timer();
+    if (!armed_) return;
+    const double period = std::min(kTick, timeout / 8), ticks = std::ceil(timeout / period);
+    constexpr int64_t most = std::numeric_limits<int64_t>::max() / 2;
+    most_ticks_ = ticks < static_cast<double>(most) ? static_cast<int64_t>(ticks) : most;  // of any time, infinite ones too
+    set_timer(own_timer, period);
 }
 
 Watchdog::~Watchdog() {

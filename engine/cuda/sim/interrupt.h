@@ -1,10 +1,10 @@
 // Ctrl-C within a launch. Python runs its handlers between the bytecodes of its main thread, and in a launch there is none: an
 // endless kernel would go on until its time is over. So the binding, where Python's handler is the one that raises
-// KeyboardInterrupt, lets SIGINT end the launch itself: threads of a kernel stop where they stand, on every OS thread, as when
-// their time is over.
+// KeyboardInterrupt, lets SIGINT end launches itself, those of all of the program's threads: threads of a kernel stop where they
+// stand, on every OS thread, as when their time is over.
 #pragma once
 
-#include <csignal>
+#include <cstdint>
 
 #include "engine/error.h"
 
@@ -15,8 +15,8 @@ struct Interrupted : DeviceError {
     using DeviceError::DeviceError;
 };
 
-// While one lives, SIGINT ends the launches of this OS thread with Interrupted; the handler that was there runs as well. One at a
-// time in a process.
+// While one lives, SIGINT ends the launches of this OS thread with Interrupted; the handler that was there runs as well. Several
+// OS threads may have one at a time, each one.
 class EndedByInterrupt {
   public:
     EndedByInterrupt();
@@ -25,7 +25,8 @@ class EndedByInterrupt {
     EndedByInterrupt& operator=(const EndedByInterrupt&) = delete;
 };
 
-bool interruptible();   // launches of this OS thread
-bool interrupt_came();  // since the scope began
+// How many interrupts had come when the scope of this OS thread began; -1 where there is none.
+int64_t interrupts_before();
+bool interrupted_since(int64_t before);  // false for -1
 
 }  // namespace ww::sim

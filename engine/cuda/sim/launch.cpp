@@ -14,6 +14,7 @@
 #include "engine/cuda/sim/guarded_memory.h"
 #include "engine/cuda/sim/interrupt.h"
 #include "engine/cuda/sim/sanitizers.h"
+#include "engine/cuda/sim/termination.h"
 #include "engine/error.h"
 #include "engine/parallel.h"
 
@@ -129,7 +130,7 @@ void check_gang(Machine& m) {
 }
 
 void stop_if_interrupted(const Machine& m) {
-    if (m.interruptible && interrupt_came()) throw Interrupted("cudasim: kernel " + std::string(m.kernel) + ": interrupted");
+    if (interrupted_since(m.interrupts)) throw Interrupted("cudasim: kernel " + std::string(m.kernel) + ": interrupted");
 }
 
 // Blocks [first, first + count) at the same time.
@@ -140,6 +141,7 @@ void run_blocks(Machine& m, const Shape& shape, uint64_t first, uint64_t count) 
     m.failed = false;
     m.fault = {};
     m.ticks = 0;
+    m.steps_left = 0;
     m.expired = false;
     m.error.clear();
     m.progress = 0;
@@ -153,12 +155,13 @@ void run_blocks(Machine& m, const Shape& shape, uint64_t first, uint64_t count) 
     tsan_release(&m.start_order);
     run_gang();
     current = nullptr;
-    if (m.fault.signal) m.error = describe_fault(m.fault);
+    if (m.fault.thread) m.error = describe_fault(m.fault);
     tsan_acquire(&m.end_order);
     if (!m.failed) check_gang(m);
     if (m.failed) {
         m.abandoned = true;
         for (Thread* thread : m.pool) std::memcpy(thread->stack, &kStackMark, sizeof kStackMark);
+        if (m.over->exchange(true)) return;  // another block has failed before, and its error is the launch's
         stop_if_interrupted(m);
         throw DeviceError("cudasim: " + m.error);
     }
@@ -240,11 +243,15 @@ class BlockOrder {
 
 void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* arguments) {
     const std::string kernel = kernel_name(name);
-    check_limits(shape, kernel.c_str());
+    const std::string launched = kernel + (shape.at.line ? ", launched at " + name_of(shape.at) : "");
+    check_limits(shape, launched.c_str());
     const Options chosen = options();
     const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
     const uint64_t threads = uint64_t{shape.block.x} * shape.block.y * shape.block.z;
-    const bool ended_by_interrupt = interruptible();
+    const int64_t interrupts = interrupts_before();
+    const Code code = code_of(reinterpret_cast<const void*>(body));
+    static const Code own_code = code_of(reinterpret_cast<const void*>(run_grid));
+    std::atomic<bool> over{false};
     const BlockOrder block_at(chosen, blocks);
     auto work = [&](uint64_t first, uint64_t count, int64_t most_ticks) {
         Machine& m = own_machine();
@@ -253,7 +260,10 @@ void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* a
         m.body = body;
         m.arguments = arguments;
         m.cooperative = shape.cooperative;
-        m.interruptible = ended_by_interrupt;
+        m.interrupts = interrupts;
+        m.over = &over;
+        m.code = code;
+        m.own_code = own_code;
         m.most_ticks = most_ticks;
         m.main_stack = nullptr;
 #if defined(WW_SIM_TSAN)
@@ -268,8 +278,15 @@ void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* a
     auto work_all = [&](uint64_t first, uint64_t end, uint64_t together) {
         catch_faults();
         Watchdog watchdog(chosen.timeout);
-        for (uint64_t i = first; i < end; i += together) work(together == 1 ? block_at[i] : i, together, watchdog.most_ticks());
+        try {
+            for (uint64_t i = first; i < end && !over; i += together)
+                work(together == 1 ? block_at[i] : i, together, watchdog.most_ticks());
+        } catch (...) {
+            over = true;
+            throw;
+        }
     };
+    catch_termination();
     // TSan sees what blocks do to each other only where they run at the same time.
     try {
         if (shape.cooperative || (kTsan && blocks * threads <= 4096)) work_all(0, blocks, blocks);
@@ -282,7 +299,7 @@ void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* a
         restore_guards();  // or the next kernel would be blamed
         throw;
     }
-    check_guards(kernel.c_str());
+    check_guards(launched.c_str());
 }
 
 }  // namespace ww::sim

@@ -24,6 +24,7 @@ struct Shape {
     size_t shared_bytes;
     bool cooperative;
     unsigned bound;  // threads of a block that the kernel's __launch_bounds__ allows; 0: it has none
+    Location at;     // of the launch
 };
 
 // DeviceError for a launch that the device of options() would refuse.

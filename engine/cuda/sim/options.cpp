@@ -1,5 +1,6 @@
 #include "engine/cuda/sim/options.h"
 
+#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +13,9 @@ namespace {
 constexpr const char* kOrders[] = {"lockstep", "forward", "reverse", "random"};
 constexpr const char* kAsynchronies[] = {"late", "eager", "random"};
 
+// Digits alone: strtoull and strtoll would take blanks and signs as well.
+bool is_number(const char* text) { return *text && text[std::strspn(text, "0123456789")] == 0; }
+
 Options from_environment() {
     Options found;
     auto text = [](const char* name) {
@@ -21,20 +25,18 @@ Options from_environment() {
     if (const char* order = text("WHITEWOLF_SIM_ORDER")) found.order = order_named(order, "WHITEWOLF_SIM_ORDER");
     if (const char* when = text("WHITEWOLF_SIM_ASYNC")) found.asynchrony = asynchrony_named(when, "WHITEWOLF_SIM_ASYNC");
     if (const char* seed = text("WHITEWOLF_SIM_SEED")) {
-        char* end;
         errno = 0;
-        found.seed = std::strtoull(seed, &end, 10);
-        if (*end || errno || *seed == '-') fail<DeviceError>("WHITEWOLF_SIM_SEED: expected an integer >= 0, got '%s'", seed);
+        found.seed = std::strtoull(seed, nullptr, 10);
+        if (!is_number(seed) || errno) fail<DeviceError>("WHITEWOLF_SIM_SEED: expected an integer in [0, 2^64), got '%s'", seed);
     }
     if (const char* arch = text("WHITEWOLF_SIM_ARCH")) {
-        char* end;
-        int64_t number = std::strtoll(arch, &end, 10);
-        found.arch = check_arch(*end ? -1 : number, "WHITEWOLF_SIM_ARCH", arch);
+        found.arch = check_arch(is_number(arch) ? std::strtoll(arch, nullptr, 10) : -1, "WHITEWOLF_SIM_ARCH", arch);
     }
     if (const char* timeout = text("WHITEWOLF_SIM_TIMEOUT")) {
         char* end;
         double seconds = std::strtod(timeout, &end);
-        found.timeout = check_timeout(*end ? -1 : seconds, "WHITEWOLF_SIM_TIMEOUT", timeout);
+        found.timeout = check_timeout(*end || std::isspace(static_cast<unsigned char>(*timeout)) ? -1 : seconds,
+                                      "WHITEWOLF_SIM_TIMEOUT", timeout);
     }
     return found;
 }

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <optional>
@@ -15,10 +13,9 @@
 
 namespace ww {
 
-// Whether SIGINT raises KeyboardInterrupt in this thread. A handler of the program's own (one that lets a step of an optimizer end,
-// one that saves first) is run when the launch is over.
+// Whether SIGINT raises KeyboardInterrupt, in the main thread. A handler of the program's own (one that lets a step of an optimizer
+// end, one that saves first) is run when the launch is over.
 inline bool interrupt_raises() {
-    if (syscall(SYS_gettid) != getpid()) return false;          // Python's handlers run in the main thread
     static PyObject *handler_of = nullptr, *raising = nullptr;  // for good: the module is never unloaded
     if (!handler_of) {
         pybind11::module_ signals = pybind11::module_::import("_signal");  // that of signal.py is a hundred times slower
@@ -43,7 +40,8 @@ inline bool updates_in_place(const Op& op, const View* views, const int* first) 
     return false;
 }
 
-// While it lives, Ctrl-C ends the launches of this thread, where that is allowed. It may have come before: then it counts now.
+// While it lives, Ctrl-C ends the launches of this thread, where that is allowed. It may have come before: then, in the main
+// thread, it counts now.
 class Interruptible {
   public:
     explicit Interruptible(bool allowed) {

@@ -165,7 +165,8 @@ void require_arch(int arch, const char* what, Location at) {
 }
 
 const char* why_end() {
-    if (machine->interruptible && interrupt_came()) return "interrupted";
+    if (machine->over->load(std::memory_order_relaxed)) return "another block has failed";  // not said: the other's error is
+    if (interrupted_since(machine->interrupts)) return "interrupted";
     if (!machine->expired) return nullptr;
     return "its time is over: an endless loop, or more to do than ww.cudasim(timeout=), WHITEWOLF_SIM_TIMEOUT";
 }
