@@ -237,10 +237,10 @@ void others() {
     harness::refused_once("null", {"kernel write_nowhere", "thread (7, 0, 0)", kNullLine, "access to address 0x0, a null pointer"},
                           [] { launch<write_nowhere>({1, 32}, nullptr); });
     FILE* null = fopen("/dev/null", "w");
-    harness::refused_once("strlen", {"kernel measure", "thread (7, 0, 0)", kLengthLine, "access to address 0x5", ", in "},
-                          [&] { launch<measure>({1, 32}, reinterpret_cast<const char*>(5), x.data()); });
-    harness::refused_once("fprintf", {"kernel print", "thread (7, 0, 0)", kPrintLine, "access to address 0x5", ", in "},
-                          [&] { launch<print>({1, 32}, null, reinterpret_cast<const char*>(5)); });
+    harness::refused_once("strlen", {"kernel measure", "thread (7, 0, 0)", kLengthLine, "access to address 0x10", ", in "},
+                          [&] { launch<measure>({1, 32}, reinterpret_cast<const char*>(16), x.data()); });
+    harness::refused_once("fprintf", {"kernel print", "thread (7, 0, 0)", kPrintLine, "access to address 0x10", ", in "},
+                          [&] { launch<print>({1, 32}, null, reinterpret_cast<const char*>(16)); });
     harness::refused_once("jump", {"kernel jump", "thread (7, 0, 0)", kJumpLine, "access to address 0x10"},
                           [&] { launch<jump>({1, 32}, reinterpret_cast<void (*)()>(16), x.data()); });
     for (auto run : {+[](int* out) { launch<deep_stack>({1, 64}, out); }, +[](int* out) { launch<very_deep_stack>({1, 64}, out); }})
