@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import whitewolf as ww
-from helpers import misuse, misuse_objects
+from helpers import misuse, public_classes
 from helpers.gradient_cases import CASES, NONE
 
 
@@ -34,7 +34,7 @@ def test_every_public_function_has_a_case_or_a_reason() -> None:
     assert public == cases | without
 
 
-LAYERS = [f"nn.{n}" for n in misuse_objects.LAYERS if n not in misuse_objects.CONTAINERS]
+LAYERS = [f"nn.{n}" for n in public_classes.LAYERS if n not in public_classes.CONTAINERS]
 # In place of what misuse gives them: for these, one element apart from the next, or another shape.
 INPUTS = {"CTCLoss": {"target_lengths": [1, 1], "input_lengths": [3, 3]}}
 
@@ -49,9 +49,9 @@ def spread(x: ww.Tensor, seed: int) -> ww.Tensor:
 def test_layers_have_first_and_second_gradients_by_inputs_and_parameters(name: str) -> None:
     short = name.split(".")[-1]
     ww.manual_seed(0)
-    layer = misuse_objects.build(name, misuse_objects.CLASSES[name]).to("float64")
-    given = {k: (lambda v=v: v) for k, v in (misuse_objects._inputs(short) | INPUTS.get(short, {})).items()}
-    _, inputs = misuse_objects.arguments_of(layer.forward, given, "")
+    layer = public_classes.build(name, public_classes.CLASSES[name]).to("float64")
+    given = {k: (lambda v=v: v) for k, v in (public_classes.inputs_of(short) | INPUTS.get(short, {})).items()}
+    _, inputs = public_classes.arguments_of(layer.forward, given, "")
     varied = {k: spread(v, n) for n, (k, v) in enumerate(inputs.items()) if isinstance(v, ww.Tensor) and v.dtype == ww.float32}
     parameters = dict(layer.named_parameters())
 

@@ -1,5 +1,5 @@
 """Misuse of classes, objects, methods and the rooms beside the top namespace, generated and in child processes; the contract and the
-calls are those of helpers/misuse_objects.py.
+calls are those of helpers/misuse_objects.py, on what helpers/public_classes.py and public_functions.py list.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import whitewolf as ww
-from helpers import misuse, misuse_objects
+from helpers import misuse, public_classes
 from whitewolf import _named
 
 STRANGERS = ["no", 2.5, None, 1 + 2j, b"a", len, object()]
@@ -76,11 +76,11 @@ def test_an_option_of_another_kind_is_a_type_error() -> None:
 
 def test_an_option_of_another_kind_is_a_type_error_in_constructors() -> None:
     problems, calls = [], 0
-    for name, cls in misuse_objects.CLASSES.items():
+    for name, cls in public_classes.CLASSES.items():
         short = name.split(".")[-1]
-        good = misuse_objects.MADE_OF | misuse_objects.MADE_OF_FOR.get(short, {})
+        good = public_classes.MADE_OF | public_classes.MADE_OF_FOR.get(short, {})
         for argument, value in wrong_options(cls):
-            positional, keywords = misuse_objects.arguments_of(cls, good, short, argument, value)
+            positional, keywords = public_classes.arguments_of(cls, good, short, argument, value)
             problems.append(refused(lambda c=cls, p=positional, k=keywords: c(*p, **k), name, argument, value))
             calls += 1
     assert not any(problems), "\n".join(filter(None, problems))
@@ -135,10 +135,10 @@ def holds_int(value: Any) -> bool:
 @pytest.mark.filterwarnings("ignore")
 def test_numpy_s_integers_are_ints_in_constructors() -> None:
     problems, calls = [], 0
-    for name, cls in misuse_objects.CLASSES.items():
+    for name, cls in public_classes.CLASSES.items():
         short = name.split(".")[-1]
-        good = misuse_objects.MADE_OF | misuse_objects.MADE_OF_FOR.get(short, {})
-        positional, keywords = misuse_objects.arguments_of(cls, good, short)
+        good = public_classes.MADE_OF | public_classes.MADE_OF_FOR.get(short, {})
+        positional, keywords = public_classes.arguments_of(cls, good, short)
         keywords = {p.name: p.default for p in inspect.signature(cls).parameters.values() if type(p.default) is int} | keywords
         if name == "data.ImageFolder" or not any(map(holds_int, (*positional, *keywords.values()))):
             continue
@@ -148,8 +148,8 @@ def test_numpy_s_integers_are_ints_in_constructors() -> None:
             for convert in (lambda v: v, as_numpy):
                 ww.manual_seed(0)
                 made = cls(*convert(positional), **{k: convert(v) for k, v in keywords.items()})
-                layer = isinstance(made, ww.nn.Module) and short not in misuse_objects.CONTAINERS
-                results.append((repr(made), misuse_objects.use(made, short) if layer else None))
+                layer = isinstance(made, ww.nn.Module) and short not in public_classes.CONTAINERS
+                results.append((repr(made), public_classes.use(made, short) if layer else None))
         except Exception as error:  # told with the others, whatever it is
             problems.append(f"{name}: {error!r}")
         else:

@@ -5,7 +5,6 @@ in helpers/misuse.py, and: each call ends within SECONDS; what a constructor acc
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 import re
@@ -15,131 +14,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import whitewolf as ww
 from whitewolf import amp, autograd, data, io, nn, optim
 
 from helpers.misuse import ELSEWHERE, GOOD, TYPED, bad_values, documented, elsewhere, floats, ints, limit_memory
+from helpers.public_classes import CLASSES, CONTAINERS, MADE_OF, MADE_OF_FOR, arguments_of, build, inputs_of, use
+from helpers.public_functions import FUNCTIONS, METHODS, OPERATORS
 
 SECONDS = 10
 # As in PyTorch, labels and lengths may lie on the CPU beside what is on a GPU.
 FROM_ANYWHERE = {"nn.CTCLoss", "rnn.pack_padded_sequence", "rnn.unpad_sequence"}
-
-
-def _weights() -> list[ww.Tensor]:
-    w = floats(2, 2).requires_grad_()
-    w.grad = floats(2, 2)
-    return [w]
-
-
-def _optimizer() -> Any:
-    return optim.SGD(_weights(), lr=0.1)
-
-
-@functools.cache
-def _one_optimizer() -> Any:
-    """For schedules over schedules, which are all over one."""
-    return _optimizer()
-
-
-# A good value for each argument of a constructor, by its name...
-MADE_OF: dict[str, Callable[[], Any]] = {
-    **dict.fromkeys(("in_features", "in_channels", "out_channels", "num_features", "num_channels", "normalized_shape", "input_size",
-                     "embed_dim", "d_model", "in1_features", "in2_features", "num_embeddings"), lambda: 4),
-    **dict.fromkeys(("out_features", "embedding_dim", "hidden_size"), lambda: 3),
-    **dict.fromkeys(("kernel_size", "output_size", "num_groups", "groups", "num_heads", "nhead", "upscale_factor", "downscale_factor", "size",
-                     "num_layers", "T_max", "T_0", "step_size", "total_steps"), lambda: 2),
-    **dict.fromkeys(("padding", "dim"), lambda: 1), **dict.fromkeys(("value", "threshold", "norm_type", "gamma", "max_lr", "base_lr"), lambda: 1.0),
-    "unflattened_size": lambda: (2, 2), "args": lambda: nn.ReLU(), "encoder_layer": lambda: nn.TransformerEncoderLayer(4, 2, 8),
-    "decoder_layer": lambda: nn.TransformerDecoderLayer(4, 2, 8), "optimizer": _optimizer, "params": _weights, "lr_lambda": lambda: lambda n: 1.0,
-    "milestones": lambda: [2], "defaults": lambda: {"lr": 0.1}, "components": lambda: np.eye(3, dtype="f4"), "spread": lambda: np.ones(3, "f4"),
-    "transforms": lambda: data.RandomFlip(), "arrays": lambda: np.zeros((4, 2), "f4"), "mean": lambda: np.zeros(3, "f4"),
-    "std": lambda: np.ones(3, "f4"), "dataset": lambda: data.TensorDataset(np.zeros((4, 2), "f4")), "modules": lambda: [nn.ReLU()],
-    "parameters": lambda: [nn.Parameter(floats(2))], "data": lambda: floats(2), "folder": lambda: ".", "kwargs": lambda: None,
-}  # fmt: skip
-
-# ... and where a class wants another.
-MADE_OF_FOR: dict[str, dict[str, Callable[[], Any]]] = {
-    "FractionalMaxPool2d": {"output_size": lambda: 2}, "Fold": {"output_size": lambda: (2, 2)}, "Upsample": {"size": lambda: None, "scale_factor": lambda: 2},
-    "ModuleDict": {"modules": lambda: {"a": nn.ReLU()}}, "Transformer": {"d_model": lambda: 4, "nhead": lambda: 2, "num_encoder_layers": lambda: 1,
-    "num_decoder_layers": lambda: 1, "dim_feedforward": lambda: 8}, "UpsamplingBilinear2d": {"scale_factor": lambda: 2},
-    "UpsamplingNearest2d": {"scale_factor": lambda: 2}, "RandomCrop": {"size": lambda: 2},
-    "SequentialLR": {"optimizer": _one_optimizer, "schedulers": lambda: [optim.lr_scheduler.StepLR(_one_optimizer(), 2)], "milestones": list},
-    "OneCycleLR": {"total_steps": lambda: 2},
-    **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), {"dim_feedforward": lambda: 8}),
-}  # fmt: skip
-
-
-def _inputs(name: str) -> dict[str, Any]:
-    """What a layer of that name computes on."""
-    if "Transformer" in name:
-        return {"src": floats(3, 2, 4), "tgt": floats(3, 2, 4), "memory": floats(3, 2, 4)}
-    picture: dict[str, tuple[int, ...]] = {"1d": (2, 4, 4), "2d": (2, 4, 4, 4), "3d": (2, 4, 2, 2, 2)}
-    shape = picture.get(name[-2:], (2, 4))
-    shape = {"RNN": (3, 2, 4), "LSTM": (3, 2, 4), "GRU": (3, 2, 4), "Fold": (2, 4, 1), "Unfold": (2, 4, 4, 4), "GroupNorm": (2, 4, 3),
-             "PixelShuffle": (2, 4, 2, 2), "PixelUnshuffle": (2, 4, 4, 4), "LocalResponseNorm": (2, 4, 4), "ChannelShuffle": (2, 4, 2),
-             "FeatureAlphaDropout": (2, 4, 2), "Upsample": (2, 4, 4)}.get(name, shape)  # fmt: skip
-    found: dict[str, Any] = dict.fromkeys(
-        ("input", "x", "x1", "x2", "input1", "input2", "anchor", "positive", "negative"), floats(*shape)
-    )
-    found |= dict.fromkeys(("target", "var"), floats(*shape)) | dict.fromkeys(("query", "key", "value"), floats(3, 2, 4))
-    if name in ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"):
-        found["target"] = ints(2)
-    if name == "MultiLabelMarginLoss":
-        found["target"] = ints(2, 4)
-    found |= {"log_input": floats(*shape), "log_probs": floats(3, 2, 4), "targets": ww.ones((2, 1), dtype="int64")}
-    found |= dict.fromkeys(("input_lengths", "target_lengths"), [1, 1])
-    if name in ("CosineEmbeddingLoss",):
-        found["target"] = floats(2)
-    if name in ("Embedding", "EmbeddingBag"):
-        found["input"] = ints(2, 2)
-    if name.startswith("MaxUnpool"):
-        found["indices"] = ints(*shape)
-    return found
-
-
-LAYERS = [name for name in nn.__all__ if inspect.isclass(getattr(nn, name)) and issubclass(getattr(nn, name), nn.Module)]
-CONTAINERS = ("Module", "ModuleDict", "ModuleList", "ParameterList", "Sequential")
-SCHEDULES = optim.lr_scheduler.__all__
-CLASSES = {
-    **{f"nn.{n}": getattr(nn, n) for n in LAYERS if n != "Module"}, "nn.Parameter": nn.Parameter,
-    **{f"optim.{n}": getattr(optim, n) for n in optim.__all__ if n != "lr_scheduler"},
-    **{f"optim.lr_scheduler.{n}": getattr(optim.lr_scheduler, n) for n in SCHEDULES if n != "LRScheduler"},
-    **{f"data.{n}": getattr(data, n) for n in ("ColourJitter", "Compose", "DataLoader", "ImageFolder", "Normalize", "RandomCrop", "RandomShift",
-                                               "TensorDataset")},
-    "amp.GradScaler": amp.GradScaler,
-}  # fmt: skip
-
-
-def build(name: str, cls: Any) -> Any:
-    short = name.split(".")[-1]
-    args, kwargs = arguments_of(cls, MADE_OF | MADE_OF_FOR.get(short, {}), short)
-    made = cls(*args, **kwargs)
-    if short.startswith("Lazy"):  # has its parameters, and computes as its class does, once it was called
-        use(made, short)
-    return made
-
-
-def arguments_of(
-    function: Any, good: dict[str, Callable[[], Any]], name: str, wrong: str = "", bad: Any = None, given: tuple[str, ...] = ()
-) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a call in which `wrong` is `bad`: those without a default and those that are `given`."""
-    positional: list[Any] = []
-    keywords: dict[str, Any] = {}
-    for p in inspect.signature(function).parameters.values():
-        if p.name == "self" or p.kind is p.VAR_KEYWORD or p.kind is p.VAR_POSITIONAL and p.name not in (wrong, *good):
-            continue
-        if p.name == wrong:
-            value = bad
-        elif p.default is p.empty or p.name in MADE_OF_FOR.get(name, {}) or p.name in given:
-            value = good[p.name]()
-        else:
-            continue
-        if p.kind is p.VAR_POSITIONAL or p.kind is p.POSITIONAL_ONLY:
-            positional.append(value)
-        else:
-            keywords[p.name] = value
-    return positional, keywords
 
 
 def bad_for(parameter: str) -> dict[str, Any]:
@@ -181,20 +65,13 @@ def constructors(name: str) -> Iterator[Call]:
             )
 
 
-def use(layer: Any, name: str) -> Any:
-    """The layer on what suits its good arguments."""
-    given = {k: (lambda v=v: v) for k, v in _inputs(name).items()}
-    args, kwargs = arguments_of(layer.forward, given, "")
-    return layer(*args, **kwargs)
-
-
 def forwards(name: str) -> Iterator[Call]:
     short = name.split(".")[-1]
     layer = build(name, CLASSES[name])
     state = [*layer.parameters()]
     parameters = [p for p in inspect.signature(layer.forward).parameters if p not in ("args", "kwargs")]
     for parameter in parameters:
-        given = {k: (lambda v=v: v) for k, v in _inputs(short).items()}
+        given = {k: (lambda v=v: v) for k, v in inputs_of(short).items()}
         for what, bad in {**bad_for(parameter), **elsewhere(given.get(parameter))}.items():
             args, kwargs = arguments_of(layer.forward, given, "", parameter, bad)
             keep = [t for t in (*args, *kwargs.values(), *state) if isinstance(t, ww.Tensor)]
@@ -205,130 +82,6 @@ def forwards(name: str) -> Iterator[Call]:
                 [*parameters, "x", "w", "b", "input", "projected", "weight"],
                 keep,
             )
-
-
-def _model() -> Any:
-    return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-
-
-def _schedule() -> Any:
-    return optim.lr_scheduler.StepLR(_optimizer(), 2)
-
-
-def _listed(method: Any) -> Any:
-    """A method that gives an iterator, and all that comes out of it."""
-
-    @functools.wraps(method)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        return list(method(*args, **kwargs))
-
-    return run
-
-
-def _use(matmul: Any) -> None:
-    with ww.kernels.use(matmul=matmul):
-        pass
-
-
-_use.__doc__ = ww.kernels.use.__doc__
-
-
-def _names() -> Any:
-    return nn.ModuleDict({"a": nn.ReLU()})
-
-
-def _packed() -> Any:
-    return nn.utils.rnn.pack_padded_sequence(floats(3, 2, 4), ww.asarray([3, 2]))
-
-
-def _saved() -> str:
-    ww.save({"x": ww.ones(2)}, "saved")
-    return "saved"
-
-
-def _checkpoint() -> str:
-    ww.save_checkpoint("checkpoint", model=_model())
-    return "checkpoint"
-
-
-# Methods and functions with good arguments: each argument in turn is replaced.
-FUNCTIONS: dict[str, tuple[Callable[[], Callable[..., Any]], dict[str, Callable[[], Any]]]] = {
-    "Optimizer.step": (lambda: _optimizer().step, {}),
-    "Optimizer.zero_grad": (lambda: _optimizer().zero_grad, {}),
-    "Optimizer.add_param_group": (lambda: _optimizer().add_param_group, {"param_group": lambda: {"params": _weights()}}),
-    "Optimizer.load_state_dict": (lambda: _optimizer().load_state_dict, {"state_dict": lambda: _optimizer().state_dict()}),
-    "LRScheduler.load_state_dict": (lambda: _schedule().load_state_dict, {"state_dict": lambda: _schedule().state_dict()}),
-    "ReduceLROnPlateau.load_state_dict": (lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).load_state_dict,
-                                          {"state_dict": lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).state_dict()}),
-    **{f"{n}.load_state_dict": (lambda n=n: build(f"optim.lr_scheduler.{n}", getattr(optim.lr_scheduler, n)).load_state_dict, {
-        "state_dict": lambda n=n: build(f"optim.lr_scheduler.{n}", getattr(optim.lr_scheduler, n)).state_dict()}) for n in ("MultiplicativeLR", "OneCycleLR", "SequentialLR")},
-    "CosineAnnealingWarmRestarts.step": (lambda: build("optim.lr_scheduler.CosineAnnealingWarmRestarts", optim.lr_scheduler.CosineAnnealingWarmRestarts).step, {}),
-    "Transformer.generate_square_subsequent_mask": (lambda: nn.Transformer.generate_square_subsequent_mask, {"sz": lambda: 2}),
-    "ReduceLROnPlateau.step": (lambda: optim.lr_scheduler.ReduceLROnPlateau(_optimizer()).step, {"metrics": lambda: 1.0, "metric": lambda: 1.0}),
-    "Module.load_state_dict": (lambda: _model().load_state_dict, {"state_dict": lambda: _model().state_dict()}),
-    "Module.to": (lambda: _model().to, {"targets": lambda: "float64"}),
-    "Module.train": (lambda: _model().train, {}),
-    "Module.requires_grad_": (lambda: _model().requires_grad_, {}),
-    "Module.register_buffer": (lambda: _model().register_buffer, {"name": lambda: "n", "tensor": lambda: floats(2)}),
-    "Module.register_parameter": (lambda: _model().register_parameter, {"name": lambda: "n", "param": lambda: nn.Parameter(floats(2))}),
-    "Module.add_module": (lambda: _model().add_module, {"name": lambda: "n", "module": lambda: nn.ReLU()}),
-    "Module.register_forward_hook": (lambda: _model().register_forward_hook, {"hook": lambda: lambda *given: None}),
-    "Module.register_forward_pre_hook": (lambda: _model().register_forward_pre_hook, {"hook": lambda: lambda *given: None}),
-    **{f"Module.{n}": (lambda n=n: _listed(getattr(_model(), n)), {}) for n in ("buffers", "named_buffers", "named_modules", "named_parameters", "parameters")},
-    **{f"Module.{n}": (lambda n=n: getattr(_model(), n), {"target": lambda: "0"}) for n in ("get_buffer", "get_parameter", "get_submodule", "state_dict", "zero_grad")},
-    "Sequential.pop": (lambda: _model().pop, {}),
-    **{f"Sequential.{n}": (lambda n=n: getattr(_model(), n), {"i": lambda: 0, "module": lambda: nn.ReLU(), "modules": lambda: [nn.ReLU()]})
-       for n in ("append", "extend", "insert", "__getitem__", "__setitem__", "__delitem__")},
-    **{f"ModuleList.{n}": (lambda n=n: getattr(nn.ModuleList([nn.ReLU()]), n), {"i": lambda: 0, "other": lambda: [nn.ReLU()]}) for n in ("__getitem__", "__add__")},
-    **{f"ModuleDict.{n}": (lambda n=n: getattr(_names(), n), {"name": lambda: "a", "module": lambda: nn.ReLU(), "modules": lambda: {"a": nn.ReLU()}})
-       for n in ("__contains__", "__delitem__", "__getitem__", "__setitem__", "pop", "update")},
-    **{f"ParameterList.{n}": (lambda n=n: getattr(nn.ParameterList(_weights()), n), {"i": lambda: 0, "value": lambda: floats(2), "values": _weights})
-       for n in ("append", "extend", "__getitem__", "__setitem__")},
-    "PackedSequence.to": (lambda: _packed().to, {"targets": lambda: "float64"}),
-    "Module.apply": (lambda: _model().apply, {"fn": lambda: lambda m: None, "function": lambda: lambda m: None}),
-    "GradScaler.scale": (lambda: amp.GradScaler().scale, {"outputs": lambda: floats(2)}),
-    "GradScaler.step": (lambda: amp.GradScaler().step, {"optimizer": _optimizer}),
-    "GradScaler.unscale_": (lambda: amp.GradScaler().unscale_, {"optimizer": _optimizer}),
-    "GradScaler.update": (lambda: amp.GradScaler().update, {"new_scale": lambda: 1.0}),
-    **{f"GradScaler.set_{n}": (lambda n=n: getattr(amp.GradScaler(), f"set_{n}"), {"new_factor": lambda: 0.5, "new_interval": lambda: 5})
-       for n in ("backoff_factor", "growth_factor", "growth_interval")},
-    "GradScaler.load_state_dict": (lambda: amp.GradScaler().load_state_dict, {"state_dict": lambda: amp.GradScaler().state_dict()}),
-    **{f"init.{n}": (lambda n=n: getattr(nn.init, n), {"tensor": lambda: floats(2, 2), "val": lambda: 1.0, "nonlinearity": lambda: "relu", "sparsity": lambda: 0.5})
-       for n in dir(nn.init) if n.endswith("_") and not n.startswith("_") or n == "calculate_gain"},
-    **{f"utils.{n}": (lambda n=n: getattr(nn.utils, n), {"parameters": _weights, "max_norm": lambda: 1.0, "clip_value": lambda: 1.0, "vec": lambda: floats(4)})
-       for n in ("clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters")},
-    **{f"utils.{n}": (lambda n=n: getattr(nn.utils, n), {"module": lambda: nn.Linear(2, 2)}) for n in ("spectral_norm", "weight_norm")},
-    **{f"utils.remove_{n}": (lambda n=n: getattr(nn.utils, f"remove_{n}"), {"module": lambda n=n: getattr(nn.utils, n)(nn.Linear(2, 2))}) for n in ("spectral_norm", "weight_norm")},
-    **{f"rnn.{n}": (lambda n=n: getattr(nn.utils.rnn, n), {
-        "input": lambda: floats(3, 2, 4), "lengths": lambda: ww.asarray([3, 2]), "sequence": _packed, "packed_sequences": _packed,
-        "sequences": lambda: [floats(3, 2), floats(2, 2)], "padded_sequences": lambda: floats(3, 2, 4), "packed_sequence": _packed})
-       for n in ("pack_padded_sequence", "pack_sequence", "pad_packed_sequence", "pad_sequence", "unpack_sequence", "unpad_sequence")},
-    **{f"random.{n}": (lambda n=n: getattr(ww.random, n), {"p": lambda: floats(2), "shape": lambda: (2,), "n": lambda: 3, "low": lambda: 0,
-                                                           "high": lambda: 5, "seed": lambda: 1, "args": lambda: 3, "state": lambda: ww.random.get_state()})
-       for n in ("bernoulli", "manual_seed", "normal", "permutation", "randint", "set_state", "uniform")},
-    "autograd.backward": (lambda: autograd.backward, {"tensor": lambda: (ww.ones((), requires_grad=True) * 2)}),
-    "autograd.gradcheck": (lambda: autograd.gradcheck, {"function": lambda: ww.exp, "inputs": lambda: [ww.ones(2, dtype="float64", requires_grad=True)]}),
-    "autograd.gradgradcheck": (lambda: autograd.gradgradcheck, {"function": lambda: ww.exp, "inputs": lambda: [ww.ones(2, dtype="float64", requires_grad=True)]}),
-    "kernels.get": (lambda: ww.kernels.get, {"op": lambda: "add_forward"}),
-    "kernels.list": (lambda: ww.kernels.list, {}),
-    "kernels.use": (lambda: _use, {"matmul": lambda: "tiled"}),
-    "kernels.load": (lambda: ww.kernels.load, {"path": lambda: "no such folder"}),
-    "DataLoader.load_state_dict": (lambda: data.DataLoader(data.TensorDataset(np.zeros((4, 2), "f4"))).load_state_dict, {"state": lambda: {"epoch": 0}}),
-    "TensorDataset.batch": (lambda: data.TensorDataset(np.zeros((4, 2), "f4")).batch, {"indices": lambda: np.array([1, 2])}),
-    "TensorDataset.__getitem__": (lambda: data.TensorDataset(np.zeros((4, 2), "f4")).__getitem__, {"index": lambda: 1}),
-    **{f"{n}.__call__": (lambda n=n: build(f"data.{n}", getattr(data, n)).__call__, {"batch": lambda: np.zeros((2, 3, 4, 4), "f4"), "rng": lambda: np.random.default_rng(0)})
-       for n in ("ColourJitter", "Normalize", "RandomCrop", "RandomFlip", "RandomShift")},
-    "data.collate": (lambda: data.collate, {"samples": lambda: [np.zeros(2), np.ones(2)]}),
-    "data.read_idx": (lambda: data.read_idx, {"path": lambda: "no such file"}),
-    "data.mnist": (lambda: data.mnist, {"folder": lambda: "no such folder"}),
-    "data.cifar10": (lambda: data.cifar10, {"folder": lambda: "no such folder"}),
-    "data.digits": (lambda: data.digits, {}),
-    "io.load": (lambda: io.load, {"path": _saved}),
-    "io.save": (lambda: io.save, {"tensors": lambda: {"x": ww.ones(2)}, "path": lambda: "written"}),
-    "io.load_checkpoint": (lambda: io.load_checkpoint, {"path": _checkpoint}),
-    "io.save_checkpoint": (lambda: io.save_checkpoint, {"path": lambda: "written"}),
-    "precision": (lambda: ww.precision, {"name": lambda: "tf32"}),
-}  # fmt: skip
 
 
 def functions(name: str) -> Iterator[Call]:
@@ -347,27 +100,6 @@ def functions(name: str) -> Iterator[Call]:
 
 
 # Methods of tensors that take arguments, on a good tensor.
-OPERATORS = [
-    f"__{n}__"
-    for n in (
-        "getitem",
-        "setitem",
-        "array",
-        "dlpack",
-        "add",
-        "iadd",
-        "radd",
-        "matmul",
-        "imatmul",
-        "mod",
-        "imul",
-        "pow",
-        "eq",
-        "lt",
-        "lshift",
-    )
-]
-METHODS = [n for n in dir(ww.Tensor) if not n.startswith("_") and callable(getattr(ww.Tensor, n))] + OPERATORS
 
 
 def methods(name: str) -> Iterator[Call]:
