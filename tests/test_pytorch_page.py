@@ -54,13 +54,16 @@ ARGUMENTS = {
     "cat": "[x, x], dim=1", "cumsum": "x, 1", "cumprod": "x, dim=0", "amax": "x, (0, 1), keepdim=True", "amin": "x, 1", "unbind": "x, dim=1",
     "clamp": "x, -0.5, 0.5", "softmax": "x, 1", "log_softmax": "x, dim=0", "movedim": "x, 0, 1", "permute": "x, (1, 0)", "swapaxes": "x, 0, 1",
     "swapdims": "x, 0, 1", "mv": "x, x[0]", "bmm": "x[None], x[None]", "bitwise_not": "i", "arccosh": "abs(x) + 1", "arctan2": "x, x.T",
-    "as_tensor": "x.tolist(), dtype=torch.float64", "from_numpy": "x.numpy()", "dropout": "x, 0.5, False", "arccos": "x / 4", "arcsin": "x / 4", "arctanh": "x / 4",
+    "as_tensor": "x.tolist(), dtype=torch.float64", "from_numpy": "x.numpy()", "dropout": "x, 0.5, False", "dot": "v, v", "outer": "v, v", "addmm": "x, x, x.T, beta=0.5, alpha=2", "lerp": "x, x.T, 0.25",
+    "repeat_interleave": "x, 2, dim=1", "take_along_dim": "x[:2], i, dim=1", "argwhere": "i", "masked_select": "x, m", "broadcast_tensors": "x, x[0]", "cosine_similarity": "x, x.T, dim=0",
+    "arccos": "x / 4", "arcsin": "x / 4", "arctanh": "x / 4",
 }  # fmt: skip
+DTYPES = {"double", "float", "half", "int", "long"}
 RANDOM = {"rand", "randn", "randint", "rand_like", "randn_like", "randperm", "bernoulli"}
 TWO = {"div", "eq", "ge", "gt", "le", "lt", "mm", "mul", "ne", "sub", "true_divide"}
 
 
-@pytest.mark.parametrize("name", sorted({*_pytorch.SAME, *_pytorch.OURS} - RANDOM - {"inference_mode"}))
+@pytest.mark.parametrize("name", sorted({*_pytorch.SAME, *_pytorch.OURS} - RANDOM - DTYPES - {"inference_mode"}))
 def test_pytorch_s_names_compute_what_pytorch_s_do(name: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
     call = f"f({ARGUMENTS.get(name, 'x, x.T' if name in TWO else 'x')})"
@@ -76,6 +79,7 @@ def test_random_names_take_pytorch_s_arguments() -> None:
     )
     assert set(ww.randint(2, 4, (50,)).tolist()) == {2, 3} and set(ww.randint(2, (50,)).tolist()) == {0, 1}
     assert sorted(ww.randperm(4).tolist()) == [0, 1, 2, 3]
+    assert [getattr(ww, n) for n in sorted(DTYPES)] == [ww.float64, ww.float32, ww.float16, ww.int32, ww.int64]
     with ww.inference_mode():
         assert not ww.is_grad_enabled()
     for call, text in (
@@ -92,6 +96,12 @@ def test_an_absent_name_says_what_to_use(name: str) -> None:
     with pytest.raises(AttributeError, match=re.escape(f"module 'whitewolf' has no attribute '{name}'; ")):
         getattr(ww, name)
     assert not hasattr(ww, name) and not hasattr(ww, "no_such_name")
+
+
+def test_layers_over_three_dimensions_are_said_to_be_absent() -> None:
+    with pytest.raises(AttributeError, match="module 'whitewolf.nn' has no attribute 'Conv3d'; windows slide along one or two"):
+        ww.nn.Conv3d  # noqa: B018
+    assert not hasattr(ww.nn, "no_such_layer")
 
 
 @pytest.mark.parametrize("name", _pytorch_methods.ABSENT)

@@ -19,3 +19,8 @@ __all__ = [
     "utils",
     *_layers,
 ]
+
+
+def __getattr__(name: str) -> object:
+    hint = "; windows slide along one or two dimensions (docs/pytorch.md)" if name.endswith("3d") else ""
+    raise AttributeError(f"module 'whitewolf.nn' has no attribute {name!r}{hint}")
