@@ -80,6 +80,9 @@ def test_random_names_take_pytorch_s_arguments() -> None:
     assert set(ww.randint(2, 4, (50,)).tolist()) == {2, 3} and set(ww.randint(2, (50,)).tolist()) == {0, 1}
     assert sorted(ww.randperm(4).tolist()) == [0, 1, 2, 3]
     assert [getattr(ww, n) for n in sorted(DTYPES)] == [ww.float64, ww.float32, ww.float16, ww.int32, ww.int64]
+    x = ww.zeros(1000)
+    assert x.uniform_(2, 3) is x and 2 <= ww.min(x).item() < 2.1 < 2.9 < ww.max(x).item() < 3
+    assert x.normal_(5, 0.1) is x and abs(ww.mean(x).item() - 5) < 0.1 and 0.05 < ww.std(x).item() < 0.2
     with ww.inference_mode():
         assert not ww.is_grad_enabled()
     for call, text in (
@@ -115,13 +118,42 @@ METHODS = {
     "add_": "x * 2, alpha=0.5", "sub_": "x * x, alpha=2", "mul_": "x + 1", "div_": "2", "pow_": "2", "clamp_": "-0.5, max=0.5", "clip_": "0.1, 0.2",
     "masked_fill_": "m, 7.0", "copy_": "x[0].float()", "fill_": "2.5", "new_zeros": "2, 3", "new_ones": "(2, 3)", "new_full": "(2,), 1.5",
     "new_tensor": "[1, 2]", "cumsum": "1", "unbind": "1", "swapaxes": "0, 1", "tile": "(2, 1)", "type_as": "i", "maximum": "x.T", "minimum": "x.T",
+    "atan2": "x.T", "floor_divide": "x.T", "remainder": "x.T", "allclose": "x", "equal": "x", "movedim": "0, 1", "moveaxis": "0, 1", "cumprod": "1", "softmax": "dim=1",
+    "log_softmax": "0", "flip": "0, 1", "roll": "1, 0", "tril": "-1", "triu": "1", "where": "m, 0.5", "view_as": "x[None]", "reshape_as": "x[None]", "expand_as": "x[None] * 0",
+    "scatter_": "1, i, 2.0", "scatter_add_": "1, i, x[:2, :3] * 2", "index_add_": "0, c, x * 2",
     "clamp": "min=0.1", "amax": "1", "amin": "0", "mv": "x[0]", "bmm": "x.T",
 }  # fmt: skip
-BINARY = {"add", "sub", "mul", "div", "matmul", "mm", "eq", "ne", "lt", "le", "gt", "ge"}
-DIRECT = {"bmm": "x[None].bmm(x.T[None])", "logical_not": "m.logical_not()", "bfloat16": "x.bfloat16().float()"}
+BINARY = {
+    "multiply",
+    "subtract",
+    "divide",
+    "true_divide",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "matmul",
+    "mm",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+}
+DIRECT = {
+    "bmm": "x[None].bmm(x.T[None])",
+    "logical_not": "m.logical_not()",
+    **{n: f"m.{n}(m.T)" for n in ("logical_and", "logical_or", "logical_xor")},
+    **{n: f"(x / 4).{n}()" for n in ("asin", "acos")},
+    "bfloat16": "x.bfloat16().float()",
+}
 
 
-@pytest.mark.parametrize("name", sorted({*_pytorch_methods.methods()} - {*_pytorch_methods.ABSENT} - {"cuda", "new_empty", "data"}))
+@pytest.mark.parametrize(
+    "name",
+    sorted({*_pytorch_methods.methods()} - {*_pytorch_methods.ABSENT} - {"cuda", "new_empty", "data", "uniform_", "normal_"}),
+)
 def test_methods_of_pytorch_s_names_do_what_pytorch_s_do(name: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
     positive = name.rstrip("_") in ("log", "log2", "log10", "sqrt", "rsqrt", "log1p")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..device import device as find_device
+from ..dtypes import is_floating
 from ..tensor import Tensor
-from . import binary, creation, cumulative, elementwise, logic, manipulation, matmul, rearrange, reduce, select
-from ._common import SCALARS, check_number, check_tensor
+from . import binary, creation, cumulative, elementwise, gather, logic, manipulation, matmul, rearrange, reduce, select
+from ._common import SCALARS, check_int, check_number, check_tensor
 from .in_place import in_place
 
 SAME: dict[str, Callable[..., Any]] = {
@@ -18,7 +19,12 @@ SAME: dict[str, Callable[..., Any]] = {
     "mm": matmul.matmul, "bmm": matmul.matmul, "mv": matmul.matmul, "eq": logic.equal, "ne": logic.not_equal, "lt": logic.less,
     "le": logic.less_equal, "gt": logic.greater, "ge": logic.greater_equal, "isnan": logic.isnan, "isinf": logic.isinf,
     "isfinite": logic.isfinite, "logical_not": logic.logical_not, "maximum": binary.maximum, "minimum": binary.minimum, "clamp": select.clip,
-    "amax": reduce.max, "amin": reduce.min, "swapaxes": manipulation.transpose, "tile": rearrange.tile,
+    "absolute": elementwise.abs, "negative": elementwise.negative, "multiply": elementwise.multiply, "subtract": elementwise.subtract,
+    "divide": elementwise.divide, "true_divide": elementwise.divide, "asin": elementwise.asin, "acos": elementwise.acos, "atan": elementwise.atan,
+    "sinh": elementwise.sinh, "cosh": elementwise.cosh, "tan": elementwise.tan, "exp2": elementwise.exp2, "atan2": binary.atan2,
+    "floor_divide": binary.floor_divide, "remainder": binary.remainder, "logical_and": logic.logical_and, "logical_or": logic.logical_or,
+    "logical_xor": logic.logical_xor, "allclose": logic.allclose, "equal": logic.array_equal, "movedim": manipulation.moveaxis,
+    "moveaxis": manipulation.moveaxis, "amax": reduce.max, "amin": reduce.min, "swapaxes": manipulation.transpose, "tile": rearrange.tile,
 }  # fmt: skip
 
 # What is absent, and what to use: x.{name} raises AttributeError with these words.
@@ -102,6 +108,30 @@ def _unary(name: str, op: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tens
     run.__name__ = run.__qualname__ = name
     run.__doc__ = f"x = {name[:-1]}(x), in x's memory; returns x."
     return run
+
+
+def _placed(name: str, op: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def run(x: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
+        return in_place(name, x, lambda before: op(before, dim, index, src), src)
+
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = f"""x = {name[:-1]}(x, dim, index, src), in x's memory; returns x.
+
+    Raises:
+        ValueError: as `{name[:-1]}`; x is read-only, or, in a graph, a leaf or shared by another tensor.
+        IndexError: as `{name[:-1]}`.
+    """
+    return run
+
+
+def index_add_(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """x = index_add(x, dim, index, source, alpha=alpha), in x's memory; returns x.
+
+    Raises:
+        ValueError: as `index_add`; x is read-only, or, in a graph, a leaf or shared by another tensor.
+        IndexError: as `index_add`.
+    """
+    return in_place("index_add_", x, lambda before: gather.index_add(before, dim, index, source, alpha=alpha), source)
 
 
 def clamp_(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
@@ -231,6 +261,122 @@ def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return cumulative.cumulative_sum(x, axis=dim, dtype=dtype)
 
 
+def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """`ww.cumulative_prod` along `dim`.
+
+    Raises:
+        ValueError: x is 0-d.
+    """
+    return cumulative.cumulative_prod(x, axis=dim, dtype=dtype)
+
+
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """`nn.functional.softmax` along `dim`."""
+    from ..nn.functional import softmax as run
+
+    return run(x, dim)
+
+
+def log_softmax(x: Tensor, dim: int) -> Tensor:
+    """`nn.functional.log_softmax` along `dim`."""
+    from ..nn.functional import log_softmax as run
+
+    return run(x, dim)
+
+
+def flip(x: Tensor, *dims: Any) -> Tensor:
+    """`ww.flip` along the dims: a view.
+
+    Raises:
+        ValueError: a dim is named twice.
+    """
+    return manipulation.flip(x, axis=dims[0] if len(dims) == 1 else dims)
+
+
+def roll(x: Tensor, shift: int, dims: int | None = None) -> Tensor:
+    """`ww.roll` along the dims, each an int or several.
+
+    Raises:
+        ValueError: there are not as many dims as shifts in `shift`.
+    """
+    return rearrange.roll(x, shift, axis=dims)
+
+
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """`ww.tril`.
+
+    Raises:
+        ValueError: x has less than 2 dimensions.
+    """
+    return rearrange.tril(x, k=check_int("tril", "diagonal", diagonal))
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """`ww.triu`.
+
+    Raises:
+        ValueError: x has less than 2 dimensions.
+    """
+    return rearrange.triu(x, k=check_int("triu", "diagonal", diagonal))
+
+
+def where(x: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """x where the condition holds, else `other`."""
+    return select.where(condition, x, other)
+
+
+def view_as(x: Tensor, other: Tensor) -> Tensor:
+    """x in the shape of `other`.
+
+    Raises:
+        ValueError: they differ in size.
+    """
+    return manipulation.reshape(x, check_tensor("view_as", "other", other).shape)
+
+
+def expand_as(x: Tensor, other: Tensor) -> Tensor:
+    """x broadcast to the shape of `other`: a view.
+
+    Raises:
+        ValueError: it does not broadcast to it.
+    """
+    return manipulation.broadcast_to(x, check_tensor("expand_as", "other", other).shape)
+
+
+def is_floating_point(x: Tensor) -> bool:
+    """Whether x's dtype is float16, bfloat16, float32 or float64."""
+    return bool(is_floating(x.dtype))
+
+
+def element_size(x: Tensor) -> int:
+    """The bytes of an element."""
+    return int(x.dtype.itemsize)
+
+
+def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Writes `ww.random.uniform` numbers in [low, high) into x's memory; returns x.
+
+    Raises:
+        ValueError: low > high; x is read-only, or, in a graph, a leaf or shared by another tensor.
+    """
+    from .random import uniform
+
+    x[...] = uniform(x.shape, low, high, dtype=x.dtype, device=x.device)
+    return x
+
+
+def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Writes `ww.random.normal` numbers into x's memory; returns x.
+
+    Raises:
+        ValueError: std is negative; x is read-only, or, in a graph, a leaf or shared by another tensor.
+    """
+    from .random import normal
+
+    x[...] = normal(x.shape, mean, std, dtype=x.dtype, device=x.device)
+    return x
+
+
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """`ww.unstack` along `dim`."""
     return rearrange.unstack(x, axis=dim)
@@ -255,16 +401,23 @@ def methods() -> dict[str, Any]:
     """What Tensor gets, by name."""
     from .activation import relu, sigmoid
 
-    own = (add_, sub_, mul_, div_, pow_, clamp_, masked_fill_, copy_, fill_, zero_, cpu, cuda, type_as, is_contiguous, new_full, new_tensor,
-           cumsum, unbind, t)  # fmt: skip
-    unary = {n: getattr(elementwise, n) for n in ("abs", "exp", "log", "sqrt", "square", "tanh", "floor", "ceil", "round")}
+    own = (add_, sub_, mul_, div_, pow_, clamp_, masked_fill_, index_add_, copy_, fill_, zero_, cpu, cuda, type_as, is_contiguous, new_full, new_tensor,
+           cumsum, cumprod, softmax, log_softmax, flip, roll, tril, triu, where, view_as, expand_as, is_floating_point, element_size, uniform_, normal_,
+           unbind, t)  # fmt: skip
+    unary = {
+        n: getattr(elementwise, n)
+        for n in ("abs", "exp", "log", "sqrt", "square", "sin", "cos", "tanh", "floor", "ceil", "round", "reciprocal", "sign")
+    }
     unary |= {"neg": elementwise.negative, "relu": relu, "sigmoid": sigmoid}
     return {
         **SAME,
         **{f.__name__: f for f in own},
         **{f"{name}_": _unary(f"{name}_", op) for name, op in unary.items()},
         **{f"new_{make.__name__}": _new(f"new_{make.__name__}", make) for make in (creation.zeros, creation.ones, creation.empty)},
+        **{f"{name}_": _placed(f"{name}_", op) for name, op in (("scatter", gather.scatter), ("scatter_add", gather.scatter_add))},
         "clip_": clamp_,
+        "reshape_as": view_as,
+        "ravel": lambda x: manipulation.reshape(x, (-1,)),
         "half": lambda x: manipulation.astype(x, "float16", copy=False),
         "bfloat16": lambda x: manipulation.astype(x, "bfloat16", copy=False),
         "int": lambda x: manipulation.astype(x, "int32", copy=False),
