@@ -38,11 +38,15 @@ OPEN = {
     "dqn": "Atari games were played for a few steps only, to see that they play.",
     "glimpse": "Not run: cluttered MNIST.",
     "lstm-lm": "Not run: Python's library source in full, Zaremba's models on the Penn Treebank (which was not at hand).",
+    "wordvec": "Not run: Python's library source in full.",
     "seq2seq": "Without attention, a net that reads the source from its end learns the numbers sooner, for each of three seeds.",
-    "ntm": "Not run: repeat copy and recall to convergence.",
+    "ntm": "Not run: repeat copy to convergence.",
     "memnet": "Not run: the mean of the 20 tasks (--task all).",
-    "transformer": "In the runs below the GPT's places were vectors added to its symbols. Since they turn queries and keys, it learns "
-    "faster: 0.05 nats behind the LSTM after two of six epochs, where it was 0.15. That run was not ended.",
+    "transformer": "In the first full run below the GPT's places were vectors added to its symbols; since they turn queries and keys, it is "
+    "0.035 nats behind the LSTM where it was 0.100. The wanted 0.02 is not reached. Peak rates tried for the GPT: 0.002, 0.004, 0.008 "
+    "(1.99, 1.93, 1.96 nats of held-out text after 300 steps); for the LSTM 0.004, 0.008, 0.016, 0.032 (after 300 steps LSTMS). The GPT "
+    "loses its place in the first epoch (0.124) and has 128 symbols to look at, the LSTM all before. Not run: Python's library source in "
+    "full.",
 }
 
 

@@ -209,6 +209,7 @@ class MachineTask(Task):
         for axes, (title, picture) in zip(grid.flat, pictures):
             axes.imshow(picture.astype(float), cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
             axes.set(title=title, xlabel="step", ylabel="bit" if title in ("wanted", "found") else "location")
+            axes.locator_params(integer=True)
         page.savefig(folder / "heads.png", dpi=120)
         error = {key: (lambda e, key=key: e[key]) for key in history[-1] if key.startswith("error_at")}
         loss = {"training": lambda e: e["loss"]}
