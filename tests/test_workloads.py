@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import whitewolf as ww
 from helpers.devices import check_cudasim
-from whitewolf import cli
+from whitewolf import cli, workloads
 from whitewolf.workloads import frame, plots, record
 from whitewolf.workloads.interrupt import Interruption
 from whitewolf.workloads.lenet import lenet
@@ -371,3 +371,13 @@ def test_the_last_result_is_of_the_plain_command_where_that_was_recorded(tmp_pat
     (tmp_path / "runs" / "known" / "result.json").write_text(json.dumps(common | {"value": 4}))
     found = record.last("known")
     assert found is not None and found["value"] == 4  # the user's own
+
+
+@pytest.mark.parametrize("workload", workloads.all(), ids=lambda w: w.name)
+def test_help_says_what_a_workload_is_and_promises(workload: frame.Workload, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", workload.name, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for words in (workload.paper[:20], f"{workload.metric} {'>=' if workload.larger_is_better else '<='} {workload.target:g}"):
+        assert words in text
+    assert "with --quick: " in text and all(f"--{o} " in text for o in ("data", "steps", "seed", "device", "out", "evaluate"))

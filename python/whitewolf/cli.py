@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         own = named.add_parser(workload.name, parents=[common], help=workload.summary)
         workloads.add_arguments(own)
         workload.add_arguments(own)
+        own.description = workloads.about(workload, own)
     return top
 
 

@@ -57,9 +57,20 @@ def describe() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def about(workload: Workload, parser: argparse.ArgumentParser) -> str:
+    """What --help says of a workload above its options; `parser` reads these."""
+
+    def target(*arguments: str) -> str:
+        metric, wanted, larger = workload.goal(parser.parse_args(arguments))
+        return f"{metric} {'>=' if larger else '<='} {wanted:g}"
+
+    first = f"{workload.summary[0].upper()}{workload.summary[1:]}: {workload.paper}. Data: {workload.data}."
+    return f"{first} Target without options: {target()}; with --quick: {target('--quick')}."
+
+
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trains (or evaluates) a workload; returns what result.json holds."""
     return _run(get(name), options)
 
 
-__all__ = ["Workload", "add_arguments", "all", "describe", "get", "run"]
+__all__ = ["Workload", "about", "add_arguments", "all", "describe", "get", "run"]

@@ -154,7 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, metavar="X", help="peak learning rate")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a short run on real data, to a target of its own")
     parser.add_argument("--evaluate", metavar="FILE", help="measure a saved checkpoint instead of training")
 
 
