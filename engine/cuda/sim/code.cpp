@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <mutex>
 
 #include "engine/cuda/sim/block.h"
 
@@ -35,6 +37,27 @@ _Unwind_Reason_Code look(_Unwind_Context* frame, void* argument) {
     if (!walk.left) return _URC_NO_REASON;
     walk.found = reinterpret_cast<const void*>(at - (exact ? 0 : 1));  // a return address is behind its call
     return _URC_NORMAL_STOP;
+}
+
+std::string find_line(const void* instruction) {
+    Dl_info module;
+    if (!module_of(instruction, module) || std::strchr(module.dli_fname, '\'')) return "";
+    char command[1024], line[1024];
+    snprintf(command, sizeof command, "addr2line -i -e '%s' 0x%zx 2>/dev/null", module.dli_fname,
+             static_cast<size_t>(static_cast<const char*>(instruction) - static_cast<char*>(module.dli_fbase)));
+    FILE* pipe = popen(command, "r");
+    if (!pipe) return "";
+    std::string text;
+    while (fgets(line, sizeof line, pipe) && line[0] != '?') {
+        line[std::strcspn(line, "\n ")] = 0;
+        const std::string path = std::filesystem::path(line).lexically_normal();  // "build/../kernels/..." and "own/../shared/..."
+        text += (text.empty() ? "" : ", inlined at ") + path;
+        if (path.find(".cu:") != std::string::npos) break;
+    }
+    pclose(pipe);
+    const bool known = text.size() > 2 && text.compare(text.size() - 2, 2, ":0") != 0;
+    const size_t ours = text.find("engine/cuda/sim/"), source = text.find(".cpp:");
+    return known && (ours == std::string::npos || source < ours || source == std::string::npos) ? text : "";  // not of ours
 }
 
 }  // namespace
@@ -72,24 +95,12 @@ const void* caller_in_kernel() {
 }
 
 std::string line_of(const void* instruction) {
-    Dl_info module;
-    if (!module_of(instruction, module) || std::strchr(module.dli_fname, '\'')) return "";
-    char command[1024], line[1024];
-    snprintf(command, sizeof command, "addr2line -i -e '%s' 0x%zx 2>/dev/null", module.dli_fname,
-             static_cast<size_t>(static_cast<const char*>(instruction) - static_cast<char*>(module.dli_fbase)));
-    FILE* pipe = popen(command, "r");
-    if (!pipe) return "";
-    std::string text;
-    while (fgets(line, sizeof line, pipe) && line[0] != '?') {
-        line[std::strcspn(line, "\n ")] = 0;
-        const std::string path = std::filesystem::path(line).lexically_normal();  // "build/../kernels/..." and "own/../shared/..."
-        text += (text.empty() ? "" : ", inlined at ") + path;
-        if (path.find(".cu:") != std::string::npos) break;
-    }
-    pclose(pipe);
-    const bool known = text.size() > 2 && text.compare(text.size() - 2, 2, ":0") != 0;
-    const size_t ours = text.find("engine/cuda/sim/"), source = text.find(".cpp:");
-    return known && (ours == std::string::npos || source < ours || source == std::string::npos) ? text : "";  // not of ours
+    static std::mutex mutex;
+    static std::map<const void*, std::string> found;  // no module is ever unloaded
+    std::lock_guard<std::mutex> lock(mutex);
+    const auto [place, is_new] = found.try_emplace(instruction);
+    if (is_new) place->second = find_line(instruction);
+    return place->second;
 }
 
 std::string function_of(const void* instruction) {

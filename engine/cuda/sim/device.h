@@ -40,12 +40,14 @@ extern "C" inline void ww_assert_fail(const char* condition, const char* file, u
 }
 #endif
 
-extern "C" {  // what ends the process ends the launch, in a kernel
+#if !defined(__clang__)  // which takes no other name for what a header may have used before
+extern "C" {             // what ends the process ends the launch, in a kernel
 decltype(::exit) exit __asm__("ww_sim_exit");
 decltype(::_Exit) _Exit __asm__("ww_sim_exit_now");
 decltype(::quick_exit) quick_exit __asm__("ww_sim_quick_exit");
 decltype(::abort) abort __asm__("ww_sim_abort");
 }
+#endif
 
 constexpr int warpSize = 32;
 constexpr uint32_t kFullMask = 0xffffffffu;

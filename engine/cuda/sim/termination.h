@@ -1,5 +1,6 @@
 // What would end the process ends the launch instead, where a kernel does it: a C++ exception that nobody catches, std::terminate,
-// and, in code that includes engine/cuda/device.cuh, exit, _Exit, quick_exit and abort. Outside of kernels they are what they were.
+// and, in code that includes engine/cuda/device.cuh and that GCC compiles, exit, _Exit, quick_exit and abort. Outside of kernels
+// they are what they were.
 #pragma once
 
 namespace ww::sim {
