@@ -83,3 +83,18 @@ def test_cudasim_learns_from_the_same_batches_as_cpu(run: str, tmp_path: Path) -
         losses[device] = [task.step(next(batches), k / STEPS)[0] for k in range(2)]
         task.model.eval()
     assert losses["cudasim"] == pytest.approx(losses["cpu"], rel=1e-4)
+
+
+@pytest.mark.parametrize("arguments", [["shallow", "--batch-size", 8], ["memnet", "--task", "all", "--quick", "--questions", 30]])
+def test_a_run_that_has_ended_is_resumed_to_the_same_report(
+    arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(plots, "available", lambda: False)
+    shown = []
+    for more in ([], ["--resume"]):
+        assert train(*arguments, "--steps", 2, "--out", tmp_path / "run", *more) in (0, 1)
+        result = json.loads((tmp_path / "run" / "result.json").read_text())
+        lines = capsys.readouterr().out.splitlines()
+        shown.append(([line for line in lines if " % of " in line], {k: v for k, v in result.items() if k != "seconds"}))
+    assert shown[0] == shown[1] and len(shown[0][0]) >= 3

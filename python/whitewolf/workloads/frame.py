@@ -145,9 +145,7 @@ class Workload:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of every workload."""
     parser.add_argument("--data", metavar="PATH", help="the data (default: what a package here carries, or what is generated)")
-    parser.add_argument(
-        "--download", action="store_true", help="fetch what is published of the data to --data, and check it, first"
-    )
+    parser.add_argument("--download", action="store_true", help="fetch what is published of the data to --data first, checked")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training data")
     parser.add_argument("--steps", type=int, metavar="N", help="steps in all, instead of --epochs")
     parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a step")
@@ -242,8 +240,11 @@ def _download(workload: Workload, options: argparse.Namespace) -> None:
 def _loop(workload: Workload, task: Task, state: _State, folder: Path, options: argparse.Namespace) -> None:
     total = options.steps or task.epochs * len(task.loader)
     with Interruption() as interruption, Progress(total, state.step, task.unit) as progress:
-        began = saved = time.perf_counter()
-        began -= state.seconds
+        saved = time.perf_counter()
+        began = saved - state.seconds
+        if state.step == total:  # resumed after its last step: what is reported comes from an evaluation
+            task.model.eval()
+            task.evaluate()
         while state.step < total:
             task.model.train()
             for batch in task.loader:
