@@ -367,6 +367,20 @@ def test_set_grad_enabled_holds_from_the_call_on_in_a_scope_until_its_end_and_as
     assert seen == [False] and ww.is_grad_enabled()
 
 
+def test_no_grad_and_enable_grad_decorate_without_parentheses_too() -> None:
+    @ww.no_grad
+    def outside() -> list[bool]:
+        return [ww.is_grad_enabled(), inside()]
+
+    @ww.enable_grad
+    def inside() -> bool:
+        return ww.is_grad_enabled()
+
+    assert outside() == [False, True] and ww.is_grad_enabled()
+    with pytest.raises(TypeError, match="no_grad: expected function to be a function to decorate, or nothing, got int"):
+        ww.no_grad(3)
+
+
 def test_recording_is_a_thread_s_own_affair() -> None:
     found = []
     with ww.no_grad():

@@ -152,7 +152,7 @@ DIRECT = {
 
 @pytest.mark.parametrize(
     "name",
-    sorted({*_pytorch_methods.methods()} - {*_pytorch_methods.ABSENT} - {"cuda", "new_empty", "data", "uniform_", "normal_"}),
+    sorted({*_pytorch_methods.methods()} - {*_pytorch_methods.ABSENT} - {"cuda", "new_empty", "data", "to", "uniform_", "normal_"}),
 )
 def test_methods_of_pytorch_s_names_do_what_pytorch_s_do(name: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
@@ -161,6 +161,31 @@ def test_methods_of_pytorch_s_names_do_what_pytorch_s_do(name: str) -> None:
     mine, theirs = given(ww.asarray), given(torch.from_numpy)
     assert same(eval(call, theirs), eval(call, mine))
     assert same(theirs["x"], mine["x"])  # written to, or not
+
+
+def test_methods_take_pytorch_s_dim_where_it_means_the_same() -> None:
+    x = ww.asarray([[1.0, 5.0], [3.0, 2.0]])
+    for name in _pytorch_methods.BY_DIM:
+        method = getattr(x[None] if name == "squeeze" else x, name)
+        more = {"split": (1,), "chunk": (2,)}.get(name, ())
+        dim = 0 if name == "squeeze" else 1
+        found, wanted = method(*more, dim=dim), method(*more, axis=dim)
+        assert [t.tolist() for t in found] == [t.tolist() for t in wanted], name
+    assert x.sum(dim=1, keepdim=True).tolist() == [[6], [5]] and x.sum(1).tolist() == [6, 5]
+    for name in _pytorch_methods.NO_DIM:
+        with pytest.raises(TypeError, match=f"{name}: expected axis, .*got dim"):
+            getattr(x, name)(dim=1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dims'"):
+        x.sum(dims=1)
+
+
+def test_to_takes_a_device_a_dtype_both_or_a_tensor() -> None:
+    x = ww.ones(2)
+    assert x.to("cpu") is x and x.to(dtype=ww.float32, device="cpu") is x and x.device.type == "cpu"
+    for y in (x.to("cpu", ww.float64), x.to("cpu", dtype="float64"), x.to(ww.zeros(1, dtype="float64")), x.to(dtype="float64")):
+        assert y.dtype == ww.float64 and y.tolist() == [1, 1]
+    with pytest.raises(TypeError, match="to: expected targets, a device, a dtype or a tensor, got none"):
+        x.to()
 
 
 def test_methods_in_place_return_their_tensor_and_take_part_in_a_graph() -> None:

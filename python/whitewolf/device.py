@@ -48,6 +48,11 @@ class Device:
 
     __slots__ = ("name", "module", "kernels", "xp", "array", "empty")
 
+    @property
+    def type(self) -> str:
+        """The name, as PyTorch's devices have it."""
+        return self.name
+
     def __init__(self, name: str, module: Any, xp: Any, empty: Callable[..., Array] | None = None) -> None:
         self.name = name
         self.module = module

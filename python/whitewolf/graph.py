@@ -165,8 +165,8 @@ class _GradMode:
         return wrapped
 
 
-def no_grad() -> _GradMode:
-    """A scope, or a decorator, in which ops record nothing.
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
+    """A scope, or a decorator (with parentheses or without), in which ops record nothing.
 
     >>> import whitewolf as ww
     >>> x = ww.ones(2, requires_grad=True)
@@ -175,18 +175,24 @@ def no_grad() -> _GradMode:
     >>> y.requires_grad
     False
     """
-    return _GradMode(False)
+    return _scope("no_grad", False, function)
 
 
-def enable_grad() -> _GradMode:
-    """A scope, or a decorator, in which ops record, also inside no_grad.
+def _scope(op: str, to: bool, function: Any) -> Any:
+    if function is not None and not callable(function):
+        raise TypeError(f"{op}: expected function to be a function to decorate, or nothing, got {type(function).__name__}")
+    return _GradMode(to) if function is None else _GradMode(to)(function)
+
+
+def enable_grad(function: Callable[..., Any] | None = None) -> Any:
+    """A scope, or a decorator (with parentheses or without), in which ops record, also inside no_grad.
 
     >>> import whitewolf as ww
     >>> with ww.no_grad(), ww.enable_grad():
     ...     ww.is_grad_enabled()
     True
     """
-    return _GradMode(True)
+    return _scope("enable_grad", True, function)
 
 
 class _SetGradMode(_GradMode):

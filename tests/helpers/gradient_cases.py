@@ -236,7 +236,7 @@ NONE = {
     "they make tensors of nothing, or of shapes alone": (
         "arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros", "zeros_like", "tensor", "from_dlpack"),
     "they are about dtypes, devices and settings": (
-        "can_cast", "cudasim", "device", "finfo", "iinfo", "isdtype", "manual_seed", "memory_stats", "result_type", "set_grad_enabled", "set_num_threads", "set_poison"),
+        "can_cast", "cudasim", "device", "enable_grad", "finfo", "iinfo", "isdtype", "manual_seed", "memory_stats", "no_grad", "result_type", "set_grad_enabled", "set_num_threads", "set_poison"),
     "sets: the order of their values is no function of the input that the standard fixes": (
         "unique_all", "unique_counts", "unique_inverse", "unique_values"),
     "complex tensors are outside the graph": ("imag",),

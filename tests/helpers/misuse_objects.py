@@ -108,7 +108,7 @@ def methods(name: str) -> Iterator[Call]:
     except ValueError:
         return
     good = GOOD | {"start_dim": lambda: 0, "target": lambda: "float64", "indices": lambda: ints(2), "x2": lambda: 2.0, "shape": lambda: (4,),
-                   "sizes": lambda: 4, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4, "size": lambda: (2, 2), "dims": lambda: 0, "shift": lambda: 1}  # fmt: skip
+                   "sizes": lambda: 4, "device": lambda: "cpu", "device_or_dtype": lambda: "float64", "args": lambda: 4, "size": lambda: (2, 2), "targets": lambda: "float64", "dims": lambda: 0, "shift": lambda: 1}  # fmt: skip
     good |= {"key": lambda: 0, "value": lambda: 1.0, "other": lambda: floats(2, 2)}
     good |= {"index": lambda: ints(2)} if name.startswith("index_") else {}
     for p in parameters:
@@ -208,7 +208,7 @@ def targets() -> list[str]:
 
 
 # What ops below call a layer's arguments: those of `x.reshape` and `asarray`, a module that holds others, an epsilon.
-BELOW = ["obj", "module", "eps", "requires_grad", "targets", "shape", "file"]
+BELOW = ["obj", "module", "target", "eps", "requires_grad", "targets", "shape", "file"]
 
 
 def named(names: list[str], text: str) -> bool:

@@ -126,4 +126,7 @@ def _methods() -> dict[str, Callable[..., Any]]:
     found["long"] = lambda x: manipulation.astype(x, "int64", copy=False)
     found["dim"] = lambda x: x.ndim
     found["numel"] = lambda x: x.size
-    return found | _pytorch_methods.methods()
+    found |= _pytorch_methods.methods()
+    return found | {
+        name: _pytorch_methods.by_dim(name, found[name]) for name in (*_pytorch_methods.BY_DIM, *_pytorch_methods.NO_DIM)
+    }

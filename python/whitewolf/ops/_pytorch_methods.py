@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from ..device import device as find_device
 from ..dtypes import is_floating
 from ..tensor import Tensor
-from . import binary, creation, cumulative, elementwise, gather, logic, manipulation, matmul, rearrange, reduce, select
-from ._common import SCALARS, check_int, check_number, check_tensor
-from .in_place import in_place
+from . import (
+    _in_place_methods,
+    binary,
+    creation,
+    cumulative,
+    elementwise,
+    logic,
+    manipulation,
+    matmul,
+    rearrange,
+    reduce,
+    select,
+)
+from ._common import check_int, check_tensor
 
 SAME: dict[str, Callable[..., Any]] = {
     "add": elementwise.add, "sub": elementwise.subtract, "mul": elementwise.multiply, "div": elementwise.divide, "neg": elementwise.negative,
@@ -58,132 +70,64 @@ class Absent:
         raise AttributeError(f"Tensor has no attribute {self.name!r}; {self.instead}")
 
 
-# ---- in place ----
+# ---- PyTorch's words for axis and keepdims ----
+
+# Methods that take dim= and keepdim= as well; and those that do not, since with these words PyTorch's give something else.
+BY_DIM = (
+    "sum",
+    "mean",
+    "prod",
+    "argmax",
+    "argmin",
+    "logsumexp",
+    "all",
+    "any",
+    "argsort",
+    "squeeze",
+    "unsqueeze",
+    "split",
+    "chunk",
+    "amax",
+    "amin",
+)
+NO_DIM = {
+    **dict.fromkeys(("max", "min"), "axis, which gives the values alone; argmax and argmin give their places"),
+    "sort": "axis, which gives the values alone; argsort gives their places",
+    **dict.fromkeys(("std", "var"), "axis, and correction=1 for PyTorch's n - 1"),
+}
 
 
-def add_(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-    """x += alpha * other; returns x.
+def by_dim(name: str, op: Callable[..., Any]) -> Callable[..., Any]:
+    """The op as a method that knows PyTorch's words."""
 
-    Raises:
-        ValueError: as for `x += other`.
-    """
-    return _scaled("add_", elementwise.add, x, other, alpha)
+    @wraps(op)
+    def method(x: Tensor, *args: Any, **named: Any) -> Any:
+        for theirs, ours in (("dim", "axis"), ("keepdim", "keepdims")) if named else ():
+            if theirs in named:
+                if name in NO_DIM:
+                    raise TypeError(f"{name}: expected {NO_DIM[name]}, got {theirs}")
+                named[ours] = named.pop(theirs)
+        return op(x, *args, **named)
 
-
-def sub_(x: Tensor, other: Any, *, alpha: float = 1) -> Tensor:
-    """x -= alpha * other; returns x.
-
-    Raises:
-        ValueError: as for `x -= other`.
-    """
-    return _scaled("sub_", elementwise.subtract, x, other, alpha)
+    return method
 
 
-def _scaled(name: str, op: Callable[..., Tensor], x: Tensor, other: Any, alpha: float) -> Tensor:
-    check_number(name, "alpha", alpha)
-    if not isinstance(other, SCALARS):
-        check_tensor(name, "other", other)
-    step = other if alpha == 1 else elementwise.multiply(other, alpha) if isinstance(other, Tensor) else other * alpha
-    return in_place(name, x, lambda before: op(before, before if step is x else step), step, saves=False)
+def to(x: Tensor, *targets: Any, device: Any = None, dtype: Any = None) -> Tensor:
+    """x on another device, in another dtype, or both; x itself if it is there already.
 
-
-def _binary(name: str, op: Callable[..., Tensor], sign: str) -> Callable[..., Tensor]:
-    def run(x: Tensor, other: Any, /) -> Tensor:
-        return in_place(name, x, lambda before: op(before, before if other is x else other), other)
-
-    run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"x {sign}= other; returns x.\n\n    Raises:\n        ValueError: as for `x {sign}= other`.\n    "
-    return run
-
-
-mul_ = _binary("mul_", elementwise.multiply, "*")
-div_ = _binary("div_", elementwise.divide, "/")
-pow_ = _binary("pow_", binary.pow, "**")
-
-
-def _unary(name: str, op: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    def run(x: Tensor, /) -> Tensor:
-        return in_place(name, x, op)
-
-    run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"x = {name[:-1]}(x), in x's memory; returns x."
-    return run
-
-
-def _placed(name: str, op: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def run(x: Tensor, dim: int, index: Tensor, src: Any) -> Tensor:
-        return in_place(name, x, lambda before: op(before, dim, index, src), src)
-
-    run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"""x = {name[:-1]}(x, dim, index, src), in x's memory; returns x.
+    Args:
+        targets: devices, dtypes, or a tensor, whose device and dtype are meant.
 
     Raises:
-        ValueError: as `{name[:-1]}`; x is read-only, or, in a graph, a leaf or shared by another tensor.
-        IndexError: as `{name[:-1]}`.
+        ww.DeviceError: the device is not there.
     """
-    return run
-
-
-def index_add_(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
-    """x = index_add(x, dim, index, source, alpha=alpha), in x's memory; returns x.
-
-    Raises:
-        ValueError: as `index_add`; x is read-only, or, in a graph, a leaf or shared by another tensor.
-        IndexError: as `index_add`.
-    """
-    return in_place("index_add_", x, lambda before: gather.index_add(before, dim, index, source, alpha=alpha), source)
-
-
-def clamp_(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """x = clip(x, min, max), in x's memory; returns x.
-
-    Raises:
-        ValueError: x is read-only, or, in a graph, a leaf or shared by another tensor.
-    """
-    return in_place("clamp_", x, lambda before: select.clip(before, min, max), min, max)
-
-
-def masked_fill_(x: Tensor, mask: Tensor, value: float) -> Tensor:
-    """x = masked_fill(x, mask, value), in x's memory; returns x.
-
-    Raises:
-        ValueError: as `masked_fill`; x is read-only, or, in a graph, a leaf or shared by another tensor.
-    """
-    return in_place("masked_fill_", x, lambda before: select.masked_fill(before, mask, value))
-
-
-def copy_(x: Tensor, src: Tensor) -> Tensor:
-    """Writes `src`, a tensor of any dtype and device that broadcasts to x, into x's memory; returns x.
-
-    Raises:
-        ValueError: it does not broadcast to x; x is read-only, or, in a graph, a leaf or shared by another tensor.
-        TypeError: it is complex and x is not.
-    """
-    check_tensor("copy_", "src", src)
-    if src.dtype.kind == "c" and x.dtype.kind not in "cb":
-        raise TypeError(f"copy_: expected src of real numbers for x of dtype {x.dtype}, got {src.dtype}")
-    if src.ndim > x.ndim or any(n not in (1, m) for n, m in zip(src.shape[::-1], x.shape[::-1])):
-        raise ValueError(f"copy_: expected src of a shape that broadcasts to {x.shape}, x's, got src.shape == {src.shape}")
-    x[...] = manipulation.astype(manipulation.to(src, x.device), x.dtype, copy=False)
+    if not targets and device is None and dtype is None:
+        raise TypeError("to: expected targets, a device, a dtype or a tensor, got none")
+    for target in (*targets, *(t for t in (device, dtype) if t is not None)):
+        parts = (target.device, target.dtype) if isinstance(target, Tensor) else (target,)
+        for part in parts:
+            x = manipulation.to(x, part)
     return x
-
-
-def fill_(x: Tensor, value: float) -> Tensor:
-    """Writes a number, or a 0-d tensor, everywhere into x's memory; returns x.
-
-    Raises:
-        TypeError: x's dtype cannot hold it.
-        ValueError: `value` has dimensions; x is read-only, or, in a graph, a leaf or shared by another tensor.
-    """
-    if isinstance(value, Tensor) and value.ndim:
-        raise ValueError(f"fill_: expected value to be a number or a 0-d tensor, got value.shape == {value.shape}")
-    x[...] = value
-    return x
-
-
-def zero_(x: Tensor) -> Tensor:
-    """Writes zeros into x's memory; returns x."""
-    return fill_(x, 0)
 
 
 # ---- dtypes, devices, new tensors ----
@@ -353,30 +297,6 @@ def element_size(x: Tensor) -> int:
     return int(x.dtype.itemsize)
 
 
-def uniform_(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Writes `ww.random.uniform` numbers in [low, high) into x's memory; returns x.
-
-    Raises:
-        ValueError: low > high; x is read-only, or, in a graph, a leaf or shared by another tensor.
-    """
-    from .random import uniform
-
-    x[...] = uniform(x.shape, low, high, dtype=x.dtype, device=x.device)
-    return x
-
-
-def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Writes `ww.random.normal` numbers into x's memory; returns x.
-
-    Raises:
-        ValueError: std is negative; x is read-only, or, in a graph, a leaf or shared by another tensor.
-    """
-    from .random import normal
-
-    x[...] = normal(x.shape, mean, std, dtype=x.dtype, device=x.device)
-    return x
-
-
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """`ww.unstack` along `dim`."""
     return rearrange.unstack(x, axis=dim)
@@ -399,23 +319,13 @@ def _set_data(x: Any, value: Any) -> None:
 
 def methods() -> dict[str, Any]:
     """What Tensor gets, by name."""
-    from .activation import relu, sigmoid
-
-    own = (add_, sub_, mul_, div_, pow_, clamp_, masked_fill_, index_add_, copy_, fill_, zero_, cpu, cuda, type_as, is_contiguous, new_full, new_tensor,
-           cumsum, cumprod, softmax, log_softmax, flip, roll, tril, triu, where, view_as, expand_as, is_floating_point, element_size, uniform_, normal_,
-           unbind, t)  # fmt: skip
-    unary = {
-        n: getattr(elementwise, n)
-        for n in ("abs", "exp", "log", "sqrt", "square", "sin", "cos", "tanh", "floor", "ceil", "round", "reciprocal", "sign")
-    }
-    unary |= {"neg": elementwise.negative, "relu": relu, "sigmoid": sigmoid}
+    own = (to, cpu, cuda, type_as, is_contiguous, new_full, new_tensor, cumsum, cumprod, softmax, log_softmax, flip, roll, tril, triu, where, view_as,
+           expand_as, is_floating_point, element_size, unbind, t)  # fmt: skip
     return {
         **SAME,
         **{f.__name__: f for f in own},
-        **{f"{name}_": _unary(f"{name}_", op) for name, op in unary.items()},
+        **_in_place_methods.methods(),
         **{f"new_{make.__name__}": _new(f"new_{make.__name__}", make) for make in (creation.zeros, creation.ones, creation.empty)},
-        **{f"{name}_": _placed(f"{name}_", op) for name, op in (("scatter", gather.scatter), ("scatter_add", gather.scatter_add))},
-        "clip_": clamp_,
         "reshape_as": view_as,
         "ravel": lambda x: manipulation.reshape(x, (-1,)),
         "half": lambda x: manipulation.astype(x, "float16", copy=False),
