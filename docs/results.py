@@ -36,7 +36,7 @@ OPEN = {
     "salt-and-pepper noise in place of masking (0.11), half of the pixels masked and other rates were no better; perhaps the neighbours "
     "tell too much of what is masked of 8x8 pixels. On MNIST they were not run.",
     "dqn": "Atari games were played for a few steps only, to see that they play.",
-    "glimpse": "Not run: cluttered MNIST.",
+    "glimpse": "On cluttered MNIST (60x60, 4 pieces) 12 epochs are too few: the error is 21 %, and 23 % on what it learns from.",
     "lstm-lm": "Not run: Python's library source in full, Zaremba's models on the Penn Treebank (which was not at hand).",
     "wordvec": "Not run: Python's library source in full.",
     "seq2seq": "Without attention, a net that reads the source from its end learns the numbers sooner, for each of three seeds.",
