@@ -361,7 +361,7 @@ def tensor(data: Any, dtype: Any = None, device: str | Device | None = None, req
     return result.requires_grad_() if requires_grad else result
 
 
-# Methods and operators are the ops themselves, bound here: one call, no wrapper around it.
+# Methods and operators are the ops themselves, bound here: one call, no wrapper around it but for those that know PyTorch's `dim`.
 from . import ops  # noqa: E402
 
 ops.bind(Tensor)
