@@ -39,7 +39,9 @@ def cells(row: dict[str, Any], libraries: Sequence[str]) -> list[str]:
     head = [row["op"], row["case"], row["dtype"].replace("float", "f")]
     if "wrong" in row:
         return [*head, "WRONG", *[""] * (6 + 2 * len(libraries))]
-    found = [*head, row["variant"], number(row["ms"]) + (f" ({row['way']})" if row["way"] else ""), f"{100 * row['spread']:.0f}"]
+    variants = row["variant"].split("+")
+    shown = "+".join(variants[:3]) + (f" and {len(variants) - 3} more" if len(variants) > 3 else "")
+    found = [*head, shown, number(row["ms"]) + (f" ({row['way']})" if row["way"] else ""), f"{100 * row['spread']:.0f}"]
     found += [number(row["gflops"]) if row["gflops"] else "-", number(row["gbps"]) if row["gbps"] else "-"]
     found.append(
         f"{100 * row['share_of_peak']:.0f} {'A' if row['bound'] == 'arithmetic' else 'M'}" if row["share_of_peak"] else "-"
