@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import whitewolf as ww
 from whitewolf import cases
 from whitewolf.bench import _named, run_bench
+from whitewolf.bench.apart import _in_child, rows_apart
 from whitewolf.bench.contests import Contest, from_table
 from whitewolf.bench.core import CORE
 from whitewolf.bench.machine import Machine
@@ -129,6 +131,26 @@ def test_unknown_names_are_refused() -> None:
         run_bench(["floor"])
     with pytest.raises(ValueError, match="expected references among numpy, torch, got cupy"):
         run_bench(against=["cupy"])
+    with pytest.raises(ValueError, match="expected suite to be one of core, paper, variants, got 'nosuch'"):
+        run_bench(suite="nosuch")
+
+
+def test_a_row_in_a_process_of_its_own_is_a_row() -> None:
+    """The last of the suite: the least graph there is, forward and backward."""
+    here = ww.get_num_threads()
+    (row,) = bench(rows_apart("paper", ["numpy"], 0, FAST)[-1:], ["numpy"], FAST)["rows"]
+    assert (row["op"], row["case"]) == ("multiply", "4 x 4, recorded, train")
+    assert row["ms"] > 0 and row["error"] < 1e-6 and ww.get_num_threads() == here
+
+
+def _ends(*arguments: Any) -> None:
+    os._exit(3)
+
+
+def test_a_row_whose_process_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whitewolf.bench.apart._row", _ends)
+    with pytest.raises(RuntimeError, match="expected the process of row 0 of paper .*matmul.* to end by itself"):
+        _in_child("paper", 0, [], 0, FAST)
 
 
 def test_a_family_is_timed_where_it_can_be() -> None:

@@ -309,3 +309,9 @@ def test_devices_compare_with_names() -> None:
     assert ww.zeros(1).device == "cpu" and ww.zeros(1).device != "cuda"
     with pytest.raises(ww.DeviceError, match="expected one of cpu, cudasim, cuda, got 'gpu'"):
         ww.zeros(1, device="gpu")
+
+
+@pytest.mark.parametrize("shape", [(-7,), (-2, 3), (3, -5)])
+def test_reshape_takes_no_negative_size_but_minus_one(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="reshape: expected a shape of 6 elements"):
+        ww.reshape(ww.arange(6), shape)

@@ -26,6 +26,7 @@
 #include "kernels/common/epilogue.h"
 #include "kernels/common/pack.h"
 #include "kernels/matmul/matmul.h"
+#include "kernels/matmul/problem.h"
 #include "kernels/matmul/rows_of_a.h"
 
 namespace ww::WW_ISA {
@@ -40,6 +41,8 @@ constexpr int64_t kStripBytes = 384 * 1024;              // of B: k_block x n_bl
 constexpr int64_t kInPlaceBytes = (Tile<float>::lanes >= 16 ? 2200 : Tile<float>::lanes >= 8 ? 512 : 256) * 1024;
 constexpr int64_t kPanelBytes = 16 * 1024;
 constexpr int64_t kCachedBytes = 8 * 1024 * 1024;  // of B that is read in place more than once
+constexpr int64_t kChunkBytes = 5 * 1024 * 1024;   // of either packed operand
+constexpr int64_t kWideBytes = 4 * 1024;           // of a row of B that is worth streaming
 // Of a larger B that few rows of A meet: the strip of a job at most, rows read side by side, and panels asked for ahead.
 constexpr int64_t kStreamBytes = 8 * 1024, kStreamRows = 16, kAhead = 4;
 constexpr int64_t kJobWork = 256 * 1024;           // multiply-adds below which a job is not cut further
@@ -47,69 +50,17 @@ constexpr int64_t kSharedWork = 2 * 1024 * 1024;   // from here on packing opera
 constexpr int64_t kTurnedWork = 64 * 1024 * 1024;  // the same where B could be read in place
 constexpr int64_t kSerialWork = 32 * 1024;         // and below which waking a thread costs more than it gives
 
-// One product of the batch, in elements: A(i, l) = a[i * a_row + l * a_k], and so on. Strides of the batch follow for each operand.
-struct Problem {
-    int64_t m, n, k;
-    int64_t a_row, a_k, b_k, b_column, c_row, c_column;
-    int64_t bias_row = 0, bias_column = 0;
-    int a_view = 1, b_view = 2;
-    int batch_dims = 0;
-    int64_t batch = 1, batch_shape[kMaxDims], batch_a[kMaxDims], batch_b[kMaxDims], batch_c[kMaxDims];
-};
-
 struct Plan : Problem {
     bool pack_a, pack_b;
     bool shared;    // operands are packed once for all jobs, not by each for itself
     bool streamed;  // B is read in place, once, in the order in which it lies
     int64_t k_blocks, k_block, m_block, n_block, m_blocks, n_blocks;
+    int64_t m_chunk, n_chunk;  // of the output, whose operands are packed at a time when shared
     int64_t jobs, slots;
     int64_t a_elements, slot_elements;  // of packed A, and of the workspace of a job (or of all of them, when shared)
 
     explicit Plan(const Problem& problem) : Problem(problem) {}
 };
-
-Problem read(const Call& call) {
-    const View &out = call.view(0), &x = call.view(1), &w = call.view(2), &bias = call.view(3);
-    int d = out.ndim - 2;
-    Problem p;
-    p.m = out.shape[d], p.n = out.shape[d + 1], p.k = x.shape[d + 1];
-    p.a_row = x.strides[d], p.a_k = x.strides[d + 1];
-    p.b_k = w.strides[d], p.b_column = w.strides[d + 1];
-    p.c_row = out.strides[d], p.c_column = out.strides[d + 1];
-    if (bias.present()) p.bias_column = bias.strides[0];
-    // Leading dimensions along which w does not move, and x and out move as if they were rows, become rows.
-    for (int i = d - 1; i >= 0; i--) {
-        int64_t size = out.shape[i];
-        if (size == 1) continue;
-        if (p.batch_dims == 0 && w.strides[i] == 0 && p.m == 1) p.a_row = x.strides[i], p.c_row = out.strides[i];
-        if (p.batch_dims == 0 && w.strides[i] == 0 && x.strides[i] == p.m * p.a_row && out.strides[i] == p.m * p.c_row) {
-            p.m *= size;
-            continue;
-        }
-        int at = p.batch_dims++;
-        p.batch *= size;
-        p.batch_shape[at] = size;
-        p.batch_a[at] = x.strides[i], p.batch_b[at] = w.strides[i], p.batch_c[at] = out.strides[i];
-    }
-    return p;
-}
-
-template <class T>
-bool better_transposed(const Problem& p) {
-    bool w_by_k = p.b_k == 1 && p.b_column != 1;
-    bool x_by_m = p.a_row == 1 && p.a_k != 1;
-    return (w_by_k && p.m <= 64 && p.m < p.n) || (x_by_m && p.n <= Tile<T>::rows && p.n < p.m);
-}
-
-void transpose_problem(Problem& p) {
-    std::swap(p.m, p.n);
-    std::swap(p.a_row, p.b_column);
-    std::swap(p.a_k, p.b_k);
-    std::swap(p.c_row, p.c_column);
-    std::swap(p.bias_row, p.bias_column);
-    std::swap(p.a_view, p.b_view);
-    std::swap(p.batch_a, p.batch_b);
-}
 
 template <class T>
 Plan make_plan(const Call& call, int threads) {
@@ -125,7 +76,8 @@ Plan make_plan(const Call& call, int threads) {
         p.m_blocks = ceil_div(p.m, p.m_block), p.n_blocks = ceil_div(p.n, p.n_block);
         p.jobs = p.batch * p.m_blocks * p.n_blocks;
     };
-    p.streamed = p.b_column == 1 && p.m <= 3 * rows && p.k * p.n * size > kCachedBytes;
+    p.m_chunk = p.m, p.n_chunk = p.n;
+    p.streamed = p.b_column == 1 && p.m <= 3 * rows && p.n * size >= kWideBytes && p.k * p.n * size > kCachedBytes;
     if (p.streamed) {
         p.pack_a = p.pack_b = p.shared = false, p.a_elements = 0;
         cut(3 * rows, kStreamBytes / size);
@@ -153,8 +105,16 @@ Plan make_plan(const Call& call, int threads) {
     // Rows of A that share a few sets of the cache are moved apart.
     const bool crowded = p.shared && p.n >= 8 * columns && p.a_row * size % 1024 == 0;
     p.pack_a = p.a_k == 1 ? crowded : p.k > (p.a_row == 1 ? 128 : 32) && p.n > columns;
-    p.a_elements = p.pack_a ? RowsOfA<T>::packed_size(p.shared ? p.m : p.m_block, p.k_block) : 0;
-    p.slot_elements = p.a_elements + (p.pack_b ? packed_size<T>(p.k_block, p.shared ? p.n : p.n_block) : 0);
+    if (p.shared) {
+        auto even = [&](int64_t length, int64_t tile) {
+            const int64_t most = std::max(tile, kChunkBytes / size / p.k_block);
+            return round_up(ceil_div(length, ceil_div(length, most)), tile);
+        };
+        if (p.pack_a) p.m_chunk = even(p.m, rows);
+        p.n_chunk = even(p.n, columns);
+    }
+    p.a_elements = p.pack_a ? RowsOfA<T>::packed_size(p.shared ? p.m_chunk : p.m_block, p.k_block) : 0;
+    p.slot_elements = p.a_elements + (p.pack_b ? packed_size<T>(p.k_block, p.shared ? p.n_chunk : p.n_block) : 0);
 
     while (threads > 1 && p.jobs < 8 * threads && p.m_block * p.n_block * p.k > kJobWork) {
         if (p.n_block > 2 * columns && p.n_block > p.m_block / 2) cut(p.m_block, p.n_block / 2);
@@ -210,6 +170,14 @@ struct Operands {
     const T *a, *b;
     T* c;
     Epilogue<T> epilogue;
+
+    // From row i and column j of the output on.
+    Operands at(const Plan& p, int64_t i, int64_t j) const {
+        Operands o = *this;
+        o.a += i * p.a_row, o.b += j * p.b_column, o.c += i * p.c_row + j * p.c_column;
+        if (o.epilogue.bias) o.epilogue.bias += i * p.bias_row + j * p.bias_column;
+        return o;
+    }
 };
 
 template <class T>
@@ -249,50 +217,59 @@ void hand_out(int64_t slots, int64_t jobs, Body&& body) {
     });
 }
 
-// Large products. Operands are packed once for all jobs, a block of k ahead of the products: packing, which waits for memory, is
-// handed out among the products of the block before, and while one thread packs the others multiply.
+// One step of a large product: a block of k of a chunk of the output.
+template <class T>
+struct Chunk {
+    int64_t m, n, m_blocks, n_blocks, a_tasks, b_tasks;
+    Operands<T> o;
+    Step<T> from, packed;
+};
+
+// Large products. Operands are packed once for all jobs, for a block of k and a chunk of the output at a time, one step ahead of
+// the products: packing, which waits for memory, is handed out among the products of the step before, and while one thread packs
+// the others multiply.
 template <class T>
 void run_shared(const Plan& p, const Call& call) {
-    constexpr int64_t rows = Tile<T>::rows, columns = Tile<T>::columns;
-    auto* half = static_cast<T*>(call.workspace);
-    const int64_t b_group = 4 * columns, b_tasks = ceil_div(p.n, b_group);
-    const int64_t a_group = 8 * rows, a_tasks = p.pack_a ? ceil_div(p.m, a_group) : 0;
-    const int64_t tasks = a_tasks + b_tasks, products = p.m_blocks * p.n_blocks, steps = p.batch * p.k_blocks;
-    Operands<T> o[2];
-    Step<T> step[2], packed[2];
+    constexpr int64_t rows = Tile<T>::rows, columns = Tile<T>::columns, a_group = 8 * rows, b_group = 4 * columns;
+    const int64_t m_chunks = ceil_div(p.m, p.m_chunk), n_chunks = ceil_div(p.n, p.n_chunk);
+    const int64_t steps = p.batch * m_chunks * n_chunks * p.k_blocks;
+    Chunk<T> chunks[2];
     auto prepare = [&](int64_t s) {
-        const int64_t side = s % 2;
-        T* to = half + side * p.slot_elements;
-        o[side] = operands<T>(p, call, s / p.k_blocks);
-        step[side] = packed[side] = make_step(p, o[side], s % p.k_blocks);
-        if (p.pack_a) packed[side].a = RowsOfA<T>::packed(to, step[side].k, p.a_k);
-        packed[side].b = to + p.a_elements, packed[side].b_panel = panel_step<T>(step[side].k);
+        Chunk<T>& c = chunks[s % 2];
+        T* to = static_cast<T*>(call.workspace) + s % 2 * p.slot_elements;
+        const int64_t place = s / p.k_blocks, i0 = place / n_chunks % m_chunks * p.m_chunk, j0 = place % n_chunks * p.n_chunk;
+        c.m = std::min(p.m_chunk, p.m - i0), c.n = std::min(p.n_chunk, p.n - j0);
+        c.m_blocks = ceil_div(c.m, p.m_block), c.n_blocks = ceil_div(c.n, p.n_block);
+        c.a_tasks = p.pack_a ? ceil_div(c.m, a_group) : 0, c.b_tasks = ceil_div(c.n, b_group);
+        c.o = operands<T>(p, call, place / n_chunks / m_chunks).at(p, i0, j0);
+        c.from = c.packed = make_step(p, c.o, s % p.k_blocks);
+        if (p.pack_a) c.packed.a = RowsOfA<T>::packed(to, c.from.k, p.a_k);
+        c.packed.b = to + p.a_elements, c.packed.b_panel = panel_step<T>(c.from.k);
     };
-    auto pack_task = [&](int64_t side, int64_t task) {
-        const Step<T>&from = step[side], &to = packed[side];
-        if (task >= b_tasks) {
-            const int64_t i0 = (task - b_tasks) * a_group;
-            return to.a.fill(from.a, i0, std::min(p.m, i0 + a_group), from.k);
+    auto pack_task = [&](const Chunk<T>& c, int64_t task) {
+        if (task >= c.b_tasks) {
+            const int64_t i0 = (task - c.b_tasks) * a_group;
+            return c.packed.a.fill(c.from.a, i0, std::min(c.m, i0 + a_group), c.from.k);
         }
         const int64_t j0 = task * b_group;
-        pack(const_cast<T*>(to.b) + j0 / columns * to.b_panel, from.b + j0 * p.b_column, from.k, std::min(b_group, p.n - j0), p.b_k,
-             p.b_column);
+        pack(const_cast<T*>(c.packed.b) + j0 / columns * c.packed.b_panel, c.from.b + j0 * p.b_column, c.from.k,
+             std::min(b_group, c.n - j0), p.b_k, p.b_column);
     };
-    auto multiply_job = [&](int64_t side, int64_t job) {
-        const int64_t i0 = job % p.m_blocks * p.m_block, j0 = job / p.m_blocks * p.n_block;
-        multiply(p, packed[side], i0, std::min(p.m_block, p.m - i0), j0, std::min(p.n_block, p.n - j0), p.n, o[side].c,
-                 o[side].epilogue);
+    auto multiply_job = [&](const Chunk<T>& c, int64_t job) {
+        const int64_t i0 = job % c.m_blocks * p.m_block, j0 = job / c.m_blocks * p.n_block;
+        multiply(p, c.packed, i0, std::min(p.m_block, c.m - i0), j0, std::min(p.n_block, c.n - j0), c.n, c.o.c, c.o.epilogue);
     };
     prepare(0);
-    hand_out(num_threads(), tasks, [&](int64_t, int64_t task) { pack_task(0, task); });
+    hand_out(num_threads(), chunks[0].a_tasks + chunks[0].b_tasks, [&](int64_t, int64_t task) { pack_task(chunks[0], task); });
     for (int64_t s = 0; s < steps; s++) {
-        const int64_t side = s % 2, ahead = s + 1 < steps ? tasks : 0, jobs = products + ahead;
-        if (ahead) prepare(s + 1);
+        const Chunk<T>&now = chunks[s % 2], &next = chunks[(s + 1) % 2];
+        if (s + 1 < steps) prepare(s + 1);
+        const int64_t ahead = s + 1 < steps ? next.a_tasks + next.b_tasks : 0, jobs = now.m_blocks * now.n_blocks + ahead;
         // Packing task i comes before job i * jobs / ahead of the two together.
         hand_out(num_threads(), jobs, [&](int64_t, int64_t job) {
             const int64_t before = job * ahead / jobs, after = (job + 1) * ahead / jobs;
-            if (after > before) pack_task(1 - side, before);
-            else multiply_job(side, job - before);
+            if (after > before) pack_task(next, before);
+            else multiply_job(now, job - before);
         });
     }
 }
@@ -341,9 +318,7 @@ template <class T>
 void run_job(const Plan& p, const Call& call, int64_t job, T* scratch) {
     int64_t i0 = job % p.m_blocks * p.m_block, j0 = job / p.m_blocks % p.n_blocks * p.n_block;
     int64_t m = std::min(p.m_block, p.m - i0), n = std::min(p.n_block, p.n - j0);
-    Operands<T> o = operands<T>(p, call, job / p.m_blocks / p.n_blocks);
-    o.a += i0 * p.a_row, o.b += j0 * p.b_column, o.c += i0 * p.c_row + j0 * p.c_column;
-    if (o.epilogue.bias) o.epilogue.bias += i0 * p.bias_row + j0 * p.bias_column;
+    const Operands<T> o = operands<T>(p, call, job / p.m_blocks / p.n_blocks).at(p, i0, j0);
     for (int64_t index = 0; index < p.k_blocks; index++) {
         Step<T> step = make_step(p, o, index);
         if (p.streamed) {
@@ -379,7 +354,8 @@ void forward(const Call& call) {
 template <class T>
 size_t workspace_bytes(const Call& call) {
     Plan p = make_plan<T>(call, num_threads());
-    const int64_t slots = p.shared ? std::min<int64_t>(2, p.batch * p.k_blocks) : p.slots;
+    const int64_t slots =
+        p.shared ? std::min<int64_t>(2, p.batch * p.k_blocks * ceil_div(p.m, p.m_chunk) * ceil_div(p.n, p.n_chunk)) : p.slots;
     return p.jobs == 0 ? 0 : static_cast<size_t>(p.slot_elements * slots) * sizeof(T);
 }
 

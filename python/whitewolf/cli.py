@@ -122,7 +122,9 @@ def _bench(options: argparse.Namespace) -> int:
     def progress(row: dict[str, Any]) -> None:
         console.line(f"{row['op']} {row['case']}: " + (f"{row['ms']:.3f} ms" if "ms" in row else "WRONG"))
 
-    result = run_bench(options.names, options.against, options.quick, options.device, options.seed, progress, options.suite)
+    result = run_bench(
+        options.names, options.against, options.quick, options.device, options.seed, progress, options.suite, apart=True
+    )
     report(result)
     if options.html:
         write_page(result, options.html)

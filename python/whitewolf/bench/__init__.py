@@ -12,7 +12,7 @@ from ..device import Device
 from ..device import device as find_device
 from ..environment import has
 from ..verify import select
-from .apart import apart
+from .apart import rows_apart
 from .contests import GPU_LIBRARIES, LIBRARIES, Contest, from_table
 from .core import STEPS, SUITES, builder
 from .run import bench
@@ -30,6 +30,7 @@ def run_bench(
     seed: int = 0,
     progress: Callable[[dict[str, Any]], None] | None = None,
     suite: str = "core",
+    apart: bool = False,
 ) -> dict[str, Any]:
     """Times ops of the table, or a suite where no name is given; see `bench.run.bench` for the result.
 
@@ -42,11 +43,16 @@ def run_bench(
         seed: of the inputs.
         progress: called with each row as it is done.
         suite: "core", "paper" or "variants" (those that no call chooses by itself).
+        apart: run each row of a whole "core" or "paper" on the CPU in a process of its own, as the command does. What was set or loaded
+            in this process does not reach them, and a script that asks for it needs `if __name__ == "__main__"`.
 
     Raises:
-        ValueError: an op or a library of that name does not exist, or an op has nothing to time.
+        ValueError: a suite, an op or a library of that name does not exist, or an op has nothing to time.
         ww.DeviceError: the device is not there.
     """
+    suites = (*SUITES, "variants")
+    if suite not in suites:
+        raise ValueError(f"bench: expected suite to be one of {', '.join(suites)}, got {suite!r}")
     where = find_device(device)
     known = GPU_LIBRARIES if where == "cuda" else LIBRARIES
     against = known if against is None else against
@@ -56,8 +62,8 @@ def run_bench(
     here = [name for name in against if has(name)]
     plan = QUICK if quick else Plan()
     builders: Sequence[Callable[[], Contest | dict[str, Any] | None]]
-    if suite in SUITES and where == "cpu" and not (names or quick):
-        builders = apart(suite, here, seed, plan)
+    if apart and suite in SUITES and where == "cpu" and not (names or quick):
+        builders = rows_apart(suite, here, seed, plan)
     else:
         builders = list(_named(names, where, here, seed, quick) if names else _suite(suite, quick, where, here, seed))
     return bench(builders, against, plan, device, progress)

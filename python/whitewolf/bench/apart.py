@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from typing import Any
@@ -21,14 +22,19 @@ from .run import run_contest
 from .timing import Plan
 
 
-def apart(suite: str, libraries: Sequence[str], seed: int, plan: Plan) -> list[Callable[[], dict[str, Any]]]:
+def rows_apart(suite: str, libraries: Sequence[str], seed: int, plan: Plan) -> list[Callable[[], dict[str, Any]]]:
     """Builders for `bench.run.bench` of the rows of a suite on the CPU: each runs its contest in a new process and gives the row."""
     return [partial(_in_child, suite, i, libraries, seed, plan) for i in range(len(SUITES[suite]))]
 
 
 def _in_child(*arguments: Any) -> dict[str, Any]:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_row, get_num_threads(), *arguments).result()
+        try:
+            return pool.submit(_row, get_num_threads(), *arguments).result()
+        except BrokenProcessPool as error:
+            suite, index = arguments[:2]
+            raise RuntimeError(f"bench: expected the process of row {index} of {suite} ({SUITES[suite][index]}) to end by itself, got "
+                               f"one that was killed or crashed") from error  # fmt: skip
 
 
 def _row(threads: int, suite: str, index: int, libraries: Sequence[str], seed: int, plan: Plan) -> dict[str, Any]:

@@ -53,6 +53,8 @@ def reshape(x: Tensor, /, shape: int | Sequence[int], *, copy: bool | None = Non
     if copy is not None:
         check_flag("reshape", "copy", copy)
     try:
+        if sizes and min(sizes) < -1:
+            raise ValueError("NumPy takes any negative size for -1")
         data = np.reshape(x._data, sizes)
     except (ValueError, TypeError, OverflowError):
         raise ValueError(f"reshape: expected a shape of {x.size} elements (x.shape == {before}), got {sizes}") from None
