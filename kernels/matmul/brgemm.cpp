@@ -2,7 +2,8 @@
 //
 // Source: the loops of Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication", sections 4 and 5, around
 // the microkernel of kernels/common/brgemm.h. The output is cut into blocks of m_block x n_block, which are the parallel jobs; k is
-// cut into blocks of k_block, whose partial sums are added up in the output itself, in order.
+// cut into blocks of k_block, whose partial sums are added up in the output itself, in order; within one, chains of kChain
+// multiply-adds are added up in the tile.
 //
 //   k_block   <= 384, so that a panel of B (k_block x a tile's columns) stays in L1 while the rows of A pass by it; 1024 with
 //             AVX-512, whose panels come from L2 as fast as they are used, so that partial sums go to the output less often; half
@@ -35,6 +36,7 @@ namespace {
 constexpr bool kWide = Tile<float>::columns > 32;
 constexpr int64_t kLongestBlock = kWide ? 1024 : 384;    // of k
 constexpr int64_t kSingleBlock = kLongestBlock * 3 / 2;  // but so long a k is not cut: the output is written once
+constexpr int64_t kChain = 384;                          // multiply-adds in one chain: rounding grows with its length
 constexpr int64_t kBlockBytes = 72 * 1024;               // of A: m_block x k_block
 constexpr int64_t kStripBytes = 384 * 1024;              // of B: k_block x n_block
 // A B this small is read in place, for panels come from the second-level cache and the next as fast as wide vectors use them.
@@ -81,7 +83,7 @@ Plan make_plan(const Call& call, int threads) {
     if (p.streamed) {
         p.pack_a = p.pack_b = p.shared = false, p.a_elements = 0;
         cut(3 * rows, kStreamBytes / size);
-        p.slot_elements = p.m_block * p.n_block;
+        p.slot_elements = 2 * p.m_block * p.n_block;
         while (p.jobs < threads && p.n_block > 4 * columns) cut(3 * rows, p.n_block / 2);
         p.slots = std::max<int64_t>(1, std::min<int64_t>(p.jobs, threads));
         return p;
@@ -155,7 +157,14 @@ void multiply(const Plan& p, const Step<T>& step, int64_t i0, int64_t m, int64_t
                 to[r] = (i + at) * p.c_row;
                 __builtin_prefetch(c + to[r] + j * p.c_column, 1);
             }
-            brgemm(Blocks<T>{1, step.k, row, 0, &none, step.a.k_step, b, &none, b_stride}, height, width, !p.pack_b, false, tile);
+            int64_t l = 0;
+            do {
+                const int64_t k = std::min(kChain, step.k - l);
+                brgemm(Blocks<T>{1, k, row, 0, &none, step.a.k_step, b + l * b_stride, &none, b_stride}, height, width, !p.pack_b,
+                       l > 0, tile);
+                for (int r = 0; r < rows; r++) row[r] += k * step.a.k_step;
+                l += k;
+            } while (l < step.k);
             Epilogue<T> end = epilogue;
             if (end.bias) end.bias += i * end.row_stride + j * end.column_stride;
             TileTarget<T> target{c + j * p.c_column, to, p.c_column, height, width};
@@ -276,9 +285,10 @@ void run_shared(const Plan& p, const Call& call) {
 
 // A B beyond the caches that meets few rows: time is what reading it from memory takes, and memory is quick where addresses follow
 // one another. Rows of B are read from one end of the strip to the other, kStreamRows side by side, and the sums of the whole strip
-// wait in `sums` for the next.
+// wait in `sums` for the next: for each tile those of the block, and of the chain that is being added to.
 template <class T>
 void stream(const Plan& p, const Step<T>& step, int64_t n, T* c, const Epilogue<T>& epilogue, T* sums) {
+    static_assert(kChain % kStreamRows == 0);
     constexpr int64_t rows = Tile<T>::rows, columns = Tile<T>::columns, size = sizeof(T);
     const int64_t none = 0, panels = ceil_div(n, columns), tiles = ceil_div(p.m, rows);
     auto for_tiles = [&](auto&& body) {
@@ -286,13 +296,14 @@ void stream(const Plan& p, const Step<T>& step, int64_t n, T* c, const Epilogue<
             for (int64_t at = 0; at < tiles; at++) {
                 const int height = static_cast<int>(std::min(rows, p.m - at * rows));
                 body(at * rows, height, panel * columns, static_cast<int>(std::min(columns, n - panel * columns)),
-                     sums + (panel * tiles + at) * Tile<T>::size);
+                     sums + (panel * tiles + at) * 2 * Tile<T>::size);
             }
     };
     for (int64_t l = 0; l < step.k; l += kStreamRows) {
         const int64_t k = std::min(kStreamRows, step.k - l);
         const T* const b = step.b + l * p.b_k;
-        for_tiles([&](int64_t i, int height, int64_t j, int width, T* tile) {
+        const bool begins = l % kChain == 0, ends = l >= kChain && ((l + k) % kChain == 0 || l + k == step.k);
+        for_tiles([&](int64_t i, int height, int64_t j, int width, T* total) {
             const T* row[rows];
             for (int r = 0; r < rows; r++) row[r] = step.a.row(i + std::min(r, height - 1)) + l * step.a.k_step;
             if (i == 0)
@@ -300,8 +311,11 @@ void stream(const Plan& p, const Step<T>& step, int64_t n, T* c, const Epilogue<
                     for (int64_t at = 0; at < columns; at += 64 / size)
                         __builtin_prefetch(b + r * p.b_k + j + kAhead * columns + at, 0, 2);
             const Blocks<T> blocks{1, k, row, 0, &none, step.a.k_step, b + j, &none, p.b_k};
-            if (l) brgemm_on(blocks, height, width, true, tile);
-            else brgemm(blocks, height, width, true, false, tile);
+            T* const chain = l < kChain ? total : total + Tile<T>::size;
+            if (begins) brgemm(blocks, height, width, true, false, chain);
+            else brgemm_on(blocks, height, width, true, chain);
+            for (int64_t at = 0; ends && at < height * columns; at += Tile<T>::lanes)
+                (Vec<T>::load(total + at) + Vec<T>::load(chain + at)).store(total + at);
         });
     }
     for_tiles([&](int64_t i, int height, int64_t j, int width, const T* tile) {
