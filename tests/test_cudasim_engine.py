@@ -25,6 +25,7 @@ OUT = Path(__file__).parent.parent / "build" / "tests-cuda"
         "errors",
         "errors_hopper",
         "faults",
+        "host_code",
         "stops",
         "pipelines",
         "cooperation",

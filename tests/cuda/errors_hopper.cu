@@ -152,6 +152,7 @@ enum class Slip {
     other_operand,
     early_return,
     early_write,
+    early_scale,
     early_read
 };
 
@@ -174,6 +175,8 @@ __global__ void multiply(float* out) {
     if (slip == Slip::other_order && warp == 1) wgmma_fence();
     if (slip != Slip::no_commit) wgmma_commit();
     if (slip == Slip::early_write && thread == 70) d[3] = 5;
+    if (slip == Slip::early_scale && thread == 70)
+        for (float& x : d) x *= 0.5f;
     if (slip == Slip::early_read) early = d[3];
     if (slip != Slip::no_wait) wgmma_wait<0>(d);
     out[thread] = slip == Slip::early_read ? early : d[3];
@@ -206,6 +209,8 @@ void products() {
             160);
     refuses("early write", {"thread (70, 0, 0)", kIssueLine, "accumulators that nobody touches between the operation and the wait"},
             run<Slip::early_write>);
+    refuses("early scale", {"thread (70, 0, 0)", kIssueLine, "accumulators that nobody touches between the operation and the wait"},
+            run<Slip::early_scale>);
     harness::sweep([&](const char* schedule) {
         run<Slip::none>(out.data());
         CHECK_IN(schedule, out[0] == 16 && out[127] == 16);

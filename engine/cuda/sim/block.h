@@ -71,7 +71,7 @@ struct Rendezvous {
 
 // One wgmma that a warp has issued for its 16 rows; it runs later.
 struct WgmmaOp {
-    float* accumulators[32];  // of each lane; NaN stands there from the issue to the wait
+    float* accumulators[32];  // of each lane; a NaN stands there from the issue to the wait
     float values[32][128];    // what they would hold: before the operation ran, and after
     int columns;
     uint64_t a, b;  // descriptors
@@ -227,11 +227,19 @@ struct Machine {
 extern WW_SIM_TLS Thread* current;   // the thread that runs on this OS thread; nullptr outside of kernels
 extern WW_SIM_TLS Machine* machine;  // nullptr outside of launches
 
+// For what only kernels may do, called from host code.
+[[noreturn]] void not_in_a_kernel(const char* what, Location at);
+// The thread that calls.
+inline Thread& running(const char* what, Location at = Location::here()) {
+    if (__builtin_expect(current == nullptr, 0)) not_in_a_kernel(what, at);
+    return *current;
+}
+
 // A scope of the simulator's own code, called from a kernel: what is called from where is kept for the report of an error, and a
 // timer does not end the thread in here, where it may hold a lock.
 struct Inside {
     Thread* self;
-    Inside(const char* what, Location at) : self(current) {
+    Inside(const char* what, Location at) : self(&running(what, at)) {
         self->last = what;
         self->at = at;
         self->inside++;

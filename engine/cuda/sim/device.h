@@ -28,10 +28,10 @@
 #define WW_AT_ONLY ::ww::sim::Location at = ::ww::sim::Location::here()
 #define WW_AT , WW_AT_ONLY
 
-#define threadIdx (::ww::sim::current->index)
-#define blockIdx (::ww::sim::current->block->index)
-#define blockDim (::ww::sim::current->block->block_dim)
-#define gridDim (::ww::sim::current->block->grid_dim)
+#define threadIdx (::ww::sim::running("threadIdx").index)
+#define blockIdx (::ww::sim::running("blockIdx").block->index)
+#define blockDim (::ww::sim::running("blockDim").block->block_dim)
+#define gridDim (::ww::sim::running("gridDim").block->grid_dim)
 #if defined(__GLIBC__)
 // What `assert` calls, also where <cassert> is included again: in a kernel it is an error of the launch.
 #define __assert_fail ww_assert_fail
@@ -116,7 +116,7 @@ enum class Shuffle : uint8_t { index, up, down, exclusive_or };
 inline int shuffled_lane(Shuffle mode, uint32_t by, int width, const char* what, Location at) {
     if (width < 1 || width > 32 || (width & (width - 1)))
         launch_fail(at, "%s: expected a width that is a power of two of 1 to 32, got %d", what, width);
-    const int lane = static_cast<int>(current->lane), offset = static_cast<int>(by % 32);
+    const int lane = static_cast<int>(running(what, at).lane), offset = static_cast<int>(by % 32);
     const int first = lane & ~(width - 1), last = first + width - 1;
     const int from = mode == Shuffle::index  ? first + offset % width
                      : mode == Shuffle::up   ? lane - offset

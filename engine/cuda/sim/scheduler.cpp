@@ -157,6 +157,12 @@ void block_fail() {
     __builtin_unreachable();
 }
 
+void not_in_a_kernel(const char* what, Location at) {
+    ww::fail<DeviceError>(
+        "cudasim: %s at %s: expected a kernel to do this, got host code; launch<kernel>(shape, arguments...) runs one", what,
+        name_of(at).c_str());
+}
+
 void require_arch(int arch, const char* what, Location at) {
     const int have = machine->options.arch;
     if (have < arch)

@@ -66,6 +66,10 @@ void execute(Warp& warp, WgmmaOp& op) {
         for (int i = 0; i < registers; i++) op.values[lane][i] = c[row_of(lane, i)][column_of(lane, i)];
 }
 
+// What accumulators hold from the issue to the wait: a NaN that signals, for arithmetic makes a quiet one of it. So a register that
+// was only scaled is told from one that nobody touched.
+constexpr uint32_t kInFlight = 0xFFBFFFFF;
+
 size_t accumulator_bytes(const WgmmaOp& op) { return sizeof(float) * static_cast<size_t>(op.columns / 2); }
 
 // The next operation on the same accumulators, from number i on; nullptr where there is none.
@@ -88,8 +92,9 @@ void run_oldest(Warp& warp, size_t count) {
 void finish_oldest(Warp& warp, size_t count) {
     run_oldest(warp, count);
     auto untouched = [](const WgmmaOp& op, int lane) {
-        auto* bytes = reinterpret_cast<const unsigned char*>(op.accumulators[lane]);
-        return std::all_of(bytes, bytes + accumulator_bytes(op), [](unsigned char byte) { return byte == 0xFF; });
+        const float* const registers = op.accumulators[lane];
+        return std::all_of(registers, registers + op.columns / 2,
+                           [](const float& value) { return std::memcmp(&value, &kInFlight, sizeof kInFlight) == 0; });
     };
     for (size_t i = 0; i < count; i++) {
         WgmmaOp* op = warp.wgmma[i];
@@ -166,7 +171,7 @@ void issue_for_warp(void** arguments, uint32_t) {
     } else {
         for (int lane = 0; lane < 32; lane++) {
             std::memcpy(op->values[lane], op->accumulators[lane], accumulator_bytes(*op));
-            std::memset(op->accumulators[lane], 0xFF, accumulator_bytes(*op));
+            for (int i = 0; i < op->columns / 2; i++) std::memcpy(op->accumulators[lane] + i, &kInFlight, sizeof kInFlight);
         }
     }
     warp.wgmma.push_back(op);
