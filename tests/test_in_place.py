@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -287,3 +287,28 @@ def test_assignment_from_overlapping_memory_reads_before_it_writes() -> None:
     y = ww.arange(4)
     y += y[::-1]
     assert y.tolist() == [3, 3, 3, 3]
+
+
+def test_booleans_are_filled_with_booleans() -> None:
+    mask = ww.asarray([True, False])
+    assert mask.zero_().tolist() == [False, False] and mask.fill_(2).tolist() == [True, True]
+    with pytest.raises(TypeError, match="clip: expected x of numbers, got dtype bool"):
+        ww.clip(mask, -1, 2)
+
+
+def test_a_view_is_no_copy() -> None:
+    x = ww.ones((2, 3))
+    x.view(3, 2).zero_()
+    assert x.sum().item() == 0
+    with pytest.raises(ValueError, match="reshape: expected copy=None or True for shape .6,."):
+        x.T.view(6)
+    assert x.T.reshape(6).shape == (6,)
+
+
+@pytest.mark.parametrize("scope", [ww.no_grad(), ww.enable_grad(), ww.set_grad_enabled(True), ww.precision("tf32")])
+def test_scopes_decorate_no_generators(scope: Any) -> None:
+    def steps() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match="expected a function, got the generator .*steps"):
+        scope(steps)

@@ -76,3 +76,32 @@ def test_what_modules_of_pytorch_have_besides() -> None:
         stack.pop(3)
     with pytest.raises(AttributeError, match="Linear has no attribute 'register_full_backward_hook'; ww.grad"):
         nn.Linear(1, 1).register_full_backward_hook(print)
+
+
+def test_what_has_no_parameters_yet_has_no_state() -> None:
+    waiting = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r"state_dict: expected 0 \(LazyLinear\) to have had a first input"):
+        waiting.state_dict()
+    with pytest.raises(ValueError, match='missing key.*"0.weight"'):
+        waiting.load_state_dict({})
+
+
+def test_a_state_that_does_not_fit_leaves_it_waiting() -> None:
+    layer = nn.LazyLinear(4)
+    with pytest.raises(ValueError, match='missing key.*"bias"'):
+        layer.load_state_dict({"weight": ww.ones((4, 3))})
+    assert type(layer) is nn.LazyLinear and layer(ww.ones((2, 5))).shape == (2, 4)
+
+
+@pytest.mark.parametrize("target", ["float64", "cudasim"])
+def test_to_holds_for_parameters_to_come(target: str) -> None:
+    if target == "cudasim":
+        pytest.importorskip("whitewolf._cudasim")
+    model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2)).to(target if target == "cudasim" else ww.float64)
+    y = model(
+        ww.ones((2, 3), dtype="float64" if target == "float64" else "float32", device="cpu" if target == "float64" else "cudasim")
+    )
+    assert all(p.dtype == y.dtype and p.device == y.device for p in model.parameters())
+    other = nn.LazyLinear(4).to(ww.float64)
+    with pytest.raises(TypeError, match="weight.dtype == float32"):
+        other(ww.ones((2, 3)))

@@ -81,3 +81,11 @@ def test_the_largest_singular_value_is_one_and_lengths_are_g() -> None:
         layer.weight_g.fill_(2.0)
     layer(ww.ones((1, 6), dtype="float64"))
     np.testing.assert_allclose(np.linalg.norm(layer.weight.numpy(), axis=1), 2.0)
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_norms_of_weights_refuse_recurrent_layers(norm: Any) -> None:
+    for layer, name in ((nn.LSTM(2, 2), "weight_ih_l0"), (nn.LSTMCell(2, 2), "weight_ih")):
+        with pytest.raises(TypeError, match="expected module to read its weight when it is called, got LSTM"):
+            norm(layer, name=name)
+        assert name in dict(layer.named_parameters())

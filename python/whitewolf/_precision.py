@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, wraps
+from inspect import isgeneratorfunction
 from types import TracebackType
 from typing import Any
 
@@ -60,6 +61,9 @@ class precision:
         _mode.precision = self._before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if isgeneratorfunction(function):  # it would run after the scope has ended
+            raise TypeError(f"precision: expected a function, got the generator {function.__qualname__}; write `with` in it")
+
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with precision(self._name):

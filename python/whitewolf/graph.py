@@ -156,6 +156,12 @@ class _GradMode:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         from functools import wraps
+        from inspect import isgeneratorfunction
+
+        if isgeneratorfunction(function):  # it would run after the scope has ended
+            raise TypeError(
+                f"no_grad, enable_grad: expected a function, got the generator {function.__qualname__}; write `with` in it"
+            )
 
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -35,7 +35,7 @@ void in_host_code() {
 
 void in_kernels() {
     harness::Array<int> out(1);
-    harness::refused("launch", {"kernel launch_another", kLaunchLine, "launch of kernel index_of_thread: expected host code"},
+    harness::refused("launch", {"kernel launch_another", kLaunchLine, "launch: expected host code to launch kernels, got a kernel"},
                      [&] { launch<launch_another>({1, 32}, out.data()); });
 }
 

@@ -242,8 +242,8 @@ class BlockOrder {
 }  // namespace
 
 void run_grid(const Shape& shape, const char* name, void (*body)(void*), void* arguments) {
+    if (current) launch_fail(shape.at, "launch: expected host code to launch kernels, got a kernel");
     const std::string kernel = kernel_name(name);
-    if (current) launch_fail(shape.at, "launch of kernel %s: expected host code to launch it, got a kernel", kernel.c_str());
     const std::string launched = kernel + (shape.at.line ? ", launched at " + name_of(shape.at) : "");
     check_limits(shape, launched.c_str());
     const Options chosen = options();

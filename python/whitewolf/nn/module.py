@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from ..device import NAMES, Device
 from ..device import device as find_device
 from ..dtypes import find_dtype, is_floating
 from ..ops._common import check_flag
-from ..ops.creation import asarray
 from ..tensor import Tensor
-from .parameter import Parameter, overwrite, rebind
+from .parameter import Parameter, rebind
+from .state import Keys, load_state_dict
 from .tree import Tree
 
 if TYPE_CHECKING:
@@ -32,13 +32,6 @@ _ABSENT = {
     "share_memory": "data.DataLoader's workers share memory by themselves",
     "type": "to(dtype), float(), double(), half() or bfloat16()",
 }
-
-
-class Keys(NamedTuple):
-    """What `load_state_dict(strict=False)` found missing in the state and left over."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class Module(Tree):
@@ -280,7 +273,11 @@ class Module(Tree):
             if result._data is not tensor._data:
                 rebind(tensor, result._data, result.device)
 
-        for _, tensor in (*self._named("_parameters", "", True, True), *self.named_buffers()):  # lazy layers wait
+        for module in self.modules():
+            if "_options" in module.__dict__:  # a lazy layer: for the parameters that it will have
+                asked = (("device", where), ("dtype", kind))
+                module._options = module._options | {option: value for option, value in asked if value is not None}
+        for _, tensor in (*self._named("_parameters", "", True, True), *self.named_buffers()):
             if tensor._grad is not None:
                 grad = tensor._grad.detach()
                 convert(grad)
@@ -319,9 +316,18 @@ class Module(Tree):
     # ---- state ----
 
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """Parameters and persistent buffers under their names, outside the graph; they share the module's memory."""
+        """Parameters and persistent buffers under their names, outside the graph; they share the module's memory.
+
+        Raises:
+            ValueError: a lazy layer has none before its first input.
+        """
         found = {}
         for where, module in self.named_modules(remove_duplicate=False):
+            if "_options" in module.__dict__:
+                raise ValueError(
+                    f"state_dict: expected {where or 'self'} ({type(module).__name__}) to have had a first input, which gives it "
+                    "parameters; call the model once"
+                )
             start = f"{prefix}{where}." if where else prefix  # a prefix is given with its dot
             for name, tensor in module._parameters.items():
                 if tensor is not None:
@@ -344,38 +350,7 @@ class Module(Tree):
             ValueError: names (strict) or shapes differ; the text lists them all.
             TypeError: a value is no array, or its dtype does not convert.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict: expected state_dict of names and tensors, got {type(state_dict).__name__}")
-        check_flag("load_state_dict", "strict", strict)
-        for where, module in self.named_modules():
-            weight = state_dict.get(f"{where}.weight" if where else "weight")
-            if "_options" in module.__dict__ and weight is not None:  # a lazy layer: its size is in the state
-                module._become_as(asarray(weight))
-        own = self.state_dict()
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        problems = []
-        if strict and missing:
-            problems.append("missing key(s): " + ", ".join(f'"{name}"' for name in missing))
-        if strict and unexpected:
-            problems.append("unexpected key(s): " + ", ".join(f'"{name}"' for name in unexpected))
-        values = {}
-        for name, tensor in own.items():
-            if name not in state_dict:
-                continue
-            value = asarray(state_dict[name])
-            if value.shape != tensor.shape:
-                problems.append(f'size mismatch for "{name}": expected shape {tensor.shape}, got {value.shape}')
-            elif value.dtype != tensor.dtype and not (is_floating(value.dtype) and is_floating(tensor.dtype)):
-                raise TypeError(
-                    f'load_state_dict: {type(self).__name__}: expected "{name}" of dtype {tensor.dtype}, got {value.dtype}'
-                )
-            values[name] = value
-        if problems:
-            raise ValueError(f"load_state_dict: expected state_dict to fit {type(self).__name__}:\n    " + "\n    ".join(problems))
-        for name, value in values.items():
-            overwrite(own[name], value)
-        return Keys(missing, unexpected)
+        return load_state_dict(self, state_dict, strict)
 
     # ---- in words ----
 

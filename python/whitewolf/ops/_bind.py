@@ -87,6 +87,15 @@ def _operators() -> dict[str, Callable[..., Any]]:
                     "__getitem__": indexing.getitem}  # fmt: skip
 
 
+def _view(x: Any, shape: Any) -> Any:
+    """x with another shape in the same memory.
+
+    Raises:
+        ValueError: the sizes do not multiply to x.size, or the strides ask for a copy: `x.reshape` makes one.
+    """
+    return manipulation.reshape(x, shape, copy=False)
+
+
 def _methods() -> dict[str, Callable[..., Any]]:
     from . import _pytorch_methods, activation, binary, gather, reduce, search, select, topk
 
@@ -117,7 +126,7 @@ def _methods() -> dict[str, Callable[..., Any]]:
         method.__doc__ = op.__doc__
         return method
 
-    found["reshape"] = found["view"] = spread(manipulation.reshape)
+    found["reshape"], found["view"] = spread(manipulation.reshape), spread(_view)
     found["permute"] = spread(manipulation.permute_dims)
     found["expand"] = spread(_expand)
     found["clone"] = lambda x: manipulation.astype(x, x.dtype)

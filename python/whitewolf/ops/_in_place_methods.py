@@ -127,6 +127,8 @@ def fill_(x: Tensor, value: float) -> Tensor:
     """
     if isinstance(value, Tensor) and value.ndim:
         raise ValueError(f"fill_: expected value to be a number or a 0-d tensor, got value.shape == {value.shape}")
+    if x.dtype.kind == "b" and not isinstance(value, Tensor):
+        value = bool(value)
     x[...] = value
     return x
 

@@ -270,12 +270,21 @@ def where(x: Tensor, condition: Tensor, other: Any) -> Tensor:
 
 
 def view_as(x: Tensor, other: Tensor) -> Tensor:
+    """x in the shape of `other`, in the same memory.
+
+    Raises:
+        ValueError: they differ in size, or x's strides ask for a copy.
+    """
+    return manipulation.reshape(x, check_tensor("view_as", "other", other).shape, copy=False)
+
+
+def reshape_as(x: Tensor, other: Tensor) -> Tensor:
     """x in the shape of `other`.
 
     Raises:
         ValueError: they differ in size.
     """
-    return manipulation.reshape(x, check_tensor("view_as", "other", other).shape)
+    return manipulation.reshape(x, check_tensor("reshape_as", "other", other).shape)
 
 
 def expand_as(x: Tensor, other: Tensor) -> Tensor:
@@ -326,7 +335,7 @@ def methods() -> dict[str, Any]:
         **{f.__name__: f for f in own},
         **_in_place_methods.methods(),
         **{f"new_{make.__name__}": _new(f"new_{make.__name__}", make) for make in (creation.zeros, creation.ones, creation.empty)},
-        "reshape_as": view_as,
+        "reshape_as": reshape_as,
         "ravel": lambda x: manipulation.reshape(x, (-1,)),
         "half": lambda x: manipulation.astype(x, "float16", copy=False),
         "bfloat16": lambda x: manipulation.astype(x, "bfloat16", copy=False),

@@ -88,6 +88,8 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
     tensor([0. , 0.5, 1. ])
     """
     x = check_tensor("clip", "x", x)
+    if x.dtype.kind == "b":
+        raise TypeError("clip: expected x of numbers, got dtype bool")
     for name, bound in (("min", min), ("max", max)):
         if isinstance(bound, Tensor):
             check_same_device("clip", x=x, **{name: bound})

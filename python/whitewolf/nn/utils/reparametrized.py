@@ -19,6 +19,7 @@ from ...ops.random import normal
 from ...ops.reduce import sum, sum_squares
 from ...tensor import Tensor
 from ..functional.shape import normalize
+from ..layers.recurrent import _Unit
 from ..module import Module
 from ..parameter import Parameter, overwrite
 
@@ -44,6 +45,10 @@ class _Computed:
 
 def _weight(op: str, module: Module, name: str) -> Parameter:
     """The parameter of that name, which is taken out of the module."""
+    if isinstance(module, _Unit):
+        raise TypeError(
+            f"{op}: expected module to read its weight when it is called, got {type(module).__name__}, which keeps a list"
+        )
     found = module._parameters.get(name)
     if found is None:
         raise ValueError(f"{op}: expected name to be a parameter of {type(module).__name__}, got {name!r}")
