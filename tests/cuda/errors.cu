@@ -3,6 +3,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "engine/cuda/sim/sanitizers.h"
 #include "tests/cuda/refused.cuh"
 
 namespace {
@@ -286,7 +287,9 @@ void ends() {
     Array<int> out(32);
     launch<catches>({1, 32}, out.data());
     CHECK(out[31] == 3);
-    CHECK(check::in_child([] { exit(9); }) == 9 && check::in_child([] { std::_Exit(8); }) == 8);  // outside of kernels, as ever
+    // Outside of kernels, as ever. LSan, at the exit of a child, misses the threads of its parent and what they hold.
+    CHECK(ww::sim::kAsan || check::in_child([] { exit(9); }) == 9);
+    CHECK(check::in_child([] { std::_Exit(8); }) == 8);
     CHECK(check::in_child([] { std::quick_exit(7); }) == 7 && check::in_child([] { abort(); }) == -SIGABRT);
     CHECK(check::in_child([] { std::set_terminate([] { std::_Exit(6); }), launch<nothing>({1, 32}, 0), std::terminate(); }) == 6);
 }
