@@ -103,7 +103,7 @@ def test_an_absent_name_says_what_to_use(name: str) -> None:
 
 def test_layers_over_three_dimensions_are_said_to_be_absent() -> None:
     with pytest.raises(AttributeError, match="module 'whitewolf.nn' has no attribute 'Conv3d'; windows slide along one or two"):
-        ww.nn.Conv3d  # noqa: B018
+        ww.nn.Conv3d  # noqa: B018  # to ask for it is the test
     assert not hasattr(ww.nn, "no_such_layer")
 
 

@@ -8,9 +8,6 @@ using namespace ww::cuda;
 using harness::Array;
 using harness::refused;
 
-// The line `below` this one, as errors give it.
-#define LINE_BELOW(below) "errors_hopper.cu:" + std::to_string(__LINE__ + (below)) + ":"
-
 // ---- mbarriers -------------------------------------------------------------------------------------------------------------
 
 enum class Use { none, arrival, bytes, waiting };

@@ -12,9 +12,6 @@ using namespace ww::cuda;
 using harness::Array;
 using ww::sim::Order;
 
-// The line `below` this one, as errors give it.
-#define LINE_BELOW(below) "faults.cu:" + std::to_string(__LINE__ + (below)) + ":"
-
 const std::string kWriteLine = LINE_BELOW(2);
 __global__ void write_at(float* x, int64_t at) {
     if (threadIdx.x == 7) x[at] = 1;

@@ -6,9 +6,6 @@ namespace {
 
 using namespace ww::cuda;
 
-// The line `below` this one, as errors give it.
-#define LINE_BELOW(below) "host_code.cu:" + std::to_string(__LINE__ + (below)) + ":"
-
 const std::string kIndexLine = LINE_BELOW(1);
 __global__ void index_of_thread(int* out) { *out = static_cast<int>(threadIdx.x); }
 const std::string kLaunchLine = LINE_BELOW(1);

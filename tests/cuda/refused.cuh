@@ -5,6 +5,14 @@
 
 namespace harness {
 
+// "file:line:" of the source, as errors give it.
+inline std::string place(const char* file, int line) {
+    const char* slash = std::strrchr(file, '/');
+    return std::string(slash ? slash + 1 : file) + ":" + std::to_string(line) + ":";
+}
+// The line `below` this one.
+#define LINE_BELOW(below) harness::place(__FILE__, __LINE__ + (below))
+
 inline void must_hold(const char* name, const std::string& text, const std::vector<std::string>& words, const char* schedule) {
     for (auto& word : words) {
         bool holds = text.find(word) != std::string::npos;

@@ -14,9 +14,6 @@ using namespace ww::cuda;
 using harness::Array;
 using ww::sim::Order;
 
-// The line `below` this one, as errors give it.
-#define LINE_BELOW(below) "stops.cu:" + std::to_string(__LINE__ + (below)) + ":"
-
 const std::string kSpinLine = LINE_BELOW(3);
 __global__ void spin(const int* flag) {
     if (threadIdx.x != 5) return;

@@ -41,10 +41,10 @@ class Context:
     max_flops: int = 2 * 10**9
     max_bytes: int = 64 << 20
 
-    def cases(self, table: OpTable, heavy: bool = False) -> Iterator[Case]:
-        """The light cases and, where `heavy`, those heavy ones that fit."""
+    def cases(self, table: OpTable, heavy: float = 0.0) -> Iterator[Case]:
+        """The light cases and those heavy ones that fit into `heavy`, a part of max_bytes; 0: none."""
         for case in table.cases:
-            if not case.heavy or (heavy and case.flops <= self.max_flops and case.bytes <= self.max_bytes):
+            if not case.heavy or (heavy and case.flops <= self.max_flops and case.bytes <= heavy * self.max_bytes):
                 yield case
 
     def rng(self, table: OpTable, case: Case, salt: str = "") -> np.random.Generator:
@@ -56,7 +56,7 @@ class Context:
 
 
 def each_case(
-    name: str, heavy: bool = False, dtypes: Sequence[str] | None = None
+    name: str, heavy: float = 0.0, dtypes: Sequence[str] | None = None
 ) -> Callable[[Callable[[OpTable, Case, str, Context], float]], Callable[[OpTable, Context], float]]:
     """Makes a check of one case and dtype a check of a table; failures and stray errors name op, case, dtype and check."""
 

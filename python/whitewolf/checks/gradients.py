@@ -44,10 +44,10 @@ def _output_size(table: OpTable, case: Case, arrays: list[Array], context: Conte
     return sum(o.size for o in forward(table, case, arrays, context.device))
 
 
-@each_case("float32 gradient", heavy=True, dtypes=("float32",))
+@each_case("float32 gradient", heavy=0.25, dtypes=("float32",))
 def float32_gradient(table: OpTable, case: Case, dtype: str, context: Context) -> float:
     """The float32 backward agrees with the float64 one (which the differences vouch for) to float32 rounding."""
-    if not differentiable(table, case) or case.bytes > context.max_bytes // 4:
+    if not differentiable(table, case):
         return 0.0
     narrow = context.inputs(table, case, dtype)
     wide = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in narrow]

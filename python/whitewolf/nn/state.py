@@ -35,7 +35,7 @@ def load_state_dict(module: Any, state_dict: Mapping[str, Any], strict: bool) ->
                 part._become_as(asarray(state_dict[name]))
         own = module.state_dict()
         values = _fitting(module, own, state_dict, strict)
-    except Exception:
+    except Exception:  # whatever did not fit: the lazy layers wait as before
         for part, lazy, before in waiting:
             part.__class__ = lazy
             part.__dict__.clear()

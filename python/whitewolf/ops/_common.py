@@ -205,13 +205,13 @@ def operands(op: str, x1: Operand, x2: Operand) -> tuple[Tensor, Tensor]:
         x1 = from_scalar(op, "x1", x1, x2)
     else:
         x1 = check_tensor(op, "x1", x1)
-    if x1._data.dtype is not x2._data.dtype and x1.dtype != x2.dtype:  # type: ignore[union-attr]
+    if x1._data.dtype is not x2._data.dtype and x1.dtype != x2.dtype:  # type: ignore[union-attr]  # tensors both, by here
         from .manipulation import astype
 
         try:
             dtype = promote(x1.dtype, x2.dtype)  # type: ignore[union-attr]
         except TypeError as error:
-            given = f"{x1.dtype} and {x2.dtype}"  # type: ignore[union-attr]
+            given = f"{x1.dtype} and {x2.dtype}"  # type: ignore[union-attr]  # as above
             raise TypeError(f"{op}: expected x1 and x2 of dtypes that combine, got {given}: {error}") from None
         if dtype.kind == "c" and is_grad_enabled():
             for name, x in (("x1", x1), ("x2", x2)):

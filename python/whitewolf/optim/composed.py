@@ -43,7 +43,7 @@ class _Composed(Optimizer):
 
     def _update(self, g: Tensor, state: dict[str, Any], group: dict[str, Any], t: int) -> Tensor:
         """What is taken from the parameter."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: expected the class to define _update, got none")
 
 
 def _mix(state: dict[str, Any], name: str, beta: float, value: Tensor) -> Tensor:

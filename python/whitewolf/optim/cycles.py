@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .lr_scheduler import LRScheduler
+from .lr_scheduler import LRScheduler, each_group
 from .optimizer import Optimizer
 
 
@@ -239,14 +239,7 @@ class MultiplicativeLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]], last_epoch: int = -1
     ) -> None:
-        n = len(optimizer.param_groups)
-        self.lr_lambdas: list[Callable[[int], float]] = [lr_lambda] * n if callable(lr_lambda) else list(lr_lambda)
-        if len(self.lr_lambdas) != n:
-            raise ValueError(
-                f"MultiplicativeLR: expected lr_lambda to be {n} functions (one for each group), got {len(self.lr_lambdas)}"
-            )
-        if not all(map(callable, self.lr_lambdas)):
-            raise TypeError(f"MultiplicativeLR: expected lr_lambda to be functions, got {self.lr_lambdas}")
+        self.lr_lambdas = each_group("MultiplicativeLR", lr_lambda, optimizer)
         self.factors: list[float] = [g["lr"] / (g.get("initial_lr", g["lr"]) or 1.0) for g in optimizer.param_groups]
         super().__init__(optimizer, last_epoch)
 

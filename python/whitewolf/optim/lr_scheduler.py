@@ -58,6 +58,19 @@ class LRScheduler:
             group["lr"] = self.rate(self.base_lrs[i], self.last_epoch, i)
 
 
+def each_group(
+    op: str, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]], optimizer: Optimizer
+) -> list[Callable[[int], float]]:
+    """A function for each parameter group."""
+    n = len(optimizer.param_groups)
+    found: list[Callable[[int], float]] = [lr_lambda] * n if callable(lr_lambda) else list(lr_lambda)
+    if len(found) != n:
+        raise ValueError(f"{op}: expected lr_lambda to be {n} functions (one for each group), got {len(found)}")
+    if not all(map(callable, found)):
+        raise TypeError(f"{op}: expected lr_lambda to be functions, got {found}")
+    return found
+
+
 class LambdaLR(LRScheduler):
     """base * lr_lambda(t); one function, or one for each group.
 
@@ -69,10 +82,7 @@ class LambdaLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]], last_epoch: int = -1
     ) -> None:
-        n = len(optimizer.param_groups)
-        self.lr_lambdas: list[Callable[[int], float]] = [lr_lambda] * n if callable(lr_lambda) else list(lr_lambda)
-        if len(self.lr_lambdas) != n:
-            raise ValueError(f"LambdaLR: expected {n} functions (one for each group), got {len(self.lr_lambdas)}")
+        self.lr_lambdas = each_group("LambdaLR", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, base: float, t: int, group: int) -> float:
